@@ -1,0 +1,44 @@
+//! scimbridge: one SCIM front end over local users and people found live in directories.
+//!
+//! ```text
+//!        SCIM client
+//!            |
+//!          http                 drivers: the web framework lives here only
+//!            |
+//!    auth -> Caller             who is asking, and what is allowed
+//!            |
+//!        federation             one answer out of many sources
+//!       /    |     \
+//!   store  cache  repository    SQL | memory | directories
+//! ```
+//!
+//! The floors, from the ground up; a module names only what stands below it
+//! (`tests/tidy.rs` holds this):
+//!
+//! 0. words: [`clock`], [`secret`], [`scim`], [`caller`], [`audit`]
+//! 1. settings: [`config`], [`telemetry`]
+//! 2. holdings: [`store`], [`repository`], [`cache`], never each other
+//! 3. work: [`federation`], [`auth`], not each other
+//! 4. drivers: [`http`], never floor 2
+//! 5. wiring: [`app`], [`cli`]
+
+pub mod clock;
+pub mod secret;
+pub mod scim;
+pub mod caller;
+pub mod audit;
+
+pub mod config;
+pub mod telemetry;
+
+pub mod store;
+pub mod repository;
+pub mod cache;
+
+pub mod federation;
+pub mod auth;
+
+pub mod http;
+
+pub mod app;
+pub mod cli;

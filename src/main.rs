@@ -1,0 +1,3 @@
+//! The `scimbridge` command.
+
+fn main() {}

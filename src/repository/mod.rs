@@ -1,0 +1,135 @@
+//! Somebody else's directory, read live: the trait that federation works with, and its values.
+//!
+//! Knows nothing of the store, of caches, or of who is asking.
+
+pub mod ldap;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+
+use crate::scim::{AttributePath, Attributes, Filter};
+
+/// The entry's immutable id in canonical text (`entryUUID`, lower-case with dashes), never its DN
+/// and never its login.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EntryKey(pub Arc<str>);
+
+impl fmt::Display for EntryKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One person in a repository, mapped to SCIM attributes.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub key: EntryKey,
+    pub dn: String,
+    /// Canonical SCIM names; without `id` and `meta`.
+    pub attributes: Attributes,
+    /// When the directory says the entry was made and last changed.
+    pub created: Option<Timestamp>,
+    pub last_modified: Option<Timestamp>,
+    /// A hash of all that is mapped, stable over restarts.
+    pub hash: u64,
+}
+
+/// What a search or a read brought back.
+#[derive(Clone, Debug)]
+pub struct Found {
+    pub entries: Vec<Arc<Entry>>,
+    /// False when any limit cut the answer: then absence proves nothing.
+    pub complete: bool,
+    /// Whether the filter that was sent selects exactly what the SCIM filter selects on this
+    /// repository's own attributes; else it selects more.
+    pub exact: bool,
+    /// Whether nothing of the filter could be sent and everything was read.
+    pub scan: bool,
+}
+
+/// How a filter would be answered, without asking.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The filter that would be sent, in the repository's own language.
+    pub text: String,
+    pub exact: bool,
+    pub scan: bool,
+}
+
+/// Bounds of one search.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// At most this many entries; one more and the answer is not complete.
+    pub size_limit: usize,
+    /// Whether attributes that are large and rarely wanted (photos) are fetched.
+    pub photos: bool,
+    pub deadline: Instant,
+}
+
+/// Why a repository did not answer. None of these ever means that somebody is absent.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum RepositoryError {
+    #[error("no answer within the deadline")]
+    Timeout,
+    /// Down, unreachable, broken protocol, refused credentials; the text is for the log.
+    #[error("{0}")]
+    Unavailable(Arc<str>),
+}
+
+/// One line of what [`Repository::check`] found.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    pub severity: Severity,
+    /// What was looked at: `connect`, `bind`, `root DSE`, `schema`, `base`, `mapping`.
+    pub subject: String,
+    pub text: String,
+    /// What to do about it; empty where all is well.
+    pub remedy: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    Well,
+    Warning,
+    Broken,
+}
+
+/// A directory behind the bridge. Each repository is independent of every other: its own
+/// connections, deadlines and back-off.
+pub trait Repository: Send + Sync + fmt::Debug {
+    /// The id from the configuration, `[a-z0-9-]+`.
+    fn id(&self) -> &str;
+
+    /// Whether this repository's mapping gives `path` a value at all; where not, the attribute is
+    /// absent for everybody found here.
+    fn maps(&self, path: &AttributePath) -> bool;
+
+    /// How `filter` would be sent.
+    fn plan(&self, filter: &Filter) -> Plan;
+
+    /// Everybody who may match `filter`: the answer holds every match and may hold more unless
+    /// [`Found::exact`]. The paths in `filter` are this repository's own (see [`Repository::maps`]).
+    fn search<'a>(
+        &'a self,
+        filter: &'a Filter,
+        bounds: Bounds,
+    ) -> BoxFuture<'a, Result<Found, RepositoryError>>;
+
+    /// The entries with these keys, in any order; the ones that are gone are missing from a
+    /// complete answer.
+    fn read<'a>(
+        &'a self,
+        keys: &'a [EntryKey],
+        bounds: Bounds,
+    ) -> BoxFuture<'a, Result<Found, RepositoryError>>;
+
+    /// Looks at everything that can be wrong with the connection, the rights and the mapping.
+    fn check(&self) -> BoxFuture<'_, Vec<Finding>>;
+
+    /// Whether the last contact succeeded; `None` before any.
+    fn healthy(&self) -> Option<bool>;
+}

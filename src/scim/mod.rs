@@ -1,0 +1,21 @@
+//! SCIM 2.0 (RFC 7643, RFC 7644) as plain values: schemas, resources, filters, patches, queries.
+//!
+//! Knows nothing of HTTP, SQL or LDAP: no async, no I/O, no framework.
+
+pub mod dialect;
+pub mod error;
+pub mod filter;
+pub mod patch;
+pub mod projection;
+pub mod query;
+pub mod resource;
+pub mod schema;
+pub mod text;
+
+pub use error::{ErrorKind, ScimError};
+pub use filter::Filter;
+pub use patch::Patch;
+pub use projection::Projection;
+pub use query::Query;
+pub use resource::Attributes;
+pub use schema::{AttributePath, ResourceType};
