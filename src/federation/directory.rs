@@ -187,7 +187,12 @@ impl Directory {
         let mut people = Vec::with_capacity(hits.keys.len());
         let mut gone = Vec::new();
         for entry_key in &hits.keys {
-            match self.shares.entries.peek(&self.key(Arc::clone(&entry_key.0), photos)) {
+            let key = self.key(Arc::clone(&entry_key.0), photos);
+            let kept = match answer.state {
+                State::Stale => self.shares.entries.kept(&key),
+                State::Live | State::Cached => self.shares.entries.peek(&key),
+            };
+            match kept {
                 Some(Answer { value: Some(known), .. }) => people.push((known, answer.state)),
                 Some(Answer { value: None, .. }) => {}
                 None => gone.push(entry_key.clone()),

@@ -20,17 +20,17 @@ pub(super) struct Asked {
 /// The part of the filter that concerns a repository's people, bound or not.
 pub(super) fn for_directory(filter: &Filter, repository: &dyn Repository) -> Asked {
     let mut decides_bound = true;
-    filter.visit_paths(&mut |path| {
+    for path in filter.paths() {
         let owned = repository.authority(path) == Some(Authority::Directory);
         decides_bound &= owned && path.text != "active";
-    });
+    }
     // The people found may be unbound or bound; a filter about `userType` may want only one kind.
     let unbound = fold(filter, repository, "LDAP");
     let bound = fold(filter, repository, "FTRESS_LDAP");
     let filter = if unbound == bound {
         unbound
     } else {
-        Filter::Or(vec![unbound, bound]).simplify()
+        Filter::or([unbound, bound]).simplify()
     };
     Asked { filter, decides_bound }
 }
@@ -44,7 +44,9 @@ fn fold(filter: &Filter, repository: &dyn Repository, user_type: &str) -> Filter
                 "userRepositoryId" => Known::Value(repository.id().to_owned()),
                 _ => Known::Unknown,
             }
-        } else if path.text == "id" || path.attribute == "meta" || repository.maps(path) {
+        } else if matches!(path.attribute.as_str(), "id" | "meta" | "active" | "schemas")
+            || repository.maps(path)
+        {
             Known::Unknown
         } else {
             Known::Absent
@@ -64,7 +66,8 @@ fn fold(filter: &Filter, repository: &dyn Repository, user_type: &str) -> Filter
             },
             Filter::Element { path, .. } => match known(path) {
                 Known::Absent => Some(Filter::Constant(false)),
-                _ => None,
+                // What stands inside is for the mapping to know.
+                _ => Some(leaf.clone()),
             },
             _ => None,
         })

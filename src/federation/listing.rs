@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::person::Person;
-use crate::scim::report::RepositoryReport;
+use crate::scim::dialect::RepositoryReport;
 
 /// One page of people with what is known about the whole.
 #[derive(Clone, Debug)]

@@ -132,7 +132,7 @@ impl Rows {
     /// Drops every key under which the row stands or stood; `views` are the merged values before
     /// and after the change.
     pub(super) fn touched(&self, row: &UserRow, views: &[&Attributes]) {
-        let mut drop = |key: RowKey| {
+        let drop = |key: RowKey| {
             self.kept.invalidate(&StoredKey { tenant: Arc::clone(&self.tenant), key });
         };
         drop(RowKey::Id(row.id.clone()));

@@ -18,7 +18,7 @@ use super::{Federation, OnConflict, OnFailure, Problem, RETRY_AFTER, View, deman
 use crate::cache::State;
 use crate::caller::{Caller, Permission};
 use crate::repository::{EntryKey, RepositoryError};
-use crate::scim::report::{ReportState, RepositoryReport};
+use crate::scim::dialect::{ReportState, RepositoryReport};
 use crate::scim::text::fold;
 use crate::scim::{ErrorKind, Filter, Query, ScimError};
 use crate::store::{RowKey, Rows, Sort, UserRow};

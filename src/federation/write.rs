@@ -11,13 +11,13 @@ use serde_json::Value;
 
 use super::authority::{Division, Mode, merge};
 use super::directory::{Directory, Known};
-use super::identity::{Care, Subject, nobody};
+use super::identity::{Care, Subject};
 use super::person::{Half, Person};
-use super::{Federation, IfMatch, Problem, RETRY_AFTER, View, demand, unavailable};
+use super::{Federation, IfMatch, Problem, RETRY_AFTER, View, demand};
 use crate::audit::{Action, AuditRecord};
 use crate::cache::State;
 use crate::caller::{Caller, Permission};
-use crate::repository::{EntryKey, Repository};
+use crate::repository::{Repository, RepositoryError};
 use crate::scim::filter::{Filter, Literal, Operator, Text};
 use crate::scim::resource::digest;
 use crate::scim::schema::check::Checked;
@@ -203,12 +203,9 @@ impl Federation {
             at,
         };
         let audit = self.record(caller, Action::UserCreate, &id, at, view);
-        let created = self
-            .store
-            .create(&self.tenant, &id, UserType::Ftress, &write, false, audit)
-            .await;
-        // A look-up of the name before may have kept "nobody".
-        let row = created?;
+        let row =
+            self.store.create(&self.tenant, &id, UserType::Ftress, &write, false, audit).await?;
+        // An earlier look-up of the name may have kept "nobody".
         self.rows.touched(&row, &[&write.view]);
         Ok(Created { person: self.people.stored(&row, None, &Half::Unasked), bound: false })
     }
@@ -260,6 +257,7 @@ impl Federation {
             if after == *standing.own() {
                 return Ok(standing.person(self));
             }
+            self.resource_type.require(&standing.with_own(self, &after))?;
             let written = match &standing {
                 Standing::Unbound { directory, known } => {
                     demand(caller, Permission::UsersBind)?;
@@ -586,11 +584,14 @@ impl Standing {
     }
 
     fn merged(&self, federation: &Federation) -> Attributes {
+        self.with_own(federation, self.own())
+    }
+
+    /// The merged values as they would be with these of ours.
+    fn with_own(&self, federation: &Federation, own: &Attributes) -> Attributes {
         match self.values() {
-            Some(values) => {
-                merge(&federation.resource_type, self.repository(), values, self.own())
-            }
-            None => self.own().clone(),
+            Some(values) => merge(&federation.resource_type, self.repository(), values, own),
+            None => own.clone(),
         }
     }
 
@@ -643,11 +644,11 @@ fn with_default_active(mut own: Attributes) -> Attributes {
     own
 }
 
-fn failure(directory: &Directory, error: &crate::repository::RepositoryError) -> &'static str {
+fn failure(directory: &Directory, error: &RepositoryError) -> &'static str {
     tracing::warn!(repository = directory.id(), error = %error, "repository.failed");
     match error {
-        crate::repository::RepositoryError::Timeout => "timeout",
-        crate::repository::RepositoryError::Unavailable(_) => "unavailable",
+        RepositoryError::Timeout => "timeout",
+        RepositoryError::Unavailable(_) => "unavailable",
     }
 }
 

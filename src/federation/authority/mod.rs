@@ -325,3 +325,6 @@ fn elements(value: Option<&Value>) -> &[Value] {
         None => &[],
     }
 }
+
+#[cfg(test)]
+mod tests;
