@@ -120,10 +120,9 @@ pub(in crate::scim) fn comparable(attribute: &Attribute, value: &Value) -> Strin
         Value::String(value) if attribute.kind != Kind::DateTime => {
             text::comparable(value, attribute.case_exact).into_owned()
         }
-        Value::String(value) => match value.parse::<jiff::Timestamp>() {
-            Ok(instant) => instant.to_string(),
-            Err(_) => value.clone(),
-        },
+        Value::String(value) => {
+            text::instant(value).map_or_else(|| value.clone(), |at| at.to_string())
+        }
         other => other.to_string(),
     }
 }
@@ -135,9 +134,10 @@ pub(in crate::scim) fn complete(
     place: &Place<'_>,
 ) -> Result<(), ScimError> {
     match value {
-        Value::Array(values) => values.iter().enumerate().try_for_each(|(index, value)| {
-            complete(attribute, value, &Place::index(place, index))
-        }),
+        Value::Array(values) => values
+            .iter()
+            .enumerate()
+            .try_for_each(|(index, value)| complete(attribute, value, &Place::index(place, index))),
         Value::Object(members) => {
             let missing = attribute
                 .sub_attributes
