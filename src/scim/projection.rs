@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::resource::Attributes;
-use super::schema::{Attribute, AttributePath, ResourceType, Returned, SOURCE, Schema};
+use super::schema::standard::SOURCE;
+use super::schema::{Attribute, AttributePath, ResourceType, Returned, Schema};
 
 /// The `attributes` or `excludedAttributes` of a request. Paths that lead to nothing known select
 /// nothing.
@@ -106,7 +107,8 @@ impl Projection {
         show_source: bool,
     ) -> Attributes {
         let mut shown = Attributes::new();
-        let core = ResourceType::common().iter().chain(&kind.schema.attributes);
+        let core = kind.common().iter().filter(|common| common.name != "schemas");
+        let core = core.chain(&kind.schema.attributes);
         self.copy(None, core, attributes, &mut shown, show_source);
         for (schema, _) in &kind.extensions {
             let Some(Value::Object(members)) = attributes.get(&schema.id) else { continue };

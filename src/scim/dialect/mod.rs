@@ -13,7 +13,7 @@ pub use discovery::{
     Capabilities, resource_type, resource_types_list, schema, schemas_list, service_provider_config,
 };
 pub use report::{ReportState, RepositoryReport};
-pub use resource::render_resource;
+pub use resource::{location, render_resource};
 
 use super::error::ErrorKind;
 use json::Writer;

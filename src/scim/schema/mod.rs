@@ -4,8 +4,11 @@
 //! The schemas themselves are JSON files beside this one, in the shape in which `/Schemas` prints
 //! them.
 
+pub mod check;
+pub(in crate::scim) mod elements;
 mod resolve;
 pub mod standard;
+pub(in crate::scim) mod value;
 
 use std::collections::HashMap;
 use std::fmt;
