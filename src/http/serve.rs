@@ -1,7 +1,6 @@
 //! Connections: accepting them, bounding them, and letting them finish.
 
 use std::convert::Infallible;
-use std::future::Future;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -9,6 +8,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Request;
+use axum::response::Response;
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -52,6 +52,21 @@ pub async fn serve(
     limits: ConnectionLimits,
     shutdown: impl Future<Output = ()>,
 ) {
+    let respond = move |request| {
+        let app = app.clone();
+        async move { layers::answer(&app, request).await }
+    };
+    run(listener, respond, limits, shutdown).await;
+}
+
+async fn run<F>(
+    listener: TcpListener,
+    respond: impl Fn(Request<Body>) -> F + Clone + Send + 'static,
+    limits: ConnectionLimits,
+    shutdown: impl Future<Output = ()>,
+) where
+    F: Future<Output = Response> + Send + 'static,
+{
     let places = Arc::new(Semaphore::new(limits.max_connections));
     let (stop, stopping) = watch::channel(false);
     let mut connections = JoinSet::new();
@@ -65,7 +80,7 @@ pub async fn serve(
         while connections.try_join_next().is_some() {}
         match accepted {
             Ok((stream, place)) => {
-                let connection = connection(stream, app.clone(), limits, stopping.clone());
+                let connection = connection(stream, respond.clone(), limits, stopping.clone());
                 connections.spawn(async move {
                     connection.await;
                     drop(place);
@@ -108,26 +123,27 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(
     }
 }
 
-async fn connection(
+async fn connection<F>(
     stream: TcpStream,
-    app: App,
+    respond: impl Fn(Request<Body>) -> F,
     limits: ConnectionLimits,
     mut stopping: watch::Receiver<bool>,
-) {
+) where
+    F: Future<Output = Response>,
+{
     // Without it a short answer waits for the peer's delayed acknowledgement.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(error = %error, "TCP_NODELAY could not be set");
     }
     let service = service_fn(move |request: Request<Incoming>| {
-        let app = app.clone();
-        async move { Ok::<_, Infallible>(layers::answer(&app, request.map(body)).await) }
+        let answer = respond(request.map(body));
+        async move { Ok::<_, Infallible>(answer.await) }
     });
     let mut connection = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(limits.header_timeout)
-            .max_buf_size(limits.max_header.max(8 * 1024))
-            .pipeline_flush(true)
+            .max_header_size(limits.max_header)
             .serve_connection(TokioIo::new(stream), service)
     );
     let stopped = async {
@@ -150,4 +166,138 @@ async fn connection(
 /// Most requests have no body; theirs is not worth a box.
 fn body(incoming: Incoming) -> Body {
     if incoming.is_end_stream() { Body::empty() } else { Body::new(incoming) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::{Notify, oneshot};
+    use tokio::task::JoinHandle;
+
+    use super::*;
+
+    /// A server whose answers wait for `gate` where the path is `/slow`.
+    struct Server {
+        address: SocketAddr,
+        gate: Arc<Notify>,
+        /// Told whenever a request to `/slow` has arrived.
+        arrived: Arc<Notify>,
+        stop: oneshot::Sender<()>,
+        running: JoinHandle<()>,
+    }
+
+    async fn start(limits: ConnectionLimits) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (gate, arrived) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (stop, stopped) = oneshot::channel();
+        let respond = {
+            let (gate, arrived) = (Arc::clone(&gate), Arc::clone(&arrived));
+            move |request: Request<Body>| {
+                let (gate, arrived) = (Arc::clone(&gate), Arc::clone(&arrived));
+                async move {
+                    if request.uri().path() == "/slow" {
+                        arrived.notify_one();
+                        gate.notified().await;
+                    }
+                    Response::new(Body::from("done"))
+                }
+            }
+        };
+        let running = tokio::spawn(run(listener, respond, limits, async {
+            let _ = stopped.await;
+        }));
+        Server { address, gate, arrived, stop, running }
+    }
+
+    async fn send(server: &Server, path: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: b\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream
+    }
+
+    /// Everything up to the end of the stream.
+    async fn rest(stream: &mut TcpStream) -> String {
+        let mut read = String::new();
+        stream.read_to_string(&mut read).await.unwrap();
+        read
+    }
+
+    async fn answer(stream: &mut TcpStream) -> String {
+        let mut read = Vec::new();
+        while !read.ends_with(b"done") {
+            let mut piece = [0; 1024];
+            let length = stream.read(&mut piece).await.unwrap();
+            assert_ne!(length, 0, "the connection ended early");
+            read.extend_from_slice(&piece[..length]);
+        }
+        String::from_utf8(read).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_shutdown_lets_requests_finish_and_closes_the_idle() {
+        let server = start(ConnectionLimits::default()).await;
+        let mut idle = send(&server, "/quick").await;
+        assert!(answer(&mut idle).await.starts_with("HTTP/1.1 200 OK"));
+        let mut busy = send(&server, "/slow").await;
+        server.arrived.notified().await;
+        server.stop.send(()).unwrap();
+        assert_eq!(rest(&mut idle).await, "");
+        assert!(!server.running.is_finished());
+        server.gate.notify_one();
+        let last = rest(&mut busy).await;
+        assert!(last.ends_with("done") && last.contains("connection: close"), "{last}");
+        server.running.await.unwrap();
+        assert!(TcpStream::connect(server.address).await.is_err(), "nobody listens any more");
+    }
+
+    #[tokio::test]
+    async fn a_request_that_never_finishes_does_not_hold_the_shutdown_up() {
+        let drain = Duration::from_millis(50);
+        let server = start(ConnectionLimits { drain, ..ConnectionLimits::default() }).await;
+        let mut busy = send(&server, "/slow").await;
+        server.arrived.notified().await;
+        server.stop.send(()).unwrap();
+        server.running.await.unwrap();
+        assert_eq!(rest(&mut busy).await, "");
+    }
+
+    #[tokio::test]
+    async fn who_comes_too_late_waits_for_a_place() {
+        let limits = ConnectionLimits { max_connections: 1, ..ConnectionLimits::default() };
+        let server = start(limits).await;
+        let mut first = send(&server, "/slow").await;
+        server.arrived.notified().await;
+        let mut second = send(&server, "/slow").await;
+        // The first is answered and goes; only then the second is heard.
+        server.gate.notify_one();
+        answer(&mut first).await;
+        drop(first);
+        server.arrived.notified().await;
+        server.gate.notify_one();
+        answer(&mut second).await;
+    }
+
+    #[tokio::test]
+    async fn a_head_that_does_not_end_is_cut_off() {
+        let limits = ConnectionLimits {
+            header_timeout: Duration::from_millis(50),
+            ..ConnectionLimits::default()
+        };
+        let server = start(limits).await;
+        let mut silent = TcpStream::connect(server.address).await.unwrap();
+        assert_eq!(rest(&mut silent).await, "", "no head at all");
+        let mut half = TcpStream::connect(server.address).await.unwrap();
+        half.write_all(b"GET / HTTP/1.1\r\nHost: ").await.unwrap();
+        rest(&mut half).await;
+        let server = start(ConnectionLimits { max_header: 1024, ..limits }).await;
+        let mut long = TcpStream::connect(server.address).await.unwrap();
+        let head = format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(2048));
+        long.write_all(head.as_bytes()).await.unwrap();
+        let refused = rest(&mut long).await;
+        assert!(refused.starts_with("HTTP/1.1 431"), "{refused:?}");
+    }
 }
