@@ -41,9 +41,7 @@ pub fn render_list<B: AsRef<[u8]>>(head: &ListHead<'_>, resources: &[B]) -> Vec<
     let bodies: usize = resources.iter().map(|resource| resource.as_ref().len() + 1).sum();
     let cursors = head.next_cursor.map_or(0, str::len) + head.previous_cursor.map_or(0, str::len);
     let mut out = Vec::with_capacity(bodies + 256 + reports.len() * 128 + cursors * 2);
-    out.extend_from_slice(
-        br#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:ListResponse"],"#,
-    );
+    out.extend_from_slice(br#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:ListResponse"],"#);
     if let Some(total) = head.total {
         out.extend_from_slice(br#""totalResults":"#);
         out.number(total);
@@ -84,7 +82,9 @@ pub fn render_list<B: AsRef<[u8]>>(head: &ListHead<'_>, resources: &[B]) -> Vec<
 /// An error message (RFC 7644 section 3.12); `status` is the HTTP status, written as a string.
 pub fn render_error(status: u16, kind: Option<ErrorKind>, detail: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(128 + detail.len());
-    out.extend_from_slice(br#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:Error"],"status":""#);
+    out.extend_from_slice(
+        br#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:Error"],"status":""#,
+    );
     out.number(u64::from(status));
     out.push(b'"');
     if let Some(kind) = kind {

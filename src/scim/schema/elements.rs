@@ -135,9 +135,10 @@ pub(in crate::scim) fn complete(
     place: &Place<'_>,
 ) -> Result<(), ScimError> {
     match value {
-        Value::Array(values) => values.iter().enumerate().try_for_each(|(index, value)| {
-            complete(attribute, value, &Place::index(place, index))
-        }),
+        Value::Array(values) => values
+            .iter()
+            .enumerate()
+            .try_for_each(|(index, value)| complete(attribute, value, &Place::index(place, index))),
         Value::Object(members) => {
             let missing = attribute
                 .sub_attributes

@@ -101,10 +101,9 @@ pub(super) fn single(
             None => Err(invalid(place, format_args!("is {number} where an integer is expected"))),
         },
         (Kind::Decimal, Value::Number(number)) => Ok(Some(Value::Number(number))),
-        (
-            Kind::String | Kind::Reference | Kind::DateTime | Kind::Binary,
-            Value::String(text),
-        ) => string(attribute, text, place),
+        (Kind::String | Kind::Reference | Kind::DateTime | Kind::Binary, Value::String(text)) => {
+            string(attribute, text, place)
+        }
         (kind, given) => Err(invalid(
             place,
             format_args!("is {} where {} is expected", found(&given), expected(kind)),
@@ -200,7 +199,8 @@ fn string(
 fn whole(number: &serde_json::Number) -> Option<i64> {
     number.as_i64().or_else(|| {
         // 2^53: up to here every whole number has a float of its own.
-        let float = number.as_f64().filter(|f| f.fract() == 0.0 && f.abs() <= 9_007_199_254_740_992.0)?;
+        let float =
+            number.as_f64().filter(|f| f.fract() == 0.0 && f.abs() <= 9_007_199_254_740_992.0)?;
         format!("{float:.0}").parse().ok()
     })
 }
