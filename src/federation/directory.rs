@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::person::{Person, PersonKey};
 use super::rows::{Stored, StoredKey};
 use super::{RepositoryPart, Problem, too_many};
-use crate::cache::{Answer, Cache, Derived, Loaded, Policy, State};
+use crate::cache::{Answer, Cache, Derived, Loaded, Lost, Moment, Policy, State};
 use crate::clock::Clock;
 use crate::repository::{
     Bounds, Entry, EntryKey, Found, Plan, Repository, RepositoryError,
@@ -167,13 +167,13 @@ impl Directory {
         no_cache: bool,
     ) -> Result<Answered, RepositoryError> {
         let key = self.key(filter.canonical(), photos);
-        let load = {
-            let (asked, filter, key) = (self.asking(photos), filter.clone(), key.clone());
-            move || async move { asked.search(&filter, &key).await }
-        };
         let answer = match self.shares.searches.peek(&key).filter(|_| !no_cache) {
-            Some(answer) if answer.age * 2 < self.freshness.fresh => answer,
-            _ => self.shares.searches.get(key, self.freshness, no_cache, load).await?,
+            Some(answer) => answer,
+            None => {
+                let (asked, filter) = (self.asking(photos), filter.clone());
+                let load = move || async move { asked.search(&filter).await };
+                self.shares.searches.get(key, self.freshness, no_cache, load).await?
+            }
         };
         self.answered(answer, photos).await
     }
@@ -189,7 +189,7 @@ impl Directory {
         for entry_key in &hits.keys {
             let key = self.key(Arc::clone(&entry_key.0), photos);
             let kept = match answer.state {
-                State::Stale => self.shares.entries.kept(&key),
+                State::Stale => self.shares.entries.last(&key),
                 State::Live | State::Cached => self.shares.entries.peek(&key),
             };
             match kept {
@@ -223,9 +223,7 @@ impl Directory {
         no_cache: bool,
     ) -> Result<Option<(Arc<Known>, State)>, RepositoryError> {
         let key = self.key(entry_key, photos);
-        if let Some(answer) = self.shares.entries.peek(&key).filter(|_| !no_cache)
-            && answer.age * 2 < self.freshness.fresh
-        {
+        if let Some(answer) = self.shares.entries.peek(&key).filter(|_| !no_cache) {
             return Ok(answer.value.map(|known| (known, answer.state)));
         }
         let load = {
@@ -234,7 +232,8 @@ impl Directory {
             move || async move {
                 let found = asked.repository.read(&wanted, asked.bounds()).await?;
                 let known = found.entries.into_iter().next().map(|entry| asked.know(entry));
-                Ok(Loaded { empty: known.is_none(), cut: false, value: known })
+                let loaded = Loaded { empty: known.is_none(), cut: false, value: known };
+                Ok::<_, RepositoryError>(loaded)
             }
         };
         let answer = self.shares.entries.get(key, self.freshness, no_cache, load).await?;
@@ -323,6 +322,7 @@ impl Directory {
             timeout: self.timeout,
             photos,
             clock: self.clock.clone(),
+            began: self.shares.entries.moment(),
         }
     }
 }
@@ -338,6 +338,8 @@ struct Asking {
     timeout: Duration,
     photos: bool,
     clock: Clock,
+    /// Before anything was asked.
+    began: Moment,
 }
 
 impl Asking {
@@ -349,11 +351,7 @@ impl Asking {
         }
     }
 
-    async fn search(
-        &self,
-        filter: &Filter,
-        _key: &AskedKey,
-    ) -> Result<Loaded<Arc<Hits>>, RepositoryError> {
+    async fn search(&self, filter: &Filter) -> Result<Loaded<Arc<Hits>>, RepositoryError> {
         let found = self.repository.search(filter, self.bounds()).await?;
         let (complete, exact, scan) = (found.complete, found.exact, found.scan);
         let keys: Vec<EntryKey> =
@@ -374,8 +372,8 @@ impl Asking {
                 text: Arc::clone(&known.entry.key.0),
                 photos: self.photos,
             };
-            let loaded = Loaded { value: Some(Arc::clone(&known)), empty: false, cut: false };
-            self.entries.insert(key, loaded, self.freshness);
+            let loaded = Loaded::whole(Some(Arc::clone(&known)));
+            self.entries.insert_since(key, loaded, self.freshness, self.began);
             known
         };
         found.entries.into_iter().map(keep).collect()
@@ -400,6 +398,12 @@ impl Asking {
             weight,
             entry,
         })
+    }
+}
+
+impl From<Lost> for RepositoryError {
+    fn from(_: Lost) -> Self {
+        Self::Unavailable("the look-up broke off; the log says where".into())
     }
 }
 

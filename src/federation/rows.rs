@@ -2,7 +2,6 @@
 //! until the commit that touches exactly its keys.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::Value;
 
@@ -14,12 +13,8 @@ use crate::scim::Attributes;
 use crate::scim::text::{fold, nfc};
 use crate::store::{LinkState, RowKey, Store, UserRow};
 
-/// Rows change only through this process, which drops what it changes; the times are a backstop.
-const KEPT: Policy = Policy {
-    fresh: Duration::from_secs(3600),
-    negative: Duration::from_secs(3600),
-    stale: Duration::ZERO,
-};
+/// Rows change only through this process, which drops what it changes.
+const KEPT: Policy = Policy::UNTIL_INVALIDATED;
 
 /// A row look-up within a tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -80,10 +75,9 @@ impl Rows {
         if !no_cache && let Some(answer) = self.kept.peek(&stored_key) {
             return Ok(answer.value);
         }
-        let ticket = self.kept.ticket(&stored_key);
+        let began = self.kept.moment();
         let stored = Arc::new(self.load(&stored_key.key).await?);
-        let loaded = Loaded { value: Arc::clone(&stored), empty: false, cut: false };
-        self.kept.insert_if(ticket, stored_key, loaded, KEPT);
+        self.kept.insert_since(stored_key, Loaded::whole(Arc::clone(&stored)), KEPT, began);
         Ok(stored)
     }
 
@@ -103,13 +97,14 @@ impl Rows {
         entry_keys: &[&EntryKey],
         no_cache: bool,
     ) -> Result<Vec<Arc<Stored>>, Problem> {
+        let began = self.kept.moment();
         let mut found: Vec<Option<Arc<Stored>>> = Vec::with_capacity(entry_keys.len());
         let mut missing = Vec::new();
         for (position, entry_key) in entry_keys.iter().enumerate() {
             let key = self.link(repository, &entry_key.0);
             let kept = self.kept.peek(&key).filter(|_| !no_cache).map(|answer| answer.value);
             if kept.is_none() {
-                missing.push((position, self.kept.ticket(&key), key));
+                missing.push((position, key));
             }
             found.push(kept);
         }
@@ -119,10 +114,9 @@ impl Rows {
             let states = self.store.find_links(&self.tenant, repository, &wanted).await?;
             let mut by_key: std::collections::HashMap<String, Stored> =
                 states.into_iter().map(|state| (state_key(&state), stored(state))).collect();
-            for ((position, ticket, key), wanted) in missing.into_iter().zip(wanted) {
+            for ((position, key), wanted) in missing.into_iter().zip(wanted) {
                 let stored = Arc::new(by_key.remove(&wanted).unwrap_or_default());
-                let loaded = Loaded { value: Arc::clone(&stored), empty: false, cut: false };
-                self.kept.insert_if(ticket, key, loaded, KEPT);
+                self.kept.insert_since(key, Loaded::whole(Arc::clone(&stored)), KEPT, began);
                 found[position] = Some(stored);
             }
         }

@@ -196,14 +196,14 @@ impl Federation {
         let sort = Sort { path: page.order.path.clone(), descending: page.order.descending };
         let answer = self
             .store
-            .search(&self.tenant, filter, rows, sort.clone(), skip, page.count, true)
+            .search(&self.tenant, filter, rows, &sort, skip, page.count, true)
             .await?;
         if answer.exact {
             return Ok(Matching { rows: answer.rows, total: answer.total });
         }
         let answer = self
             .store
-            .search(&self.tenant, filter, rows, sort, 0, SCAN_LIMIT + 1, false)
+            .search(&self.tenant, filter, rows, &sort, 0, SCAN_LIMIT + 1, false)
             .await?;
         if answer.rows.len() as u64 > SCAN_LIMIT {
             return Err(scan_limit());

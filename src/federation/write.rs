@@ -21,6 +21,7 @@ use crate::repository::{Repository, RepositoryError};
 use crate::scim::filter::{Filter, Literal, Operator, Text};
 use crate::scim::resource::digest;
 use crate::scim::schema::check::Checked;
+use crate::scim::patch::Tolerance;
 use crate::scim::text::nfc;
 use crate::scim::{Attributes, ErrorKind, Patch, ScimError};
 use crate::store::{LinkRow, LinkState, RowKey, StoreError, UserRow, UserType, UserWrite};
@@ -232,7 +233,7 @@ impl Federation {
         patch: &Patch,
         view: &View,
     ) -> Result<Arc<Person>, Problem> {
-        let wanted = |current: &Attributes| patch.apply(current, &self.resource_type);
+        let wanted = |current: &Attributes| patch.apply(current, &self.resource_type, Tolerance::default());
         self.write(caller, id, if_match, &wanted, Mode::Modify, view).await
     }
 

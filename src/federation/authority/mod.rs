@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::compare::{repeats, same, sub};
 use super::person::SOURCE_URN;
 use crate::repository::{Authority, Repository};
-use crate::scim::schema::{Attribute, Kind};
+use crate::scim::schema::{Attribute, AttributePath, Kind};
 use crate::scim::{Attributes, ErrorKind, ResourceType, ScimError};
 
 /// Directory values with ours over and beside them.
@@ -232,11 +232,7 @@ impl Division<'_> {
             None => Ok(sides.wanted.cloned()),
             Some(Authority::Local) => Ok(self.local(definition, sides)),
             Some(Authority::Directory) if definition.multi_valued => {
-                let types = self
-                    .repository
-                    .map(|repository| repository.element_types(&resolved))
-                    .unwrap_or_default();
-                self.elements(definition, path, &types, sides)
+                self.elements(definition, &resolved, sides)
             }
             Some(Authority::Directory) => match (sides.theirs, sides.wanted) {
                 (Some(_), None) if self.mode == Mode::Modify => Err(Owned { path: path.into() }),
@@ -268,8 +264,7 @@ impl Division<'_> {
     fn elements(
         &self,
         definition: &Attribute,
-        path: &str,
-        types: &[String],
+        path: &AttributePath,
         sides: Sides<'_>,
     ) -> Result<Option<Value>, Owned> {
         let (theirs, wanted) = (elements(sides.theirs), elements(sides.wanted));
@@ -279,7 +274,7 @@ impl Division<'_> {
         if self.mode == Mode::Modify
             && theirs.iter().any(|held| !wanted.iter().any(|given| repeats(definition, given, held)))
         {
-            return Err(Owned { path: path.into() });
+            return Err(Owned { path: path.text.clone() });
         }
         let mut after = Vec::new();
         for given in wanted {
@@ -287,11 +282,14 @@ impl Division<'_> {
                 continue;
             }
             let kind = sub(definition, "type").and_then(|_| given.get("type")).and_then(Value::as_str);
+            let owned = |kind| {
+                let authority =
+                    self.repository.and_then(|repository| repository.authority_of_type(path, kind));
+                authority == Some(Authority::Directory)
+            };
             match kind {
-                Some(kind) if !types.is_empty() && !types.iter().any(|one| one == kind) => {
-                    after.push(given.clone());
-                }
-                _ => return Err(Owned { path: path.into() }),
+                Some(kind) if !owned(kind) => after.push(given.clone()),
+                _ => return Err(Owned { path: path.text.clone() }),
             }
         }
         Ok(if after.is_empty() { None } else { Some(Value::Array(after)) })

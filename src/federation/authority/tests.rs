@@ -31,8 +31,12 @@ impl Repository for Mapped {
         }
     }
 
-    fn element_types(&self, _: &AttributePath) -> Vec<String> {
-        vec!["work".to_owned()]
+    fn authority_of_type(&self, _: &AttributePath, kind: &str) -> Option<Authority> {
+        (kind == "work").then_some(Authority::Directory)
+    }
+
+    fn base(&self) -> &'static str {
+        "dc=example,dc=org"
     }
 
     fn plan(&self, _: &Filter) -> Plan {
