@@ -185,6 +185,7 @@ fn what_is_to_come_is_refused_by_name() {
         (token, "rate = { requests = 100, per = \"1s\" }", "\"tenant.token.rate\""),
         (corp, "kind = \"scim_fed\"", "\"tenant.repository.kind\" = \"scim_fed\""),
         (corp, "role_by_group = { a = \"b\" }", "\"tenant.repository.role_by_group\""),
+        (corp, "group = \"x\"", "\"tenant.repository.group\""),
         (corp, "rename_from = \"old\"", "\"tenant.repository.rename_from\""),
         (
             corp,
@@ -240,6 +241,9 @@ fn what_is_no_toml_is_said_with_its_line() {
     let text = refusal("id = \"corp\"", "bind_password = \"hunter2");
     says(&text, &["configuration:12: this is not TOML: ", "12 | bind_password = …"]);
     assert!(!text.contains("hunter2"));
+    let text = refusal("name = \"helpdesk\"", "scimbridge_hunter2");
+    says(&text, &["configuration:7: this is not TOML: "]);
+    assert!(!text.contains("hunter2"), "{text}");
     let text = refusal("id = \"corp\"", "id = \"twice\"");
     says(&text, &["configuration:12: this is not TOML: duplicate key"]);
     let text = refusal("id = \"corp\"", "bind_password = \"\"\"\nhunter2\\q\n\"\"\"");
