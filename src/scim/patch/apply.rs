@@ -7,7 +7,7 @@ use super::{Operation, Patch, Tolerance, Verb};
 use crate::scim::error::{ErrorKind, ScimError};
 use crate::scim::filter::Filter;
 use crate::scim::resource::Attributes;
-use crate::scim::schema::elements::{complete, each, is_primary, settle};
+use crate::scim::schema::elements::{bounded, complete, each, is_primary, settle};
 use crate::scim::schema::value::{Place, canonical, invalid, is_blank, members};
 use crate::scim::schema::{Attribute, Kind, Mutability, ResourceType};
 
@@ -355,6 +355,7 @@ fn add(
             primary = Some(at);
         }
     }
+    bounded(elements.len(), place)?;
     if let Some(primary) = primary {
         element::demote_others(&mut elements, |at| at == primary);
     }

@@ -159,7 +159,8 @@ pub(in crate::scim) fn is_primary(value: &Value) -> bool {
     value.get("primary") == Some(&Value::Bool(true))
 }
 
-fn bounded(count: usize, place: &Place<'_>) -> Result<(), ScimError> {
+/// Refuses more values than an attribute may hold.
+pub(in crate::scim) fn bounded(count: usize, place: &Place<'_>) -> Result<(), ScimError> {
     if count <= MAX_VALUES {
         return Ok(());
     }
