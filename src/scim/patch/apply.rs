@@ -338,18 +338,15 @@ fn add(
     let mut primary = None;
     for value in given {
         let promotes = is_primary(&value);
-        let at = match finder.find(&elements, &value) {
-            Some(at) => {
-                if let Some(element) = elements.get_mut(at) {
-                    refine(element, attribute, value);
-                }
-                at
+        let at = if let Some(at) = finder.find(&elements, &value) {
+            if let Some(element) = elements.get_mut(at) {
+                refine(element, attribute, value);
             }
-            None => {
-                finder.added(elements.len(), &value);
-                elements.push(value);
-                elements.len() - 1
-            }
+            at
+        } else {
+            finder.added(elements.len(), &value);
+            elements.push(value);
+            elements.len() - 1
         };
         if promotes {
             primary = Some(at);
