@@ -7,7 +7,7 @@ use super::{Operation, Patch, Tolerance, Verb};
 use crate::scim::error::{ErrorKind, ScimError};
 use crate::scim::filter::Filter;
 use crate::scim::resource::Attributes;
-use crate::scim::schema::elements::{complete, each, is_primary, settle};
+use crate::scim::schema::elements::{bounded, complete, each, is_primary, settle};
 use crate::scim::schema::value::{Place, canonical, invalid, is_blank, members};
 use crate::scim::schema::{Attribute, Kind, Mutability, ResourceType};
 
@@ -338,23 +338,21 @@ fn add(
     let mut primary = None;
     for value in given {
         let promotes = is_primary(&value);
-        let at = match finder.find(&elements, &value) {
-            Some(at) => {
-                if let Some(element) = elements.get_mut(at) {
-                    refine(element, attribute, value);
-                }
-                at
+        let at = if let Some(at) = finder.find(&elements, &value) {
+            if let Some(element) = elements.get_mut(at) {
+                refine(element, attribute, value);
             }
-            None => {
-                finder.added(elements.len(), &value);
-                elements.push(value);
-                elements.len() - 1
-            }
+            at
+        } else {
+            finder.added(elements.len(), &value);
+            elements.push(value);
+            elements.len() - 1
         };
         if promotes {
             primary = Some(at);
         }
     }
+    bounded(elements.len(), place)?;
     if let Some(primary) = primary {
         element::demote_others(&mut elements, |at| at == primary);
     }
