@@ -8,6 +8,8 @@ mod lexer;
 mod parser;
 mod print;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
 
 use jiff::Timestamp;
