@@ -92,7 +92,8 @@ async fn a_change_that_fails_leaves_its_neighbours_in_the_commit_alone() {
             }
             _ => tenant(&format!("whole {number}")),
         });
-        let done = futures_util::future::join_all(changes.map(|change| engine.execute(change))).await;
+        let done =
+            futures_util::future::join_all(changes.map(|change| engine.execute(change))).await;
         for (number, outcome) in done.iter().enumerate() {
             match number % 3 {
                 0 => assert!(matches!(outcome, Err(Failure::Violated { .. })), "{outcome:?}"),
