@@ -48,4 +48,9 @@ impl Clock {
     pub fn new_id(&self) -> Uuid {
         Uuid::now_v7()
     }
+
+    /// A random token that tells nothing, not even when it was made.
+    pub fn new_token(&self) -> Uuid {
+        Uuid::new_v4()
+    }
 }

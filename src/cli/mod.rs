@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand};
 
 use crate::app;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, LogFormat, LogSettings};
 use crate::telemetry::log;
 
 /// One SCIM 2.0 front end over local users and people found live in LDAP directories.
@@ -73,17 +73,24 @@ pub fn run() -> ExitCode {
 
 fn serve(file: &Path) -> anyhow::Result<bool> {
     let config = Config::load(file)?;
-    let _flushed_at_the_end =
-        log::install(&config.log, &Clock::system()).context("cannot start the log")?;
+    let _log = start_log(&config.log)?;
     app::serve(config)?;
     Ok(true)
 }
 
 fn check(file: &Path) -> anyhow::Result<bool> {
     let config = Config::load(file)?;
-    let _flushed_at_the_end =
-        log::install(&config.log, &Clock::system()).context("cannot start the log")?;
+    let _log = start_log(&config.log)?;
     app::check(config)
+}
+
+/// Starts the log; what was logged is written when the guard goes.
+fn start_log(settings: &LogSettings) -> anyhow::Result<log::Guard> {
+    let format = match settings.format {
+        LogFormat::Text => log::Format::Text,
+        LogFormat::Json => log::Format::Json,
+    };
+    log::install(settings.filter.clone(), format, &Clock::system()).context("cannot start the log")
 }
 
 /// The error and its causes, each on a line of its own.

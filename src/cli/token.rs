@@ -85,8 +85,9 @@ fn printed(name: &str, permissions: &[String], token: &Secret<String>) -> String
     )
 }
 
+/// A TOML string; [`name`] and [`permission`] let no control character through.
 fn quoted(text: &str) -> String {
-    toml::Value::from(text).to_string()
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 fn name(text: &str) -> Result<String, String> {
@@ -142,7 +143,7 @@ mod tests {
 
     #[test]
     fn what_is_printed_is_known_when_it_stands_in_a_configuration() {
-        let (name, permissions) = command(&["--name", "help \"desk\""]).unwrap();
+        let (name, permissions) = command(&["--name", "help \"desk\" \\ ü"]).unwrap();
         let token = fresh().unwrap();
         let text = format!("[[tenant]]\nname = \"acme\"\n{}", printed(&name, &permissions, &token));
         let config = Config::parse(&text, Path::new("/"), &|_| None).unwrap();
@@ -152,7 +153,7 @@ mod tests {
         let header = format!("Bearer {shown}");
         let tokens = Tokens::new(&config);
         let caller = tokens.verify(Some(header.as_bytes()), "acme").unwrap();
-        assert_eq!(&*caller.name, "help \"desk\"");
+        assert_eq!(&*caller.name, "help \"desk\" \\ ü");
         assert!(caller.permissions.contains(Permission::UsersSearch));
         assert!(caller.permissions.contains(Permission::UsersRead));
         assert!(!caller.permissions.contains(Permission::UsersCreate));

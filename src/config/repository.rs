@@ -259,9 +259,6 @@ fn attributes(file: &written::Repository) -> Result<Vec<(String, AttributeOverri
         .collect()
 }
 
-const KINDS: [&str; 8] =
-    ["string", "boolean", "integer", "decimal", "date", "dateTime", "binary", "reference"];
-
 fn attribute(place: &Spanned<written::Attribute>) -> Result<AttributeOverride, Fault> {
     let file = place.get_ref();
     let attribute = match (&file.attribute, &file.template) {
@@ -290,12 +287,19 @@ fn attribute(place: &Spanned<written::Attribute>) -> Result<AttributeOverride, F
         Some(_) => Some(value::choice(&file.authority, &authorities, Authority::Directory)?),
         None => None,
     };
-    let kind = match &file.kind {
-        Some(word) if !KINDS.contains(&word.get_ref().as_str()) => {
-            return Err(Fault::choice(word, Some(word.get_ref()), &KINDS));
-        }
-        kind => kind.as_ref().map(|word| word.get_ref().clone()),
+    // Which words there are is for whoever reads entries to say.
+    let is_word = |text: &str| {
+        text.starts_with(|c: char| c.is_ascii_alphabetic())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
     };
+    if let Some(kind) = file.kind.as_ref().filter(|kind| !is_word(kind.get_ref())) {
+        return Err(Fault::at(
+            kind,
+            format!("\"{}\" is no type", kind.get_ref()),
+            "write one word, as in \"date\"",
+        ));
+    }
+    let kind = file.kind.as_ref().map(|kind| kind.get_ref().clone());
     if attribute.is_none() && authority.is_none() && kind.is_none() {
         return Err(Fault::at(
             place,

@@ -245,8 +245,8 @@ pub struct AttributeOverride {
     pub attribute: Option<Source>,
     /// Where absent, what the mapping says; [`Authority::Directory`] where it says nothing.
     pub authority: Option<Authority>,
-    /// `string`, `boolean`, `integer`, `decimal`, `date`, `dateTime`, `binary` or `reference`;
-    /// where absent, what the mapping or else the schema says.
+    /// How values are read, as the repository's mappings name it (one word); where absent, what the
+    /// mapping or else the schema says.
     pub kind: Option<String>,
 }
 

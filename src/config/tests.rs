@@ -300,9 +300,9 @@ fn durations_sizes_and_words_are_checked() {
         (corp, "attributes.title = {}", "the table is empty", "authority"),
         (
             corp,
-            "attributes.title = { attribute = \"t\", type = \"text\" }",
-            "\"text\"",
-            "\"dateTime\"",
+            "attributes.title = { attribute = \"t\", type = \"a b\" }",
+            "\"a b\" is no type",
+            "as in \"date\"",
         ),
         (corp, "attributes.title = { template = \"{sn\" }", "no template", "{givenName} {sn}"),
         (

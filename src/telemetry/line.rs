@@ -10,13 +10,13 @@ use jiff::Timestamp;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level};
 
-use crate::config::LogFormat;
+use super::log::Format;
 
 /// Bytes of one value; what is longer is cut.
 const MAX_VALUE: usize = 2048;
 
 /// The line for `event`, with its line break.
-pub fn of(event: &Event<'_>, at: Timestamp, format: LogFormat) -> Vec<u8> {
+pub fn of(event: &Event<'_>, at: Timestamp, format: Format) -> Vec<u8> {
     let metadata = event.metadata();
     let mut line = begin(at, *metadata.level(), metadata.target(), format);
     event.record(&mut Fields { line: &mut line, format });
@@ -24,18 +24,18 @@ pub fn of(event: &Event<'_>, at: Timestamp, format: LogFormat) -> Vec<u8> {
 }
 
 /// A line that no event made.
-pub fn said(message: &str, at: Timestamp, level: Level, format: LogFormat) -> Vec<u8> {
+pub fn said(message: &str, at: Timestamp, level: Level, format: Format) -> Vec<u8> {
     let mut line = begin(at, level, module_path!(), format);
     Fields { line: &mut line, format }.message(message);
     end(line, format)
 }
 
-fn begin(at: Timestamp, level: Level, target: &str, format: LogFormat) -> Vec<u8> {
+fn begin(at: Timestamp, level: Level, target: &str, format: Format) -> Vec<u8> {
     let mut line = Vec::with_capacity(512);
     // Writing to a Vec cannot fail.
     let _ = match format {
-        LogFormat::Text => write!(line, "{at:.3} {level:>5} {target}"),
-        LogFormat::Json => {
+        Format::Text => write!(line, "{at:.3} {level:>5} {target}"),
+        Format::Json => {
             write!(
                 line,
                 "{{\"timestamp\":\"{at:.3}\",\"level\":\"{level}\",\"target\":\"{target}\""
@@ -45,28 +45,28 @@ fn begin(at: Timestamp, level: Level, target: &str, format: LogFormat) -> Vec<u8
     line
 }
 
-fn end(mut line: Vec<u8>, format: LogFormat) -> Vec<u8> {
+fn end(mut line: Vec<u8>, format: Format) -> Vec<u8> {
     line.extend_from_slice(match format {
-        LogFormat::Text => b"\n",
-        LogFormat::Json => b"}\n",
+        Format::Text => b"\n",
+        Format::Json => b"}\n",
     });
     line
 }
 
 struct Fields<'a> {
     line: &'a mut Vec<u8>,
-    format: LogFormat,
+    format: Format,
 }
 
 impl Fields<'_> {
     fn name(&mut self, field: &Field) {
         match self.format {
-            LogFormat::Text => {
+            Format::Text => {
                 self.line.push(b' ');
                 self.line.extend_from_slice(field.name().as_bytes());
                 self.line.push(b'=');
             }
-            LogFormat::Json => {
+            Format::Json => {
                 self.line.extend_from_slice(b",\"");
                 self.line.extend_from_slice(field.name().as_bytes());
                 self.line.extend_from_slice(b"\":");
@@ -76,11 +76,11 @@ impl Fields<'_> {
 
     fn message(&mut self, text: &str) {
         match self.format {
-            LogFormat::Text => {
+            Format::Text => {
                 self.line.extend_from_slice(b": ");
                 escape(self.line, cut(text));
             }
-            LogFormat::Json => {
+            Format::Json => {
                 self.line.extend_from_slice(b",\"message\":");
                 quote(self.line, cut(text));
             }
@@ -95,7 +95,7 @@ impl Fields<'_> {
         let text = cut(text);
         let is_plain =
             |b: u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\' | b'=') || b > 0x7f;
-        if self.format == LogFormat::Text && !text.is_empty() && text.bytes().all(is_plain) {
+        if self.format == Format::Text && !text.is_empty() && text.bytes().all(is_plain) {
             self.line.extend_from_slice(text.as_bytes());
         } else {
             quote(self.line, text);

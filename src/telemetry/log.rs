@@ -10,10 +10,10 @@ use tracing::subscriber::{Interest, SetGlobalDefaultError};
 use tracing::{Event, Level, Metadata, Subscriber, span};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use super::drain::{Drain, Guard};
+use super::drain::Drain;
+pub use super::drain::Guard;
 use super::line;
 use crate::clock::Clock;
-use crate::config::{LogFormat, LogSettings};
 
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
@@ -24,10 +24,19 @@ pub enum LogError {
     Installed(#[from] SetGlobalDefaultError),
 }
 
+/// How a line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// `key=value` pairs, for people.
+    Text,
+    /// One JSON object, for machines.
+    Json,
+}
+
 /// Sends the process's events to standard error, for as long as the guard lives. What is logged
 /// when it goes is written before it is gone.
-pub fn install(settings: &LogSettings, clock: &Clock) -> Result<Guard, LogError> {
-    let (log, guard) = Log::new(settings, clock, io::stderr())?;
+pub fn install(filter: Targets, format: Format, clock: &Clock) -> Result<Guard, LogError> {
+    let (log, guard) = Log::new(filter, format, clock, io::stderr())?;
     tracing::subscriber::set_global_default(log)?;
     Ok(guard)
 }
@@ -35,25 +44,25 @@ pub fn install(settings: &LogSettings, clock: &Clock) -> Result<Guard, LogError>
 /// Turns events into lines. Spans are neither made nor shown: a line says all that it is about.
 struct Log {
     filter: Targets,
-    format: LogFormat,
+    format: Format,
     clock: Clock,
     drain: Arc<Drain>,
 }
 
 impl Log {
     fn new<W: Write + Send + 'static>(
-        settings: &LogSettings,
+        filter: Targets,
+        format: Format,
         clock: &Clock,
         writer: W,
     ) -> io::Result<(Self, Guard)> {
-        let format = settings.format;
         let at = clock.clone();
         let notice = move |dropped| {
             let message = format!("{dropped} log lines were dropped: nobody read them");
             line::said(&message, at.now(), Level::WARN, format)
         };
         let (drain, guard) = Drain::start(writer, notice)?;
-        let log = Self { filter: settings.filter.clone(), format, clock: clock.clone(), drain };
+        let log = Self { filter, format, clock: clock.clone(), drain };
         Ok((log, guard))
     }
 
@@ -121,11 +130,10 @@ mod tests {
     }
 
     /// What `work` logs.
-    fn logged(filter: &str, format: LogFormat, work: impl FnOnce()) -> String {
+    fn logged(filter: &str, format: Format, work: impl FnOnce()) -> String {
         let sink = Sink::default();
-        let settings = LogSettings { filter: filter.parse().unwrap(), format };
         let clock = Clock::manual("2026-11-21T10:20:30.456Z".parse().unwrap());
-        let (log, guard) = Log::new(&settings, &clock, sink.clone()).unwrap();
+        let (log, guard) = Log::new(filter.parse().unwrap(), format, &clock, sink.clone()).unwrap();
         tracing::subscriber::with_default(log, work);
         drop(guard);
         String::from_utf8(sink.0.lock().unwrap().clone()).unwrap()
@@ -148,7 +156,7 @@ mod tests {
     #[test]
     fn a_request_is_one_line_of_pairs() {
         assert_eq!(
-            logged("info", LogFormat::Text, request),
+            logged("info", Format::Text, request),
             "2026-11-21T10:20:30.456Z  INFO scimbridge::request: request http.method=GET \
              http.path=/scim/acme/v2/Users http.status=200 duration_ms=1.234 tenant=acme \
              caller=\"help desk\" request.id=00000abc bytes=512\n"
@@ -157,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_request_is_one_line_of_json() {
-        let text = logged("info", LogFormat::Json, request);
+        let text = logged("info", Format::Json, request);
         let line: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(
             line,
@@ -189,7 +197,7 @@ mod tests {
             );
             tracing::info!(debug = ?"x\u{7}y", number = f64::NAN, absent = None::<&str>);
         };
-        let text = logged("info", LogFormat::Text, work);
+        let text = logged("info", Format::Text, work);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 2, "{text}");
         let begin = "2026-11-21T10:20:30.456Z  WARN scimbridge::telemetry::log::tests";
@@ -200,14 +208,14 @@ mod tests {
             )
         );
         assert!(lines[1].ends_with(r#" debug="\"x\\u{7}y\"" number=NaN"#), "{text}");
-        for line in logged("info", LogFormat::Json, work).lines() {
+        for line in logged("info", Format::Json, work).lines() {
             let _: serde_json::Value = serde_json::from_str(line).unwrap();
         }
     }
 
     #[test]
     fn long_values_are_cut_between_characters() {
-        let text = logged("info", LogFormat::Text, || {
+        let text = logged("info", Format::Text, || {
             tracing::info!(a = "ü".repeat(5000), b = ?vec!["ü"; 50_000]);
         });
         assert!(text.len() < 5000, "{}", text.len());
@@ -220,15 +228,15 @@ mod tests {
             tracing::debug!(target: "scimbridge::http", "two");
             tracing::error!(target: "scimbridge::http", "three");
         };
-        let text = logged("warn,scimbridge::repository=debug", LogFormat::Text, work);
+        let text = logged("warn,scimbridge::repository=debug", Format::Text, work);
         assert!(text.contains("one") && text.contains("three") && !text.contains("two"), "{text}");
-        assert_eq!(logged("off", LogFormat::Text, work), "");
+        assert_eq!(logged("off", Format::Text, work), "");
     }
 
     #[test]
     fn an_error_is_told_with_its_causes() {
         let error = LogError::from(io::Error::other("too many"));
-        let text = logged("info", LogFormat::Text, || {
+        let text = logged("info", Format::Text, || {
             tracing::error!(error = &error as &dyn std::error::Error, "no log");
         });
         assert!(text.ends_with(": no log error=\"no thread for it: too many\"\n"), "{text}");

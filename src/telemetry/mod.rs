@@ -7,3 +7,4 @@ mod line;
 pub mod log;
 pub mod metrics;
 pub mod request;
+pub use metrics::Metrics;

@@ -1,1 +1,3 @@
 //! LDAP directories as repositories.
+
+pub mod wire;

@@ -21,6 +21,12 @@ impl Filter {
     pub fn matches(&self, attributes: &Attributes) -> bool {
         holds(self, Scope::Resource(attributes))
     }
+
+    /// Whether one element of a complex attribute is selected by what stands in the brackets of a
+    /// [`Filter::Element`].
+    pub fn matches_element(&self, element: &Value) -> bool {
+        holds(self, Scope::Element(element))
+    }
 }
 
 /// Where paths are looked up.

@@ -193,7 +193,11 @@ impl Edit<'_> {
         Ok(())
     }
 
-    fn element(&self, members: &mut Map<String, Value>, place: &Place<'_>) -> Result<(), ScimError> {
+    fn element(
+        &self,
+        members: &mut Map<String, Value>,
+        place: &Place<'_>,
+    ) -> Result<(), ScimError> {
         match (self.sub, self.given) {
             (Some(sub), given) => {
                 write_sub(members, self.attribute, sub, self.verb, given, place)?;
@@ -216,9 +220,10 @@ impl Edit<'_> {
     fn gives_primary(&self) -> bool {
         match self.sub {
             Some(sub) => sub.name == "primary",
-            None => self.given.and_then(Value::as_object).is_some_and(|given| {
-                given.keys().any(|name| name.eq_ignore_ascii_case("primary"))
-            }),
+            None => self
+                .given
+                .and_then(Value::as_object)
+                .is_some_and(|given| given.keys().any(|name| name.eq_ignore_ascii_case("primary"))),
         }
     }
 }
@@ -439,5 +444,9 @@ fn put_back(
         Value::Array(elements) => elements.is_empty(),
         _ => false,
     };
-    if empty { remove(holder, attribute, None, place) } else { set(holder, attribute, value, place) }
+    if empty {
+        remove(holder, attribute, None, place)
+    } else {
+        set(holder, attribute, value, place)
+    }
 }

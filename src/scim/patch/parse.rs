@@ -45,7 +45,8 @@ impl Patch {
                  send more than one PATCH"
             )));
         }
-        let mut parser = Parser { kind, index: 0, operations: Vec::with_capacity(operations.len()) };
+        let mut parser =
+            Parser { kind, index: 0, operations: Vec::with_capacity(operations.len()) };
         for (index, operation) in operations.iter().enumerate() {
             parser.index = index;
             parser.operation(operation)?;
@@ -112,7 +113,9 @@ impl Parser<'_> {
                     self.push(Verb::Remove, text, path, None, None);
                     Ok(())
                 }
-                Some(Value::Object(members)) => self.members(verb, path.extension.as_deref(), members),
+                Some(Value::Object(members)) => {
+                    self.members(verb, path.extension.as_deref(), members)
+                }
                 Some(other) => Err(fail(ScimError::new(
                     ErrorKind::InvalidValue,
                     format!("value is {} where an object is expected", found(other)),

@@ -120,10 +120,9 @@ pub(in crate::scim) fn comparable(attribute: &Attribute, value: &Value) -> Strin
         Value::String(value) if attribute.kind != Kind::DateTime => {
             text::comparable(value, attribute.case_exact).into_owned()
         }
-        Value::String(value) => match value.parse::<jiff::Timestamp>() {
-            Ok(instant) => instant.to_string(),
-            Err(_) => value.clone(),
-        },
+        Value::String(value) => {
+            text::instant(value).map_or_else(|| value.clone(), |at| at.to_string())
+        }
         other => other.to_string(),
     }
 }

@@ -3,11 +3,11 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::{Attribute, Kind, Mutability, elements};
 use crate::scim::error::{ErrorKind, ScimError};
+use crate::scim::text::instant;
 
 /// A string's longest form, in bytes of UTF-8.
 const MAX_STRING: usize = 64 * 1024;
@@ -206,8 +206,7 @@ fn whole(number: &serde_json::Number) -> Option<i64> {
 }
 
 fn is_date_time(text: &str) -> bool {
-    let separated = matches!(text.as_bytes().get(10), Some(b'T' | b't'));
-    separated && !text.contains('[') && text.parse::<Timestamp>().is_ok()
+    matches!(text.as_bytes().get(10), Some(b'T' | b't')) && instant(text).is_some()
 }
 
 /// Either alphabet of RFC 4648, with or without padding and line breaks: certificates come in all
