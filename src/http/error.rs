@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 use std::error::Error;
-use std::fmt::Write as _;
 
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 
 use super::body::SCIM_JSON;
+use crate::auth::Denied;
 use crate::federation::Problem;
 use crate::scim::{ErrorKind, ScimError, dialect};
 
@@ -17,10 +17,8 @@ use crate::scim::{ErrorKind, ScimError, dialect};
 pub enum Failure {
     #[error(transparent)]
     Problem(#[from] Problem),
-    #[error("no bearer token")]
-    NoToken,
-    #[error("the bearer token is not valid here")]
-    BadToken,
+    #[error(transparent)]
+    Denied(#[from] Denied),
     #[error("no such path")]
     UnknownPath,
     /// With the methods that there are, as `Allow` lists them.
@@ -87,20 +85,8 @@ impl Failure {
         use StatusCode as S;
         match self {
             Self::Problem(problem) => problem_row(problem, request_id),
-            Self::NoToken => row(
-                S::UNAUTHORIZED,
-                "a bearer token is needed: send the header \"Authorization: Bearer <token>\"",
-            )
-            .with(header::WWW_AUTHENTICATE, "Bearer realm=\"scimbridge\""),
-            // RFC 6750 section 3.1; why it is not valid is nobody's business.
-            Self::BadToken => row(
-                S::UNAUTHORIZED,
-                "the bearer token is not valid for this tenant; ask the administrator for one",
-            )
-            .with(
-                header::WWW_AUTHENTICATE,
-                "Bearer realm=\"scimbridge\", error=\"invalid_token\"",
-            ),
+            Self::Denied(denied) => row(S::UNAUTHORIZED, denied.to_string())
+                .with(header::WWW_AUTHENTICATE, challenge(*denied)),
             Self::UnknownPath => row(
                 S::NOT_FOUND,
                 "there is nothing at this path; see /ResourceTypes under the tenant's base path \
@@ -123,11 +109,10 @@ impl Failure {
                 S::PAYLOAD_TOO_LARGE,
                 format!("the body is longer than the {limit} bytes that are accepted; send less"),
             ),
-            Self::BrokenBody => row(
-                S::BAD_REQUEST,
-                "the body ended before it was whole; send the request again",
-            )
-            .of(ErrorKind::InvalidSyntax),
+            Self::BrokenBody => {
+                row(S::BAD_REQUEST, "the body ended before it was whole; send the request again")
+                    .of(ErrorKind::InvalidSyntax)
+            }
             Self::MalformedTag(name) => row(
                 S::BAD_REQUEST,
                 format!("the header {name} is neither * nor a list of entity tags like W/\"1\""),
@@ -171,13 +156,13 @@ impl Failure {
             Self::Problem(Problem::Unavailable { .. }) | Self::TimedOut => tracing::warn!(
                 request.id = request_id,
                 status = status.as_u16(),
-                error = chain(self),
+                error = self as &(dyn Error + 'static),
                 "a request could not be served for now"
             ),
             _ => tracing::error!(
                 request.id = request_id,
                 status = status.as_u16(),
-                error = chain(self),
+                error = self as &(dyn Error + 'static),
                 "a request failed"
             ),
         }
@@ -197,15 +182,23 @@ fn problem_row(problem: &Problem, request_id: &str) -> Row {
         ),
         Problem::ForbiddenBecause(reason) => row(S::FORBIDDEN, reason.clone()),
         Problem::NotFound(detail) => row(S::NOT_FOUND, detail.clone()),
-        Problem::Conflict(detail) => {
-            row(S::CONFLICT, detail.clone()).of(ErrorKind::Uniqueness)
-        }
+        Problem::Conflict(detail) => row(S::CONFLICT, detail.clone()).of(ErrorKind::Uniqueness),
         Problem::PreconditionFailed(detail) => row(S::PRECONDITION_FAILED, detail.clone()),
         Problem::Unavailable { detail, retry_after } => {
             row(S::SERVICE_UNAVAILABLE, format!("{detail}; request {request_id}"))
                 .with_value(header::RETRY_AFTER, HeaderValue::from(*retry_after))
         }
         Problem::Internal(_) => fault(request_id),
+    }
+}
+
+/// RFC 6750 section 3: "If the request lacks any authentication information […], the resource server
+/// SHOULD NOT include an error code".
+fn challenge(denied: Denied) -> &'static str {
+    match denied {
+        Denied::Missing => "Bearer realm=\"scimbridge\"",
+        Denied::Malformed => "Bearer realm=\"scimbridge\", error=\"invalid_request\"",
+        Denied::Unknown => "Bearer realm=\"scimbridge\", error=\"invalid_token\"",
     }
 }
 
@@ -253,14 +246,80 @@ impl Row {
     }
 }
 
-/// An error with everything that caused it.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        // Writing to a string cannot fail.
-        let _ = write!(text, ": {cause}");
-        source = cause.source();
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::caller::Permission;
+    use crate::store::StoreError;
+
+    async fn answered(failure: Failure) -> (u16, Value, axum::http::HeaderMap) {
+        let response = failure.answer("r-1");
+        let (head, body) = response.into_parts();
+        let message: Value =
+            serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap();
+        assert_eq!(message["status"], head.status.as_str());
+        (head.status.as_u16(), message, head.headers)
     }
-    text
+
+    #[tokio::test]
+    async fn every_problem_has_its_row() {
+        let because = || "because".to_owned();
+        for (problem, status, kind) in [
+            (Problem::Scim(ScimError::new(ErrorKind::NoTarget, "x")), 400, "noTarget"),
+            (Problem::Scim(ScimError::new(ErrorKind::TooMany, "x")), 400, "tooMany"),
+            (Problem::Scim(ScimError::new(ErrorKind::Uniqueness, "x")), 409, "uniqueness"),
+            (Problem::Scim(ScimError::new(ErrorKind::Sensitive, "x")), 403, "sensitive"),
+            (Problem::Forbidden(Permission::UsersBind), 403, ""),
+            (Problem::ForbiddenBecause(because()), 403, ""),
+            (Problem::NotFound(because()), 404, ""),
+            (Problem::Conflict(because()), 409, "uniqueness"),
+            (Problem::PreconditionFailed(because()), 412, ""),
+        ] {
+            let (got, message, _) = answered(problem.into()).await;
+            assert_eq!(got, status, "{message}");
+            assert_eq!(message["scimType"].as_str().unwrap_or_default(), kind, "{message}");
+        }
+        let (_, message, _) = answered(Problem::Forbidden(Permission::UsersBind).into()).await;
+        assert!(message["detail"].as_str().unwrap().contains("users:bind"), "{message}");
+    }
+
+    #[tokio::test]
+    async fn faults_tell_the_request_and_not_the_cause() {
+        let cause = "disk on fire".to_owned();
+        for failure in [
+            Problem::Internal(StoreError::Database(cause.clone())).into(),
+            Failure::Panicked(cause),
+        ] {
+            let (status, message, _) = answered(failure).await;
+            let detail = message["detail"].as_str().unwrap();
+            assert_eq!(status, 500);
+            assert!(detail.contains("r-1") && !detail.contains("fire"), "{detail}");
+        }
+    }
+
+    #[tokio::test]
+    async fn rows_bring_the_headers_that_clients_act_on() {
+        let down = Problem::Unavailable { detail: "corp is down".to_owned(), retry_after: 7 };
+        let (status, message, headers) = answered(down.into()).await;
+        assert_eq!((status, &headers[header::RETRY_AFTER]), (503, &HeaderValue::from(7)));
+        assert!(message["detail"].as_str().unwrap().contains("corp is down"));
+        let (status, _, headers) = answered(Failure::TimedOut).await;
+        assert_eq!((status, headers.contains_key(header::RETRY_AFTER)), (503, true));
+        let (status, _, headers) = answered(Failure::Method("GET, HEAD")).await;
+        assert_eq!((status, headers[header::ALLOW].to_str().unwrap()), (405, "GET, HEAD"));
+        for (denied, challenge) in [
+            (Denied::Missing, "Bearer realm=\"scimbridge\""),
+            (Denied::Malformed, "Bearer realm=\"scimbridge\", error=\"invalid_request\""),
+            (Denied::Unknown, "Bearer realm=\"scimbridge\", error=\"invalid_token\""),
+        ] {
+            let (status, _, headers) = answered(denied.into()).await;
+            assert_eq!(
+                (status, &headers[header::WWW_AUTHENTICATE]),
+                (401, &challenge.parse().unwrap())
+            );
+        }
+    }
 }

@@ -55,7 +55,11 @@ fn tags(headers: &HeaderMap, name: HeaderName) -> Result<Option<Tags>, Failure> 
             None => return Err(Failure::MalformedTag(name)),
         }
     }
-    if versions.is_empty() { Err(Failure::MalformedTag(name)) } else { Ok(Some(Tags::These(versions))) }
+    if versions.is_empty() {
+        Err(Failure::MalformedTag(name))
+    } else {
+        Ok(Some(Tags::These(versions)))
+    }
 }
 
 /// Reads `*` (then true) or a list of entity tags into `versions`.
@@ -66,13 +70,11 @@ fn list(text: &str, versions: &mut Vec<String>) -> Option<bool> {
     let mut rest = text.trim_start_matches([' ', '\t', ',']);
     while !rest.is_empty() {
         let quoted = rest.strip_prefix("W/").or_else(|| rest.strip_prefix("w/")).unwrap_or(rest);
-        let (tag, after) = match quoted.strip_prefix('"') {
-            Some(inner) => inner.split_once('"')?,
+        let (tag, after) = if let Some(inner) = quoted.strip_prefix('"') {
+            inner.split_once('"')?
+        } else {
             // A bare version, as `meta.version` of some servers has it and clients repeat it.
-            None => {
-                let end = quoted.find([',', ' ', '\t']).unwrap_or(quoted.len());
-                quoted.split_at(end)
-            }
+            quoted.split_at(quoted.find([',', ' ', '\t']).unwrap_or(quoted.len()))
         };
         let after = after.trim_start_matches([' ', '\t']);
         if tag.is_empty() || tag.contains('"') || !(after.is_empty() || after.starts_with(',')) {
@@ -112,7 +114,8 @@ mod tests {
 
     #[test]
     fn malformed_tags_are_refused() {
-        for value in ["", ",", r#"""#, r#""1"#, r#"W/"""#, r#""1""2""#, r#"a"b"#, r#""1" x"#, "W/"] {
+        for value in ["", ",", r#"""#, r#""1"#, r#"W/"""#, r#""1""2""#, r#"a"b"#, r#""1" x"#, "W/"]
+        {
             assert!(read(&[value]).is_err(), "{value:?}");
         }
         let mut headers = HeaderMap::new();

@@ -11,7 +11,7 @@ use crate::scim::{ErrorKind, ScimError};
 /// Objects and arrays within one another; SCIM itself needs five.
 const MAX_DEPTH: u8 = 32;
 
-/// Reads one JSON document. Refused are what serde_json refuses (so `NaN` and text that is not
+/// Reads one JSON document. Refused are what `serde_json` refuses (so `NaN` and text that is not
 /// UTF-8), depth above 32, a key that occurs twice in one object, and U+0000, which no store and no
 /// directory behind us could keep.
 pub fn parse(bytes: &[u8]) -> Result<Value, ScimError> {

@@ -11,10 +11,10 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, Request, Uri, header};
 use axum::response::Response;
 use futures_util::FutureExt;
 use hyper::body::Body as _;
@@ -23,6 +23,7 @@ use tokio::time::timeout;
 use super::error::Failure;
 use super::{App, routes};
 use crate::clock::Clock;
+use crate::telemetry;
 
 /// Carries the request's id in every answer.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -30,7 +31,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What the log line tells beside method, status and time; filled on the way in.
 #[derive(Debug, Default)]
 pub struct Seen {
-    pub route: &'static str,
+    /// How the route is called; `None` where there is none, then the path itself is told.
+    pub route: Option<&'static str>,
     pub tenant: Option<Arc<str>>,
     pub caller: Option<Arc<str>>,
 }
@@ -66,19 +68,10 @@ impl RequestIds {
 pub async fn answer(app: &App, request: Request<Body>) -> Response {
     let app = &*app.0;
     let asked = Asked { id: app.request_ids.next(), at: Instant::now() };
-    let method = request.method().clone();
+    let (method, uri) = (request.method().clone(), request.uri().clone());
     let mut seen = Seen::default();
-    let handled = {
-        let handler = routes::dispatch(app, request, &asked, &mut seen);
-        let bounded = timeout(app.limits.request_timeout, handler);
-        // What a panic may leave half done is the request's own, and goes with it.
-        AssertUnwindSafe(bounded).catch_unwind().await
-    };
-    let outcome = match handled {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(_elapsed)) => Err(Failure::TimedOut),
-        Err(panic) => Err(Failure::Panicked(message(panic.as_ref()))),
-    };
+    let handler = routes::dispatch(app, request, &asked, &mut seen);
+    let outcome = bounded(app.limits.request_timeout, handler).await;
     let mut response = outcome.unwrap_or_else(|failure| failure.answer(&asked.id));
     if let Ok(id) = HeaderValue::from_str(&asked.id) {
         response.headers_mut().insert(REQUEST_ID, id);
@@ -86,23 +79,36 @@ pub async fn answer(app: &App, request: Request<Body>) -> Response {
     if method == Method::HEAD {
         strip(&mut response);
     }
-    log(&method, &seen, response.status(), &asked);
+    log(&method, &uri, &seen, &response, &asked);
     response
 }
 
-/// The one line of the request: no address, no id, no parameter, for those are a person's data.
-fn log(method: &Method, seen: &Seen, status: StatusCode, asked: &Asked) {
-    let duration = asked.at.elapsed();
-    tracing::info!(
-        request.id = asked.id,
-        method = method.as_str(),
-        route = seen.route,
-        tenant = seen.tenant.as_deref(),
-        caller = seen.caller.as_deref(),
-        status = status.as_u16(),
-        duration_ms = duration.as_secs_f64() * 1e3,
-        "request"
-    );
+/// Layers 3 and 4.
+async fn bounded(
+    time: Duration,
+    handler: impl Future<Output = Result<Response, Failure>>,
+) -> Result<Response, Failure> {
+    // What a panic may leave half done is the request's own, and goes with it.
+    match AssertUnwindSafe(timeout(time, handler)).catch_unwind().await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_elapsed)) => Err(Failure::TimedOut),
+        Err(panic) => Err(Failure::Panicked(message(panic.as_ref()))),
+    }
+}
+
+/// The one line of the request.
+fn log(method: &Method, uri: &Uri, seen: &Seen, response: &Response, asked: &Asked) {
+    telemetry::request::Request {
+        method: method.as_str(),
+        path: seen.route.unwrap_or(uri.path()),
+        status: response.status().as_u16(),
+        duration: asked.at.elapsed(),
+        tenant: seen.tenant.as_deref(),
+        caller: seen.caller.as_deref(),
+        request_id: &asked.id,
+        bytes: response.body().size_hint().exact().unwrap_or_default(),
+    }
+    .log();
 }
 
 /// What a panic said; for the log.
@@ -135,6 +141,22 @@ mod tests {
         ids.count.store(u64::MAX, Ordering::Relaxed);
         assert_eq!(ids.next().len(), 25);
         assert_ne!(RequestIds::new(&Clock::system()).next(), first);
+    }
+
+    #[tokio::test]
+    async fn a_handler_can_neither_hang_nor_panic() {
+        let time = Duration::from_secs(30);
+        let hangs = bounded(Duration::from_millis(5), std::future::pending()).await.unwrap_err();
+        assert!(matches!(hangs, Failure::TimedOut), "{hangs}");
+        for panics in [
+            bounded(time, async { panic!("plain") }).await,
+            bounded(time, async { panic!("{}", "plain") }).await,
+        ] {
+            let panics = panics.unwrap_err();
+            assert!(matches!(&panics, Failure::Panicked(said) if said == "plain"), "{panics}");
+        }
+        let answers = bounded(time, async { Ok(Response::new(Body::empty())) }).await;
+        assert!(answers.is_ok());
     }
 
     #[test]

@@ -6,19 +6,19 @@
 //! sender, and reaches its handler in `resource`, `search` or `discovery`; whatever goes wrong
 //! is answered by the table in `error`.
 
+mod body;
+mod caller;
+mod discovery;
+mod error;
+mod etag;
+mod health;
+mod json;
 mod layers;
 mod mount;
-mod routes;
-mod caller;
 mod query;
-mod body;
-mod json;
-mod etag;
 mod resource;
+mod routes;
 mod search;
-mod discovery;
-mod health;
-mod error;
 mod serve;
 
 use std::convert::Infallible;

@@ -187,10 +187,7 @@ mod tests {
         Mounts::new(tenants, "http://b.example/")
     }
 
-    fn found<'a>(
-        mounts: &Mounts<Tenant>,
-        path: &'a str,
-    ) -> Option<(usize, &'static str, &'a str)> {
+    fn found<'a>(mounts: &Mounts<Tenant>, path: &'a str) -> Option<(usize, &'static str, &'a str)> {
         mounts.find(path).map(|(mount, rest)| (mount.index, mount.tenant.0, rest))
     }
 

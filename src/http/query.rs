@@ -7,9 +7,12 @@ use percent_encoding::percent_decode;
 
 use crate::scim::{ErrorKind, ScimError};
 
+/// Names with values, decoded.
+pub type Pairs<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+
 /// The decoded pairs of a query string. `+` is a space, as every client has it; an empty pair, as
 /// behind a trailing `&`, is nothing.
-pub fn pairs(query: Option<&str>) -> Result<Vec<(Cow<'_, str>, Cow<'_, str>)>, ScimError> {
+pub fn pairs(query: Option<&str>) -> Result<Pairs<'_>, ScimError> {
     query
         .unwrap_or_default()
         .split('&')
@@ -27,7 +30,11 @@ pub fn pairs(query: Option<&str>) -> Result<Vec<(Cow<'_, str>, Cow<'_, str>)>, S
 
 /// One segment of a path, decoded; `None` where it is not UTF-8 or contains U+0000.
 pub fn segment(segment: &str) -> Option<Cow<'_, str>> {
-    if segment.contains('%') { text(percent_decode(segment.as_bytes()).collect()) } else { Some(segment.into()) }
+    if segment.contains('%') {
+        text(percent_decode(segment.as_bytes()).collect())
+    } else {
+        Some(segment.into())
+    }
 }
 
 fn decode(written: &str) -> Option<Cow<'_, str>> {
@@ -105,7 +112,8 @@ mod tests {
         assert!(!no_cache(&headers));
         headers.append(header::CACHE_CONTROL, HeaderValue::from_static("max-age=0, No-Cache"));
         assert!(no_cache(&headers));
-        let headers = HeaderMap::from_iter([(header::PRAGMA, HeaderValue::from_static("no-cache"))]);
+        let headers =
+            HeaderMap::from_iter([(header::PRAGMA, HeaderValue::from_static("no-cache"))]);
         assert!(no_cache(&headers));
     }
 }

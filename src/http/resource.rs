@@ -12,12 +12,13 @@ use super::{etag, layers, query};
 use crate::federation::Person;
 use crate::scim::dialect::{location, render_resource};
 use crate::scim::schema::check::Purpose;
-use crate::scim::{Patch, Projection};
+use crate::scim::{Patch, Projection, Query};
 
 /// POST: creates a user, or binds one.
 pub async fn create(call: Call, payload: Payload) -> Result<Response, Failure> {
     let projection = projection(&call)?;
-    let checked = call.resource_type().check(payload.json(&call.head.headers).await?, Purpose::Create)?;
+    let checked =
+        call.resource_type().check(payload.json(&call.head.headers).await?, Purpose::Create)?;
     to_the_end(async move {
         let created = call.federation().create(&call.caller, checked, &call.view).await?;
         Ok(single(&call, &created.person, &projection, StatusCode::CREATED))
@@ -48,7 +49,8 @@ pub async fn me(call: Call) -> Result<Response, Failure> {
 pub async fn replace(call: Call, payload: Payload, id: &str) -> Result<Response, Failure> {
     let projection = projection(&call)?;
     let if_match = etag::if_match(&call.head.headers)?;
-    let checked = call.resource_type().check(payload.json(&call.head.headers).await?, Purpose::Replace)?;
+    let checked =
+        call.resource_type().check(payload.json(&call.head.headers).await?, Purpose::Replace)?;
     let id = id.to_owned();
     to_the_end(async move {
         let (caller, view) = (&call.caller, &call.view);
@@ -63,7 +65,7 @@ pub async fn replace(call: Call, payload: Payload, id: &str) -> Result<Response,
 pub async fn modify(call: Call, payload: Payload, id: &str) -> Result<Response, Failure> {
     let projection = projection(&call)?;
     let if_match = etag::if_match(&call.head.headers)?;
-    let patch = Patch::parse(payload.json(&call.head.headers).await?, call.resource_type())?;
+    let patch = Patch::parse(&payload.json(&call.head.headers).await?, call.resource_type())?;
     let id = id.to_owned();
     to_the_end(async move {
         let (caller, view) = (&call.caller, &call.view);
@@ -100,12 +102,7 @@ pub fn message(call: &Call, person: &Person, projection: &Projection, source: bo
     }
 }
 
-fn single(
-    call: &Call,
-    person: &Person,
-    projection: &Projection,
-    status: StatusCode,
-) -> Response {
+fn single(call: &Call, person: &Person, projection: &Projection, status: StatusCode) -> Response {
     let body = message(call, person, projection, person.show_source);
     let mut response = ScimJson(body).into_response();
     *response.status_mut() = status;
@@ -124,7 +121,11 @@ fn single(
 /// What `attributes` or `excludedAttributes` of the query string select (RFC 7644 section 3.9).
 fn projection(call: &Call) -> Result<Projection, Failure> {
     let Some(written) = call.head.uri.query() else { return Ok(Projection::Default) };
-    Ok(Projection::from_parameters(&query::pairs(Some(written))?, call.resource_type())?)
+    // What else there is, is for searches and means nothing here.
+    let pairs = query::pairs(Some(written))?.into_iter().filter(|(name, _)| {
+        name.eq_ignore_ascii_case("attributes") || name.eq_ignore_ascii_case("excludedAttributes")
+    });
+    Ok(Query::from_parameters(pairs, call.resource_type())?.projection)
 }
 
 /// Runs a write that nothing cuts off halfway: when the client hangs up or the request's time is

@@ -141,7 +141,7 @@ pub async fn dispatch(
     };
     seen.tenant = Some(Arc::clone(&mount.tenant.name));
     let route = Route::find(rest).ok_or(Failure::UnknownPath)?;
-    seen.route = route.template();
+    seen.route = Some(route.template());
     let verb = verb(&head.method).ok_or(Failure::Method(route.allowed()))?;
     if verb != Verb::Delete {
         body::acceptable(&head.headers)?;
@@ -213,7 +213,8 @@ mod tests {
         ] {
             assert_eq!(Route::find(rest), Some(route), "{rest}");
         }
-        for rest in ["", "/", "//", "/Groups", "/Usersx", "/Users/a/b", "/Users//", "/Users/.import"]
+        for rest in
+            ["", "/", "//", "/Groups", "/Usersx", "/Users/a/b", "/Users//", "/Users/.import"]
         {
             assert_eq!(Route::find(rest), None, "{rest}");
         }

@@ -12,14 +12,14 @@ use crate::scim::dialect::{ListHead, render_list};
 /// By the parameters of a GET.
 pub async fn by_parameters(call: Call) -> Result<Response, Failure> {
     let pairs = query::pairs(call.head.uri.query())?;
-    let query = Query::from_parameters(&pairs, call.resource_type())?;
+    let query = Query::from_parameters(pairs.into_iter(), call.resource_type())?;
     run(&call, &query).await
 }
 
 /// By a SearchRequest message.
 pub async fn by_message(call: Call, payload: Payload) -> Result<Response, Failure> {
     let message = payload.json(&call.head.headers).await?;
-    let query = Query::from_message(&message, call.resource_type())?;
+    let query = Query::from_body(&message, call.resource_type())?;
     run(&call, &query).await
 }
 
