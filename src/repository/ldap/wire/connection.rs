@@ -31,6 +31,9 @@ pub(super) const SEARCH_BUDGET: usize = 64 << 20;
 /// Operations after which a connection is replaced.
 const MAX_OPERATIONS: u64 = 1_000_000;
 
+/// References and intermediate responses that one answer may hold; all are passed over.
+const MAX_OTHERS: usize = 10_000;
+
 /// Waiting less than this proves nothing about a server.
 const PATIENCE: Duration = Duration::from_millis(250);
 
@@ -226,6 +229,7 @@ impl Connection {
         };
         let mut running = Running { stream, ended: false };
         let mut entries = Vec::new();
+        let mut others = 0;
         loop {
             let item = tokio::select! {
                 biased;
@@ -235,14 +239,15 @@ impl Connection {
             match item {
                 Ok(None) => break,
                 Ok(Some(message)) => match Item::decode(message) {
-                    Item::Entry(entry) => {
-                        let room = ask.weight.add(entry.weight());
-                        if !room || entries.len() >= ask.keep {
-                            return Ok(Answer { entries, end: AnswerEnd::Cut });
-                        }
+                    Item::Entry(entry) if entries.len() < ask.keep && ask.weight.add(entry.weight()) => {
                         entries.push(entry);
                     }
-                    Item::Other => {}
+                    Item::Other if others < MAX_OTHERS => others += 1,
+                    Item::Entry(_) | Item::Other => {
+                        // The rest is under way, and would keep others waiting.
+                        self.retire();
+                        return Ok(Answer { entries, end: AnswerEnd::Cut });
+                    }
                     Item::Broken => {
                         self.retire();
                         return Err(Failure::Refused("the server sent an entry that cannot be read".into()));
