@@ -31,7 +31,9 @@ async fn a_killed_server_is_an_outage_and_comes_back() {
                             failed.fetch_add(1, Ordering::SeqCst);
                             tokio::time::sleep(Duration::from_millis(5)).await;
                         }
-                        Err(RepositoryError::Timeout) => panic!("a killed server does not time out"),
+                        Err(RepositoryError::Timeout) => {
+                            panic!("a killed server does not time out")
+                        }
                     }
                 }
             })
@@ -116,7 +118,10 @@ async fn a_frozen_server_costs_one_deadline() {
         let found = directory.search(&request, within(500)).await;
         assert!(matches!(found, Err(RepositoryError::Timeout)), "{found:?}");
         let took = started.elapsed();
-        assert!(took >= Duration::from_millis(490) && took < Duration::from_millis(1500), "{took:?}");
+        assert!(
+            took >= Duration::from_millis(490) && took < Duration::from_millis(1500),
+            "{took:?}"
+        );
     }
     let waited = together(32, &directory, async |directory, _| {
         let started = Instant::now();
@@ -130,7 +135,9 @@ async fn a_frozen_server_costs_one_deadline() {
         assert!(started.elapsed() < Duration::from_secs(15), "the server is still waited for");
         let asked = Instant::now();
         match directory.search(&person(1), within(500)).await {
-            Err(RepositoryError::Unavailable(_)) if asked.elapsed() < Duration::from_millis(5) => break,
+            Err(RepositoryError::Unavailable(_)) if asked.elapsed() < Duration::from_millis(5) => {
+                break;
+            }
             Err(_) => {}
             Ok(_) => panic!("a frozen server answered"),
         }

@@ -113,7 +113,7 @@ async fn refused(bytes: impl Fn(u32) -> Vec<u8> + Send + Sync + 'static, words: 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_no_answer_is_an_error_that_says_why() {
-    let nested = [0x30, 0x84, 0x00, 0x01, 0xD4, 0xBE].repeat(20_000);
+    let nested = [0x30, 0x84, 0x00, 0x01, 0xD4, 0xB0].repeat(20_000);
     refused(move |_| nested.clone(), "broken BER").await;
     refused(|_| b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(), "not LDAP").await;
     refused(|_| vec![0x30, 0x84, 0x7F, 0xFF, 0xFF, 0xFF, 0x02, 0x01], "max_message").await;
@@ -254,9 +254,11 @@ async fn silence_ends_at_the_deadline() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_that_lead_nowhere_come_to_an_end() {
     let cookie = element(0x30, &[&[0x02, 1, 0], &element(0x04, &[b"more"])]);
-    let control = element(0x30, &[b"\x04\x16", b"1.2.840.113556.1.4.319", &element(0x04, &[&cookie])]);
+    let control =
+        element(0x30, &[b"\x04\x16", b"1.2.840.113556.1.4.319", &element(0x04, &[&cookie])]);
     let control = element(0xA0, &[&control]);
-    let server = Hostile::saying(move |id| message(id, &[result(0x65, 0), control.clone()].concat()));
+    let server =
+        Hostile::saying(move |id| message(id, &[result(0x65, 0), control.clone()].concat()));
     let request = people("(uid=*)", 10, Paging::Always);
     let started = Instant::now();
     match server.directory().search(&request, within(2000)).await {
@@ -268,13 +270,20 @@ async fn pages_that_lead_nowhere_come_to_an_end() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_busy_is_not_one_where_nobody_is() {
-    for (code, words) in [(51, "busy"), (52, "busy"), (80, "result code 80"), (50, "may not search"), (10, "referral")] {
+    for (code, words) in [
+        (51, "busy"),
+        (52, "busy"),
+        (80, "result code 80"),
+        (50, "may not search"),
+        (10, "referral"),
+    ] {
         let server = Hostile::saying(move |id| message(id, &result(0x65, code)));
         let error = ask(&server, 10).await.unwrap_err();
         assert!(error.to_string().contains(words), "{error}");
     }
     for code in [3, 4, 11] {
-        let server = Hostile::saying(move |id| [entry(id, b"x"), message(id, &result(0x65, code))].concat());
+        let server =
+            Hostile::saying(move |id| [entry(id, b"x"), message(id, &result(0x65, code))].concat());
         let found = ask(&server, 10).await.unwrap();
         assert_eq!((found.complete, found.entries.len()), (false, 1), "{code}");
     }
