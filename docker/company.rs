@@ -197,8 +197,7 @@ pub fn person(number: usize) -> Person {
     let round = nth / (givens * families);
     let pair = nth % (givens * families);
     let (given, given_ascii) = culture.given[pair % givens];
-    let (family, family_ascii) =
-        culture.family[(pair / givens + pair % givens * 5) % families];
+    let (family, family_ascii) = culture.family[(pair / givens + pair % givens * 5) % families];
 
     let again = if round == 0 { String::new() } else { (round + 1).to_string() };
     let dot = if given.is_empty() { "" } else { "." };
