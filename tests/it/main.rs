@@ -1,0 +1,12 @@
+//! The integration tests: one binary, so that servers can be shared between them.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on says where it stands and fails"
+)]
+
+mod harness;
+mod smoke;
+mod support;
