@@ -189,7 +189,10 @@ impl Edit<'_> {
             Value::Object(members) => !is_blank(members),
             other => !other.is_null(),
         });
-        *elements = settle(self.attribute, std::mem::take(elements), self.place)?;
+        // Where elements only went, no two of the others have become the same.
+        if self.sub.is_some() || !removes {
+            *elements = settle(self.attribute, std::mem::take(elements), self.place)?;
+        }
         Ok(())
     }
 
@@ -338,7 +341,8 @@ fn add(
     let mut primary = None;
     for value in given {
         let promotes = is_primary(&value);
-        let at = if let Some(at) = finder.find(&elements, &value) {
+        let same = |element: &Value| element::stands_for(attribute, &value, element);
+        let at = if let Some(at) = finder.find(&elements, &value, same) {
             if let Some(element) = elements.get_mut(at) {
                 refine(element, attribute, value);
             }
@@ -407,8 +411,10 @@ fn remove(
         Some(other) => vec![other],
         None => Vec::new(),
     };
+    let finder = Finder::new(attribute, &listed, elements.len());
     elements.retain(|element| {
-        !listed.iter().any(|listed| element::is_meant(attribute, listed, element))
+        let same = |listed: &Value| element::is_meant(attribute, listed, element);
+        finder.find(&listed, element, same).is_none()
     });
     put_back(holder, attribute, Value::Array(elements), place)
 }

@@ -1,6 +1,6 @@
 //! What Entra ID and Okta really send.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Tolerance;
 use super::tests::{RFC, babs, babs_with, becomes, becomes_group, guides, outcome};
@@ -120,6 +120,21 @@ fn listed_members_are_removed_and_no_others() {
         let expected = json!({ "displayName": "Guides", "members": [{ "value": "902c246b" }] });
         becomes_group(guides(), operations, expected);
     }
+}
+
+#[test]
+fn long_lists_of_members_come_and_go() {
+    let members = |from: usize| -> Vec<Value> {
+        (from..from + 3_000).map(|n| json!({ "value": format!("m{n}") })).collect()
+    };
+    let operations = json!([
+        { "op": "add", "path": "members", "value": members(0) },
+        { "op": "add", "path": "members", "value": members(1_500) },
+        { "op": "remove", "path": "members", "value": members(2) },
+        { "op": "remove", "path": "members", "value": members(3_003) },
+    ]);
+    let members = json!([{ "value": "m0" }, { "value": "m1" }, { "value": "m3002" }]);
+    becomes_group(json!({}), operations, json!({ "members": members }));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What holds for any patch of anybody.
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -8,6 +10,9 @@ use crate::scim::resource::Attributes;
 use crate::scim::schema::ResourceType;
 use crate::scim::schema::check::Purpose;
 use crate::scim::schema::standard::{ENTERPRISE, USER_ATTRIBUTE};
+
+/// Made once: its schemas are parsed from text.
+static USER: LazyLock<ResourceType> = LazyLock::new(|| ResourceType::user(&[]));
 
 /// Few texts, so that they meet: equal but for case or composition, empty, quoting and escaping.
 fn text() -> impl Strategy<Value = String> {
@@ -60,7 +65,7 @@ fn person() -> impl Strategy<Value = Attributes> {
                 (ENTERPRISE): { "department": "Tours", "manager": { "value": "26" } },
                 (USER_ATTRIBUTE): { "attributes": facts },
             });
-            let checked = ResourceType::user(&[]).check(body, Purpose::Create);
+            let checked = USER.check(body, Purpose::Create);
             checked.ok().map(|checked| checked.attributes)
         },
     )
@@ -126,10 +131,9 @@ fn operation(ops: &'static [&'static str]) -> impl Strategy<Value = Value> {
 }
 
 fn applied(current: &Attributes, operations: &[Value], creates: bool) -> Option<Attributes> {
-    let kind = ResourceType::user(&[]);
     let body = json!({ "Operations": operations });
-    let patch = Patch::parse(&body, &kind).ok()?;
-    patch.apply(current, &kind, Tolerance { create_on_absent_value_path: creates }).ok()
+    let patch = Patch::parse(&body, &USER).ok()?;
+    patch.apply(current, &USER, Tolerance { create_on_absent_value_path: creates }).ok()
 }
 
 proptest! {
@@ -147,8 +151,7 @@ proptest! {
             let Some(after) = applied(&current, std::slice::from_ref(operation), creates) else {
                 continue;
             };
-            let kind = ResourceType::user(&[]);
-            let checked = kind.check(Value::Object(after.clone()), Purpose::Create);
+            let checked = USER.check(Value::Object(after.clone()), Purpose::Create);
             prop_assert_eq!(checked.map(|checked| checked.attributes), Ok(after.clone()));
             current = after;
         }
