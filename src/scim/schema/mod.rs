@@ -123,6 +123,7 @@ pub struct AttributePath(Arc<Definition>);
 
 /// What an [`AttributePath`] leads to.
 #[derive(Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "RFC 7643 section 2.2 has that many yes or no")]
 pub struct Definition {
     /// The canonical spelling: `userName`, `emails.value`,
     /// `urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department`.
