@@ -7,6 +7,7 @@
 //! loaded before it. A failure is never kept: it is answered with an older value, marked
 //! [`State::Stale`], or as the failure that it is.
 
+mod derived;
 mod flight;
 mod policy;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
 
+pub use derived::Derived;
 pub use flight::Lost;
 use policy::Kept;
 pub use policy::{Answer, Loaded, Policy, State};
@@ -189,14 +191,21 @@ where
 
     /// The value of `key` if it is in memory, fresh, and not due to be loaded anew: the hot path,
     /// which neither loads nor waits. On `None` ask [`Cache::get`], which may still know it.
-    pub fn peek(&self, key: &K) -> Option<V> {
+    pub fn peek(&self, key: &K) -> Option<Answer<V>> {
         let kept = self.0.kept(key)?;
         let now = self.0.time.now();
         if !kept.is_fresh(now) || kept.wants_refresh(now) {
             return None;
         }
         self.0.hits.fetch_add(1, Ordering::Relaxed);
-        Some(kept.value.clone())
+        Some(kept.answer(State::Cached, now))
+    }
+
+    /// The last value of `key` that may still be served when nothing newer is to be had.
+    pub fn last(&self, key: &K) -> Option<Answer<V>> {
+        let kept = self.0.entries.get(key)?;
+        let now = self.0.time.now();
+        kept.is_usable(now).then(|| kept.answer(State::Stale, now))
     }
 
     /// Keeps a value that was read just now. Where the reading took time, [`Cache::insert_since`].

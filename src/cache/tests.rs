@@ -126,7 +126,7 @@ async fn callers_who_give_up_do_not_stop_the_one_load() {
         gate.open();
         assert_eq!(state(&late.await.unwrap().unwrap()), (7, State::Live));
         assert_eq!((gate.begun(), cache.statistics().loads), (1, 1));
-        assert_eq!(cache.peek(&"key"), (policy == MINUTE).then_some(7));
+        assert_eq!(peeked(&cache), (policy == MINUTE).then_some(7));
     }
 }
 
@@ -151,14 +151,14 @@ async fn a_value_loaded_before_an_invalidation_does_not_land() {
         until(|| new.begun() == 1).await;
         old.open();
         assert_eq!(before.await.unwrap().unwrap().value, 1);
-        assert_eq!(cache.peek(&"key"), None, "the old value did not land");
+        assert_eq!(peeked(&cache), None, "the old value did not land");
         // The old load's end did not take the new one off the list.
         let joining = ask(&new, 3);
         until(|| cache.statistics().misses == 3).await;
         new.open();
         assert_eq!(after.await.unwrap().unwrap().value, 2);
         assert_eq!(joining.await.unwrap().unwrap().value, 2);
-        assert_eq!(cache.peek(&"key"), Some(2));
+        assert_eq!(peeked(&cache), Some(2));
         assert_eq!(cache.statistics().loads, 2);
     }
 }
@@ -168,9 +168,9 @@ async fn what_is_kept_goes_by_invalidation() {
     let (cache, _) = cache();
     get(&cache, MINUTE, whole(1)).await.unwrap();
     cache.invalidate(&"other");
-    assert_eq!(cache.peek(&"key"), Some(1));
+    assert_eq!(peeked(&cache), Some(1));
     cache.invalidate(&"key");
-    assert_eq!(cache.peek(&"key"), None);
+    assert_eq!(peeked(&cache), None);
     assert_eq!(
         get(&cache, MINUTE, Err(Failure::Down)).await,
         Err(Failure::Down),
@@ -178,9 +178,9 @@ async fn what_is_kept_goes_by_invalidation() {
     );
     get(&cache, MINUTE, whole(2)).await.unwrap();
     cache.invalidate_all();
-    assert_eq!(cache.peek(&"key"), None);
+    assert_eq!(peeked(&cache), None);
     cache.insert("key", Loaded::whole(3), MINUTE);
-    assert_eq!(cache.peek(&"key"), Some(3));
+    assert_eq!(peeked(&cache), Some(3));
 }
 
 #[tokio::test]
@@ -191,7 +191,7 @@ async fn a_failure_is_answered_with_an_older_value_and_never_kept() {
     time.advance(Duration::from_secs(61));
     let stale = get(&cache, MINUTE, Err(Failure::Down)).await.unwrap();
     assert_eq!((state(&stale), stale.age), ((1, State::Stale), Duration::from_secs(61)));
-    assert_eq!(cache.peek(&"key"), None, "stale values are not for the hot path");
+    assert_eq!(peeked(&cache), None, "stale values are not for the hot path");
     let round = cache.get("key", MINUTE, true, || async { Err(Failure::Down) }).await;
     assert_eq!(round, Err(Failure::Down), "who goes round wants no old value");
     time.advance(Duration::from_hours(1));
@@ -209,17 +209,17 @@ async fn after_half_its_time_a_value_is_loaded_anew_behind() {
     assert_eq!(state(&ask(2).await.unwrap()), (1, State::Cached));
     assert_eq!(cache.statistics().loads, 1);
     time.advance(Duration::from_secs(1));
-    assert_eq!(cache.peek(&"key"), None, "somebody has to begin the load");
+    assert_eq!(peeked(&cache), None, "somebody has to begin the load");
     for _ in 0..5 {
         let answer = ask(2).await.unwrap();
         assert_eq!((state(&answer), answer.age), ((1, State::Cached), Duration::from_secs(30)));
     }
-    assert_eq!(cache.peek(&"key"), Some(1), "and while it is under way all are served");
+    assert_eq!(peeked(&cache), Some(1), "and while it is under way all are served");
     gate.open();
-    until(|| cache.peek(&"key") == Some(2)).await;
+    until(|| peeked(&cache) == Some(2)).await;
     assert_eq!((gate.begun(), cache.statistics().loads), (1, 2));
     time.advance(Duration::from_secs(29));
-    assert_eq!(cache.peek(&"key"), Some(2), "fresh from the new load on");
+    assert_eq!(peeked(&cache), Some(2), "fresh from the new load on");
 }
 
 #[tokio::test]
@@ -234,7 +234,7 @@ async fn a_refresh_that_fails_is_not_tried_at_every_look_up() {
     assert_eq!(cache.statistics().loads, 2);
     time.advance(Duration::from_secs(8));
     assert_eq!(get(&cache, MINUTE, whole(2)).await.unwrap().value, 1);
-    until(|| cache.peek(&"key") == Some(2)).await;
+    until(|| peeked(&cache) == Some(2)).await;
 }
 
 #[tokio::test]
@@ -260,7 +260,7 @@ async fn with_all_times_zero_nothing_is_kept() {
     let (cache, _) = cache();
     get(&cache, MINUTE, whole(1)).await.unwrap();
     cache.get("key", NOTHING, true, || async { whole(2) }).await.unwrap();
-    assert_eq!(cache.peek(&"key"), None, "not even what was there before");
+    assert_eq!(peeked(&cache), None, "not even what was there before");
     assert_eq!(state(&get(&cache, NOTHING, whole(3)).await.unwrap()), (3, State::Live));
     assert_eq!(state(&get(&cache, NOTHING, whole(4)).await.unwrap()), (4, State::Live));
     assert_eq!(cache.statistics().entries, 0);
@@ -277,10 +277,10 @@ async fn who_goes_round_joins_nothing_and_keeps_what_he_found() {
     until(|| gate.begun() == 1).await;
     let round = cache.get("key", MINUTE, true, || async { Ok::<_, Failure>(Loaded::whole(2)) });
     assert_eq!(state(&round.await.unwrap()), (2, State::Live));
-    assert_eq!(cache.peek(&"key"), Some(2));
+    assert_eq!(peeked(&cache), Some(2));
     gate.open();
     assert_eq!(slow.await.unwrap().unwrap().value, 1);
-    assert_eq!(cache.peek(&"key"), Some(2), "what began earlier does not displace it");
+    assert_eq!(peeked(&cache), Some(2), "what began earlier does not displace it");
 }
 
 #[tokio::test]
@@ -314,15 +314,15 @@ async fn what_a_search_brings_along_does_not_undo_an_invalidation() {
     cache.insert_since("other", Loaded::whole(1), MINUTE, began);
     cache.invalidate(&"key");
     cache.insert_since("key", Loaded::whole(1), MINUTE, began);
-    assert_eq!(cache.peek(&"key"), None);
+    assert_eq!(peeked(&cache), None);
     get(&cache, MINUTE, whole(2)).await.unwrap();
     let began = cache.moment();
     get(&cache, MINUTE, whole(2)).await.unwrap();
     cache.insert_since("key", Loaded::whole(3), MINUTE, began);
-    assert_eq!(cache.peek(&"key"), Some(3));
+    assert_eq!(peeked(&cache), Some(3));
     cache.invalidate_all();
     cache.insert_since("key", Loaded::whole(4), MINUTE, began);
-    assert_eq!(cache.peek(&"key"), None);
+    assert_eq!(peeked(&cache), None);
 }
 
 #[tokio::test]
