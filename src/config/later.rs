@@ -3,10 +3,13 @@
 //! Such a key is never ignored: it is refused, or it holds the default and so asks for nothing.
 //! When a feature arrives, its line goes and the key moves to [`super::written`].
 
+use std::time::Duration;
+
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::fault::Fault;
+use super::settings::{Config, OnVanish, VanishBrake};
 
 /// One key, from the top of the file; `*` is any key.
 struct Later {
@@ -76,6 +79,33 @@ const LATER: &[Later] = &[
 /// [`super::written`] sees none of them.
 pub fn refuse(document: &mut DeTable<'_>) -> Result<(), Fault> {
     LATER.iter().try_for_each(|entry| refuse_in(document, entry, entry.key))
+}
+
+/// The first key that is understood whole but that nothing does anything about yet, unless it says
+/// what holds anyway.
+pub fn not_done(config: &Config) -> Option<&'static str> {
+    if config.server.max_import != 256 << 20 {
+        return Some("server.max_import");
+    }
+    config.tenants.iter().find_map(|tenant| {
+        let checks = [
+            ("tenant.on_vanish", tenant.on_vanish == OnVanish::Disable),
+            ("tenant.vanish_grace", tenant.vanish_grace == Duration::from_mins(5)),
+            ("tenant.vanish_brake", tenant.vanish_brake == VanishBrake { percent: 5, at_least: 10 }),
+            ("tenant.walk_limit", tenant.walk_limit == 1_000_000),
+            ("tenant.cursor_timeout", tenant.cursor_timeout == Duration::from_mins(10)),
+            ("tenant.group", tenant.groups.is_empty()),
+            ("tenant.role", tenant.roles.is_empty()),
+        ];
+        let of_repository = || {
+            tenant.repositories.iter().find_map(|repository| {
+                let rules = (!repository.rules.is_empty()).then_some("tenant.repository.rule");
+                let usual = repository.verify == Duration::from_hours(1);
+                rules.or((!usual).then_some("tenant.repository.verify"))
+            })
+        };
+        checks.iter().find(|(_, usual)| !usual).map(|(key, _)| *key).or_else(of_repository)
+    })
 }
 
 /// Names of such keys in the table at `path`, for whoever mistyped one.

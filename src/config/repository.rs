@@ -51,7 +51,7 @@ fn repository(
     let urls = urls(&file.urls)?;
     let security = security(file, &urls, around)?;
     let (bind_dn, bind_password) = credentials(file, around)?;
-    let mapping = value::choice(&file.mapping, &[("openldap", "openldap")], "openldap")?;
+    let mapping = value::choice(file.mapping.as_ref(), &[("openldap", "openldap")], "openldap")?;
     Ok(RepositorySettings {
         id: Arc::from(file.id.get_ref().as_str()),
         urls,
@@ -66,25 +66,29 @@ fn repository(
         mapping: mapping.to_owned(),
         attributes: attributes(file)?,
         connect_timeout: value::duration(
-            &file.timeouts.connect,
+            file.timeouts.connect.as_ref(),
             2 * SECOND,
             10 * MILLISECOND..=5 * MINUTE,
         )?,
         operation_timeout: value::duration(
-            &file.timeouts.operation,
+            file.timeouts.operation.as_ref(),
             5 * SECOND,
             10 * MILLISECOND..=HOUR,
         )?,
-        size_limit: value::number(&file.size_limit, 1000, 1..=10_000_000)?,
-        max_message: usize::try_from(value::size(&file.max_message, 8 << 20, 4 << 10..=1 << 30)?)
-            .unwrap_or(usize::MAX),
-        lookup: value::number(&file.connections.lookup, 2, 1..=64)?,
-        scan: value::number(&file.connections.scan, 2, 1..=64)?,
+        size_limit: value::number(file.size_limit.as_ref(), 1000, 1..=10_000_000)?,
+        max_message: usize::try_from(value::size(
+            file.max_message.as_ref(),
+            8 << 20,
+            4 << 10..=1 << 30,
+        )?)
+        .unwrap_or(usize::MAX),
+        lookup: value::number(file.connections.lookup.as_ref(), 2, 1..=64)?,
+        scan: value::number(file.connections.scan.as_ref(), 2, 1..=64)?,
         // Middle boxes and servers close what rests longer, and the next request would meet that.
-        idle: value::duration(&file.connections.idle, 4 * MINUTE, SECOND..=299 * SECOND)?,
-        max_age: value::duration(&file.connections.max_age, 30 * MINUTE, SECOND..=DAY)?,
+        idle: value::duration(file.connections.idle.as_ref(), 4 * MINUTE, SECOND..=299 * SECOND)?,
+        max_age: value::duration(file.connections.max_age.as_ref(), 30 * MINUTE, SECOND..=DAY)?,
         cache: cache(&file.cache)?,
-        verify: value::duration(&file.verify, HOUR, 100 * MILLISECOND..=30 * DAY)?,
+        verify: value::duration(file.verify.as_ref(), HOUR, 100 * MILLISECOND..=30 * DAY)?,
         rules: file.rule.iter().map(|rule| self::rule(rule, known)).collect::<Result<_, _>>()?,
     })
 }
@@ -119,7 +123,7 @@ fn security(
     urls: &[ServerUrl],
     around: &Surroundings<'_>,
 ) -> Result<Security, Fault> {
-    let starttls = value::choice(&file.tls, &[("none", false), ("starttls", true)], false)?;
+    let starttls = value::choice(file.tls.as_ref(), &[("none", false), ("starttls", true)], false)?;
     let insecure = file.insecure.as_ref().is_some_and(|place| *place.get_ref());
     let all_ldaps = urls.iter().all(|url| url.ldaps);
     if let Some(place) = file.tls.as_ref().filter(|_| all_ldaps) {
@@ -261,7 +265,7 @@ fn attributes(file: &written::Repository) -> Result<Vec<(String, AttributeOverri
 
 fn attribute(place: &Spanned<written::Attribute>) -> Result<AttributeOverride, Fault> {
     let file = place.get_ref();
-    let attribute = match (&file.attribute, &file.template) {
+    let attribute = match (&file.names, &file.template) {
         (Some(_), Some(template)) => {
             return Err(Fault::at(
                 template,
@@ -284,7 +288,9 @@ fn attribute(place: &Spanned<written::Attribute>) -> Result<AttributeOverride, F
     };
     let authorities = [("directory", Authority::Directory), ("local", Authority::Local)];
     let authority = match &file.authority {
-        Some(_) => Some(value::choice(&file.authority, &authorities, Authority::Directory)?),
+        Some(_) => {
+            Some(value::choice(file.authority.as_ref(), &authorities, Authority::Directory)?)
+        }
         None => None,
     };
     // Which words there are is for whoever reads entries to say.
@@ -339,9 +345,9 @@ fn template(place: &Spanned<String>) -> Result<String, Fault> {
 
 fn cache(file: &written::RepositoryCache) -> Result<CacheTimes, Fault> {
     let bounds = || Duration::ZERO..=30 * DAY;
-    let fresh = value::duration(&file.fresh, 60 * SECOND, bounds())?;
-    let negative = value::duration(&file.negative, 15 * SECOND, bounds())?;
-    let stale = value::duration(&file.stale, fresh.max(HOUR), bounds())?;
+    let fresh = value::duration(file.fresh.as_ref(), 60 * SECOND, bounds())?;
+    let negative = value::duration(file.negative.as_ref(), 15 * SECOND, bounds())?;
+    let stale = value::duration(file.stale.as_ref(), fresh.max(HOUR), bounds())?;
     if let Some(place) = &file.stale
         && !stale.is_zero()
         && stale < fresh

@@ -42,7 +42,7 @@ pub fn config(file: &written::File, around: &Surroundings<'_>) -> Result<Config,
     Ok(Config {
         server: server(&file.server)?,
         store: store(&file.store, around)?,
-        cache_capacity: value::size(&file.cache.capacity, 128 << 20, 1 << 20..=1 << 40)?,
+        cache_capacity: value::size(file.cache.capacity.as_ref(), 128 << 20, 1 << 20..=1 << 40)?,
         log: log(&file.telemetry)?,
         tenants: tenants(&file.tenant, around)?,
     })
@@ -78,19 +78,19 @@ fn server(file: &written::Server) -> Result<Server, Fault> {
         }
         None => None,
     };
-    let max_body = value::size(&file.max_body, 1 << 20, 1 << 10..=1 << 30)?;
+    let max_body = value::size(file.max_body.as_ref(), 1 << 20, 1 << 10..=1 << 30)?;
     Ok(Server {
         listen,
         public_url: file.public_url.as_ref().map(value::public_url).transpose()?,
         behind_proxy,
         request_timeout: value::duration(
-            &file.request_timeout,
+            file.request_timeout.as_ref(),
             30 * SECOND,
             100 * MILLISECOND..=HOUR,
         )?,
         max_body: usize::try_from(max_body).unwrap_or(usize::MAX),
-        max_import: value::size(&file.max_import, 256 << 20, 1 << 10..=1 << 40)?,
-        max_connections: value::number(&file.max_connections, 10_000, 1..=1_000_000)?,
+        max_import: value::size(file.max_import.as_ref(), 256 << 20, 1 << 10..=1 << 40)?,
+        max_connections: value::number(file.max_connections.as_ref(), 10_000, 1..=1_000_000)?,
         operations,
     })
 }
@@ -122,8 +122,8 @@ fn store(file: &written::Store, around: &Surroundings<'_>) -> Result<StoreSettin
 fn log(file: &written::Telemetry) -> Result<LogSettings, Fault> {
     let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
     Ok(LogSettings {
-        filter: value::log_filter(&file.log)?,
-        format: value::choice(&file.format, &formats, LogFormat::Text)?,
+        filter: value::log_filter(file.log.as_ref())?,
+        format: value::choice(file.format.as_ref(), &formats, LogFormat::Text)?,
     })
 }
 
@@ -182,18 +182,22 @@ fn tenant(
     let on_vanish = [("disable", OnVanish::Disable), ("keep", OnVanish::Keep)];
     Ok(Tenant {
         mounts,
-        max_results: value::number(&file.max_results, 100, 1..=100_000)?,
-        on_failure: value::choice(&file.on_failure, &on_failure, OnFailure::Partial)?,
-        on_conflict: value::choice(&file.on_conflict, &on_conflict, OnConflict::Show)?,
-        on_vanish: value::choice(&file.on_vanish, &on_vanish, OnVanish::Disable)?,
-        vanish_grace: value::duration(&file.vanish_grace, 5 * MINUTE, Duration::ZERO..=30 * DAY)?,
+        max_results: value::number(file.max_results.as_ref(), 100, 1..=100_000)?,
+        on_failure: value::choice(file.on_failure.as_ref(), &on_failure, OnFailure::Partial)?,
+        on_conflict: value::choice(file.on_conflict.as_ref(), &on_conflict, OnConflict::Show)?,
+        on_vanish: value::choice(file.on_vanish.as_ref(), &on_vanish, OnVanish::Disable)?,
+        vanish_grace: value::duration(
+            file.vanish_grace.as_ref(),
+            5 * MINUTE,
+            Duration::ZERO..=30 * DAY,
+        )?,
         vanish_brake: VanishBrake {
-            percent: value::number(&file.vanish_brake.percent, 5, 0..=100)?,
-            at_least: value::number(&file.vanish_brake.at_least, 10, 0..=1_000_000_000)?,
+            percent: value::number(file.vanish_brake.percent.as_ref(), 5, 0..=100)?,
+            at_least: value::number(file.vanish_brake.at_least.as_ref(), 10, 0..=1_000_000_000)?,
         },
         allow_scan: file.allow_scan.unwrap_or(true),
-        walk_limit: value::number(&file.walk_limit, 1_000_000, 1..=1_000_000_000)?,
-        cursor_timeout: value::duration(&file.cursor_timeout, 10 * MINUTE, SECOND..=DAY)?,
+        walk_limit: value::number(file.walk_limit.as_ref(), 1_000_000, 1..=1_000_000_000)?,
+        cursor_timeout: value::duration(file.cursor_timeout.as_ref(), 10 * MINUTE, SECOND..=DAY)?,
         groups,
         roles,
         tokens,

@@ -68,8 +68,6 @@ fn the_shipped_example_is_what_its_comments_say() {
     let [tenant] = config.tenants.as_slice() else { panic!("one tenant") };
     assert_eq!(tenant.mounts, ["/scim/acme/v2"]);
     assert_eq!(tenant.vanish_brake, VanishBrake { percent: 5, at_least: 10 });
-    assert_eq!(tenant.groups[0].display, "Staff");
-    assert_eq!(tenant.roles[0].rank, 10);
     let caller = &tenant.tokens[0].caller;
     assert_eq!((&*caller.tenant, &*caller.name, caller.binds), ("acme", "helpdesk", false));
     assert!(caller.permissions.contains(Permission::UsersRead));
@@ -87,7 +85,6 @@ fn the_shipped_example_is_what_its_comments_say() {
         kind: None,
     };
     assert_eq!(corp.attributes, [("title".to_owned(), title)]);
-    assert_eq!(corp.rules[0].group.as_deref(), Some("staff"));
 }
 
 #[test]
@@ -106,13 +103,6 @@ fn what_the_example_writes_is_what_holds_unwritten() {
     let mut long = parse(EXAMPLE).unwrap();
     let corp = &mut long.tenants[0].repositories[0];
     (corp.bind_dn, corp.bind_password, corp.filter) = (None, None, None);
-    long.tenants[0].groups[0].display = "staff".to_owned();
-    long.tenants[0].roles[0] =
-        Role { id: "viewer".to_owned(), display: "viewer".to_owned(), rank: 0 };
-    let short = short.replace(
-        "base = \"ou=staff,",
-        "group = \"staff\"\nroles = [\"viewer\"]\nbase = \"ou=staff,",
-    );
     assert_eq!(format!("{:#?}", parse(&short).unwrap()), format!("{long:#?}"));
 }
 
@@ -127,6 +117,20 @@ fn what_is_left_out_has_its_default() {
     assert_eq!((corp.mapping.as_str(), corp.size_limit, corp.starttls), ("openldap", 1000, false));
     let hour = Duration::from_hours(1);
     assert_eq!((corp.cache.stale, corp.verify, corp.max_age), (hour, hour, hour / 2));
+}
+
+#[test]
+fn what_is_understood_and_not_yet_done_is_refused() {
+    for text in [ENOUGH, EXAMPLE] {
+        assert_eq!(later::not_done(&parse(text).unwrap()), None);
+    }
+    let not_done = |line: &str, more: &str| {
+        let text = ENOUGH.replace("id = \"corp\"", &format!("id = \"corp\"\n{line}"));
+        later::not_done(&parse(&format!("{text}\n{more}")).unwrap())
+    };
+    assert_eq!(not_done("verify = \"2h\"", ""), Some("tenant.repository.verify"));
+    let group = "[[tenant.group]]\nid = \"staff\"";
+    assert_eq!(not_done("", group), Some("tenant.group"));
 }
 
 #[test]
@@ -185,6 +189,7 @@ fn what_is_to_come_is_refused_by_name() {
         (token, "rate = { requests = 100, per = \"1s\" }", "\"tenant.token.rate\""),
         (corp, "kind = \"scim_fed\"", "\"tenant.repository.kind\" = \"scim_fed\""),
         (corp, "role_by_group = { a = \"b\" }", "\"tenant.repository.role_by_group\""),
+        (corp, "group = \"x\"", "\"tenant.repository.group\""),
         (corp, "rename_from = \"old\"", "\"tenant.repository.rename_from\""),
         (
             corp,
@@ -240,6 +245,9 @@ fn what_is_no_toml_is_said_with_its_line() {
     let text = refusal("id = \"corp\"", "bind_password = \"hunter2");
     says(&text, &["configuration:12: this is not TOML: ", "12 | bind_password = …"]);
     assert!(!text.contains("hunter2"));
+    let text = refusal("name = \"helpdesk\"", "scimbridge_hunter2");
+    says(&text, &["configuration:7: this is not TOML: "]);
+    assert!(!text.contains("hunter2"), "{text}");
     let text = refusal("id = \"corp\"", "id = \"twice\"");
     says(&text, &["configuration:12: this is not TOML: duplicate key"]);
     let text = refusal("id = \"corp\"", "bind_password = \"\"\"\nhunter2\\q\n\"\"\"");

@@ -12,13 +12,12 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::fault::Fault;
 use super::settings::ServerUrl;
-use super::written::Key;
 
 type Outcome<T> = Result<T, Fault>;
 
 /// `"500ms"`, `"30s"`, `"5m"`, `"1h"`, `"2d"`, within bounds.
 pub fn duration(
-    key: &Key<String>,
+    key: Option<&Spanned<String>>,
     default: Duration,
     bounds: RangeInclusive<Duration>,
 ) -> Outcome<Duration> {
@@ -70,7 +69,11 @@ const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
 /// `"512B"`, `"64KiB"`, `"128MiB"`, `"1GiB"`, within bounds.
-pub fn size(key: &Key<String>, default: u64, bounds: RangeInclusive<u64>) -> Outcome<u64> {
+pub fn size(
+    key: Option<&Spanned<String>>,
+    default: u64,
+    bounds: RangeInclusive<u64>,
+) -> Outcome<u64> {
     let Some(place) = key else { return Ok(default) };
     let text = place.get_ref().trim();
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
@@ -111,7 +114,7 @@ fn spelled_size(bytes: u64) -> String {
         .map_or_else(|| format!("{bytes}B"), |(scale, unit)| format!("{}{unit}", bytes / scale))
 }
 
-pub fn number<T>(key: &Key<u64>, default: T, bounds: RangeInclusive<u64>) -> Outcome<T>
+pub fn number<T>(key: Option<&Spanned<u64>>, default: T, bounds: RangeInclusive<u64>) -> Outcome<T>
 where
     T: TryFrom<u64>,
 {
@@ -128,7 +131,11 @@ where
 }
 
 /// One of a few words; the first is the default.
-pub fn choice<T: Copy>(key: &Key<String>, choices: &[(&str, T)], default: T) -> Outcome<T> {
+pub fn choice<T: Copy>(
+    key: Option<&Spanned<String>>,
+    choices: &[(&str, T)],
+    default: T,
+) -> Outcome<T> {
     let Some(place) = key else { return Ok(default) };
     let word = place.get_ref().as_str();
     choices.iter().find(|(name, _)| *name == word).map(|(_, value)| *value).ok_or_else(|| {
@@ -251,7 +258,7 @@ pub fn server_url(place: &Spanned<String>) -> Outcome<ServerUrl> {
 }
 
 /// What to log: a level, or `module=level` with commas between.
-pub fn log_filter(key: &Key<String>) -> Outcome<Targets> {
+pub fn log_filter(key: Option<&Spanned<String>>) -> Outcome<Targets> {
     let default = || Targets::new().with_default(LevelFilter::INFO);
     let Some(place) = key else { return Ok(default()) };
     let text = place.get_ref();

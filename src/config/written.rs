@@ -219,7 +219,7 @@ pub struct RepositoryCache {
 /// `"attribute"`, `["attribute", "fallback"]`, or a table.
 #[derive(Debug, Default)]
 pub struct Attribute {
-    pub attribute: Option<Vec<String>>,
+    pub names: Option<Vec<String>>,
     pub template: Key<String>,
     pub authority: Key<String>,
     pub kind: Key<String>,
@@ -329,18 +329,18 @@ impl<'de> Deserialize<'de> for Attribute {
             }
 
             fn visit_str<E: Error>(self, name: &str) -> Result<Attribute, E> {
-                Ok(Attribute { attribute: Some(vec![name.to_owned()]), ..Attribute::default() })
+                Ok(Attribute { names: Some(vec![name.to_owned()]), ..Attribute::default() })
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Attribute, A::Error> {
                 let names = Vec::deserialize(SeqAccessDeserializer::new(list))?;
-                Ok(Attribute { attribute: Some(names), ..Attribute::default() })
+                Ok(Attribute { names: Some(names), ..Attribute::default() })
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Attribute, A::Error> {
                 let table = Table::deserialize(MapAccessDeserializer::new(map))?;
                 Ok(Attribute {
-                    attribute: table.attribute.map(|names| names.0),
+                    names: table.attribute.map(|names| names.0),
                     template: table.template,
                     authority: table.authority,
                     kind: table.kind,

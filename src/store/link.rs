@@ -125,9 +125,7 @@ pub(super) fn push_removed(change: &mut Change, user: i64, removed: Option<i64>)
             [at.into(), user.into()],
             Expect::Any,
         ),
-        None => {
-            change.push("DELETE FROM links WHERE user_key = $1", [user.into()], Expect::Any)
-        }
+        None => change.push("DELETE FROM links WHERE user_key = $1", [user.into()], Expect::Any),
     };
 }
 

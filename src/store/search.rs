@@ -34,7 +34,11 @@ impl Store {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let offset = i64::try_from(offset).unwrap_or(i64::MAX);
         match self.order(sort).filter(|_| condition.exact) {
-            None => Ok(StoreAnswer { rows: self.all(condition, limit).await?, total: None, exact: false }),
+            None => Ok(StoreAnswer {
+                rows: self.all(condition, limit).await?,
+                total: None,
+                exact: false,
+            }),
             Some(order) => self.page(condition, &order, offset, limit, count_total).await,
         }
     }
@@ -126,8 +130,7 @@ impl Store {
             },
             Place::Attribute(indexed) => {
                 let numeric = matches!(indexed.path.kind, Kind::Decimal | Kind::Integer);
-                let fold =
-                    if numeric { "COALESCE(s.number, 0.0)" } else { "COALESCE(s.fold, '')" };
+                let fold = if numeric { "COALESCE(s.number, 0.0)" } else { "COALESCE(s.fold, '')" };
                 Order {
                     absent: "CASE WHEN s.user_key IS NULL THEN 1 ELSE 0 END",
                     rest: "COALESCE(s.rest, '')",

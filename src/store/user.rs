@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::engine::{Change, Datum, Expect, Failure, Query, Row, Value};
 use super::{
-    LinkRow, LinkState, RowKey, Store, StoreError, UserRow, UserType, UserWrite, audit, index, link,
-    milliseconds, timestamp,
+    LinkRow, LinkState, RowKey, Store, StoreError, UserRow, UserType, UserWrite, audit, index,
+    link, milliseconds, timestamp,
 };
 use crate::audit::AuditRecord;
 use crate::scim::Attributes;
@@ -80,7 +80,12 @@ impl Store {
                 [tenant.into(), repository.as_str().into(), entry_key.as_str().into()],
             ),
         };
-        self.engine.query(query).await?.into_iter().map(|mut row| Ok(decode(&mut row)?.into())).collect()
+        self.engine
+            .query(query)
+            .await?
+            .into_iter()
+            .map(|mut row| Ok(decode(&mut row)?.into()))
+            .collect()
     }
 
     /// The rows with these internal keys, in the order of `keys`; the ones that are gone are

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 /// Bytes that may wait.
-const CAPACITY: usize = 1 << 20;
+const CAPACITY: usize = 4 << 20;
 /// How long lines gather after a batch went out: at full load one `write` carries many lines, and
 /// the thread is woken at most this often.
 const REST: Duration = Duration::from_millis(5);
@@ -48,7 +48,7 @@ impl Drain {
         writer: W,
         notice: impl Fn(u64) -> Vec<u8> + Send + 'static,
     ) -> std::io::Result<(Arc<Self>, Guard)> {
-        let state = State { buffer: Vec::with_capacity(CAPACITY / 16), ..State::default() };
+        let state = State { buffer: Vec::with_capacity(CAPACITY / 64), ..State::default() };
         let drain =
             Arc::new(Self { state: Mutex::new(state), wake: Condvar::new(), done: Condvar::new() });
         let for_thread = Arc::clone(&drain);
@@ -74,7 +74,7 @@ impl Drain {
     }
 
     fn run<W: Write>(&self, mut writer: W, notice: impl Fn(u64) -> Vec<u8>) {
-        let mut batch = Vec::with_capacity(CAPACITY / 16);
+        let mut batch = Vec::with_capacity(CAPACITY / 64);
         let mut closed = false;
         while !closed {
             let mut state = self.lock();

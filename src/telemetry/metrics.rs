@@ -279,7 +279,7 @@ mod tests {
         let metrics = Metrics::new(&[]);
         metrics.request(200, Duration::from_micros(500));
         metrics.request(204, Duration::from_micros(501));
-        metrics.request(404, Duration::from_secs(60));
+        metrics.request(404, Duration::from_mins(1));
         metrics.request(999, Duration::ZERO);
         metrics.denied();
         metrics.cache(CacheKind::Row, CacheOutcome::Miss);

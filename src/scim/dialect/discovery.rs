@@ -55,7 +55,9 @@ pub fn service_provider_config(capabilities: &Capabilities, base: &str) -> Vec<u
 
 /// Every schema of these resource types, each once.
 pub fn schemas_list(types: &[&ResourceType], base: &str) -> Vec<u8> {
-    list(all_schemas(types).map(|schema| schema_document(schema, base)).collect())
+    let documents: Vec<_> =
+        all_schemas(types).map(|schema| schema_document(schema, base)).collect();
+    list(&documents)
 }
 
 /// The schema with this URN, in any case.
@@ -65,7 +67,8 @@ pub fn schema(urn: &str, types: &[&ResourceType], base: &str) -> Option<Vec<u8>>
 }
 
 pub fn resource_types_list(types: &[&ResourceType], base: &str) -> Vec<u8> {
-    list(types.iter().map(|kind| type_document(kind, base)).collect())
+    let documents: Vec<_> = types.iter().map(|kind| type_document(kind, base)).collect();
+    list(&documents)
 }
 
 /// The resource type with this name, in any case.
@@ -121,10 +124,10 @@ fn type_document(kind: &ResourceType, base: &str) -> Vec<u8> {
 }
 
 /// RFC 7644 section 4: discovery lists are whole, without pages.
-fn list(documents: Vec<Vec<u8>>) -> Vec<u8> {
+fn list(documents: &[Vec<u8>]) -> Vec<u8> {
     let total = documents.len() as u64;
     let head = ListHead { total: Some(total), start_index: Some(1), ..ListHead::default() };
-    render_list(&head, &documents)
+    render_list(&head, documents)
 }
 
 fn bytes(document: &Value) -> Vec<u8> {

@@ -64,8 +64,8 @@ pub fn render_list<B: AsRef<[u8]>>(head: &ListHead<'_>, resources: &[B]) -> Vec<
         }
     }
     if head.repositories.is_some() {
-        out.push(b',');
-        out.name(REPOSITORIES);
+        // REPOSITORIES, spelled out: this is written for each hot look-up.
+        out.extend_from_slice(br#","urn:scimbridge:api:messages:2.0:Repositories":"#);
         report::render(&mut out, reports);
     }
     out.extend_from_slice(br#","Resources":["#);

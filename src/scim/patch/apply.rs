@@ -7,7 +7,7 @@ use super::{Operation, Patch, Tolerance, Verb};
 use crate::scim::error::{ErrorKind, ScimError};
 use crate::scim::filter::Filter;
 use crate::scim::resource::Attributes;
-use crate::scim::schema::elements::{complete, each, is_primary, settle};
+use crate::scim::schema::elements::{bounded, complete, each, is_primary, settle};
 use crate::scim::schema::value::{Place, canonical, invalid, is_blank, members};
 use crate::scim::schema::{Attribute, Kind, Mutability, ResourceType};
 
@@ -189,7 +189,10 @@ impl Edit<'_> {
             Value::Object(members) => !is_blank(members),
             other => !other.is_null(),
         });
-        *elements = settle(self.attribute, std::mem::take(elements), self.place)?;
+        // Where elements only went, no two of the others have become the same.
+        if self.sub.is_some() || !removes {
+            *elements = settle(self.attribute, std::mem::take(elements), self.place)?;
+        }
         Ok(())
     }
 
@@ -338,23 +341,22 @@ fn add(
     let mut primary = None;
     for value in given {
         let promotes = is_primary(&value);
-        let at = match finder.find(&elements, &value) {
-            Some(at) => {
-                if let Some(element) = elements.get_mut(at) {
-                    refine(element, attribute, value);
-                }
-                at
+        let same = |element: &Value| element::stands_for(attribute, &value, element);
+        let at = if let Some(at) = finder.find(&elements, &value, same) {
+            if let Some(element) = elements.get_mut(at) {
+                refine(element, attribute, value);
             }
-            None => {
-                finder.added(elements.len(), &value);
-                elements.push(value);
-                elements.len() - 1
-            }
+            at
+        } else {
+            finder.added(elements.len(), &value);
+            elements.push(value);
+            elements.len() - 1
         };
         if promotes {
             primary = Some(at);
         }
     }
+    bounded(elements.len(), place)?;
     if let Some(primary) = primary {
         element::demote_others(&mut elements, |at| at == primary);
     }
@@ -409,8 +411,10 @@ fn remove(
         Some(other) => vec![other],
         None => Vec::new(),
     };
+    let finder = Finder::new(attribute, &listed, elements.len());
     elements.retain(|element| {
-        !listed.iter().any(|listed| element::is_meant(attribute, listed, element))
+        let same = |listed: &Value| element::is_meant(attribute, listed, element);
+        finder.find(&listed, element, same).is_none()
     });
     put_back(holder, attribute, Value::Array(elements), place)
 }

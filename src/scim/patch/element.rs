@@ -6,102 +6,106 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use crate::scim::filter::{Filter, Literal, Operator};
-use crate::scim::schema::elements::{comparable, is_primary};
+use crate::scim::schema::elements::{comparable, identity, is_primary};
 use crate::scim::schema::{Attribute, Kind, Mutability};
 
-/// From how many given values on an index pays.
+/// From how many sought values on an index pays.
 const MANY: usize = 16;
 
-/// Finds the element that a given one stands for.
+/// Finds values in a list; where many are looked for, not by going through it each time.
 pub(super) struct Finder<'a> {
     attribute: &'a Attribute,
-    /// Comparable `value` -> places of the elements that have it.
-    index: Option<HashMap<Option<String>, Vec<usize>>>,
+    /// [`key`] -> places of the values that have it.
+    index: Option<HashMap<String, Vec<usize>>>,
 }
 
 impl<'a> Finder<'a> {
-    /// `given`: how many will be looked for.
-    pub(super) fn new(attribute: &'a Attribute, elements: &[Value], given: usize) -> Self {
+    /// `sought`: how many will be looked for.
+    pub(super) fn new(attribute: &'a Attribute, values: &[Value], sought: usize) -> Self {
         let mut finder = Self { attribute, index: None };
-        if given > MANY {
-            finder.index = Some(HashMap::with_capacity(elements.len()));
-            for (place, element) in elements.iter().enumerate() {
-                finder.added(place, element);
+        if sought > MANY {
+            finder.index = Some(HashMap::with_capacity(values.len()));
+            for (place, value) in values.iter().enumerate() {
+                finder.added(place, value);
             }
         }
         finder
     }
 
-    /// An element was put there.
-    pub(super) fn added(&mut self, place: usize, element: &Value) {
+    /// A value was put there.
+    pub(super) fn added(&mut self, place: usize, value: &Value) {
         if let Some(index) = &mut self.index {
-            index.entry(key(self.attribute, element)).or_default().push(place);
+            index.entry(key(self.attribute, value)).or_default().push(place);
         }
     }
 
-    pub(super) fn find(&self, elements: &[Value], given: &Value) -> Option<usize> {
-        let same = |element| stands_for(self.attribute, given, element);
-        match &self.index {
-            None => elements.iter().position(same),
-            Some(index) => {
-                let places = index.get(&key(self.attribute, given))?;
-                places.iter().copied().find(|place| elements.get(*place).is_some_and(same))
-            }
-        }
+    /// The place of the first that is `same` as `sought`; values that are, have the same [`key`].
+    pub(super) fn find(
+        &self,
+        values: &[Value],
+        sought: &Value,
+        same: impl Fn(&Value) -> bool,
+    ) -> Option<usize> {
+        let Some(index) = &self.index else { return values.iter().position(same) };
+        let places = index.get(&key(self.attribute, sought))?;
+        places.iter().copied().find(|place| values.get(*place).is_some_and(&same))
     }
 }
 
-/// Whether `given` stands for `element`: they have the same `value`, and the same `type` and
-/// required sub-attributes as far as `given` has them; without a `value`, all that is given.
-fn stands_for(attribute: &Attribute, given: &Value, element: &Value) -> bool {
-    let (Value::Object(given), Value::Object(element)) = (given, element) else {
-        return equal(attribute, given, element);
-    };
-    let has_value = given.contains_key("value");
-    attribute.sub_attributes.iter().all(|sub| {
-        let name = sub.name.as_str();
-        let counts = if has_value {
-            name == "value" || name == "type" || sub.required
-        } else {
-            name != "primary"
-        };
-        match (given.get(name), element.get(name)) {
-            (Some(given), Some(element)) if counts => equal(sub, given, element),
-            (Some(_), None) => !counts,
-            _ => true,
-        }
+/// The `value` as it is compared; of a complex value without one, all that it says.
+fn key(attribute: &Attribute, element: &Value) -> String {
+    match (element.get("value"), attribute.sub_attribute("value")) {
+        (Some(value), Some(sub)) => comparable(sub, value),
+        _ => identity(attribute, element),
+    }
+}
+
+/// Whether a value that is added stands for `element`: they have the same `value`, and the same
+/// `type` and required sub-attributes as far as the given one has them; without a `value`, they say
+/// the same.
+pub(super) fn stands_for(attribute: &Attribute, given: &Value, element: &Value) -> bool {
+    agree(attribute, given, element, |sub, given, element| match (given, element) {
+        (Some(given), Some(element)) => equal(sub, given, element),
+        (given, _) => given.is_none(),
     })
 }
 
-/// Whether `given`, in the list of a `remove`, means `element`. More lenient than for an `add`: a
-/// `type` that only one of them has tells nothing, since some clients always send it.
+/// Whether one of the values that a `remove` lists means `element`. More lenient than for an `add`:
+/// a `type` that only one of them has tells nothing, since some clients always send it.
 pub(super) fn is_meant(attribute: &Attribute, given: &Value, element: &Value) -> bool {
-    let (Value::Object(members), Value::Object(present)) = (given, element) else {
-        return equal(attribute, given, element);
-    };
-    if !members.contains_key("value") {
-        return stands_for(attribute, given, element);
-    }
-    attribute.sub_attributes.iter().all(|sub| match sub.name.as_str() {
-        "value" => match (members.get("value"), present.get("value")) {
-            (Some(given), Some(element)) => equal(sub, given, element),
-            _ => false,
-        },
-        "type" => match (members.get("type"), present.get("type")) {
-            (Some(given), Some(element)) => equal(sub, given, element),
-            _ => true,
-        },
+    agree(attribute, given, element, |sub, given, element| match (given, element) {
+        (Some(given), Some(element)) => equal(sub, given, element),
         _ => true,
     })
 }
 
-fn key(attribute: &Attribute, element: &Value) -> Option<String> {
-    match element {
-        Value::Object(members) => {
-            let value = members.get("value")?;
-            Some(comparable(attribute.sub_attribute("value")?, value))
-        }
-        simple => Some(comparable(attribute, simple)),
+/// `tells`: whether a `type` or required sub-attribute leaves it possible that both are the same.
+fn agree(
+    attribute: &Attribute,
+    given: &Value,
+    element: &Value,
+    tells: impl Fn(&Attribute, Option<&Value>, Option<&Value>) -> bool,
+) -> bool {
+    let (Value::Object(given), Value::Object(element)) = (given, element) else {
+        return equal(attribute, given, element);
+    };
+    match (given.contains_key("value"), element.contains_key("value")) {
+        (true, true) => attribute.sub_attributes.iter().all(|sub| {
+            let name = sub.name.as_str();
+            match (given.get(name), element.get(name)) {
+                (Some(given), Some(element)) if name == "value" => equal(sub, given, element),
+                (given, element) if name == "type" || sub.required => tells(sub, given, element),
+                _ => true,
+            }
+        }),
+        (false, false) => attribute.sub_attributes.iter().all(|sub| {
+            match (given.get(&sub.name), element.get(&sub.name)) {
+                _ if sub.name == "primary" => true,
+                (Some(given), Some(element)) => equal(sub, given, element),
+                (given, element) => given.is_none() && element.is_none(),
+            }
+        }),
+        _ => false,
     }
 }
 

@@ -4,6 +4,8 @@
 //! Knows nothing of who owns an attribute: what a patch changes is seen by comparing.
 
 mod apply;
+#[cfg(test)]
+mod clients;
 mod element;
 mod parse;
 #[cfg(test)]
@@ -77,9 +79,10 @@ impl Operation {
 
 /// Says in which operation it went wrong.
 fn located(index: usize, path: Option<&str>, error: ScimError) -> ScimError {
+    let ScimError { kind, detail } = error;
     let detail = match path {
-        Some(path) => format!("Operations[{index}], path {path:?}: {}", error.detail),
-        None => format!("Operations[{index}]: {}", error.detail),
+        Some(path) => format!("Operations[{index}], path {path:?}: {detail}"),
+        None => format!("Operations[{index}]: {detail}"),
     };
-    ScimError { detail, ..error }
+    ScimError { kind, detail }
 }

@@ -168,33 +168,33 @@ impl Parser<'_> {
             let core = name.eq_ignore_ascii_case(&self.kind.schema.id);
             if let (true, None, Value::Object(members)) = (core, urn, given) {
                 for (name, given) in members {
-                    self.member(verb, name.clone(), given)?;
+                    self.member(verb, name, given)?;
                 }
             } else {
-                self.member(verb, text, given)?;
+                self.member(verb, &text, given)?;
             }
         }
         Ok(())
     }
 
-    fn member(&mut self, verb: Verb, text: String, given: &Value) -> Result<(), ScimError> {
+    fn member(&mut self, verb: Verb, text: &str, given: &Value) -> Result<(), ScimError> {
         if text.contains('[') {
-            let fail = |error| located(self.index, Some(&shown(&text)), error);
-            let (path, filter) = self.target(&text).map_err(fail)?;
+            let fail = |error| located(self.index, Some(&shown(text)), error);
+            let (path, filter) = self.target(text).map_err(fail)?;
             if !self.is_read_only(&path) {
-                self.push(verb, &text, path, filter, Some(given));
+                self.push(verb, text, path, filter, Some(given));
             }
             return Ok(());
         }
-        let path = self.kind.resolve(&text);
+        let path = self.kind.resolve(text);
         if !path.known || is_schemas(&path) {
             return Ok(());
         }
         if path.attribute.is_empty() {
-            return self.with_path(verb, &text, Some(given));
+            return self.with_path(verb, text, Some(given));
         }
         if !self.is_read_only(&path) {
-            self.push(verb, &text, path, None, Some(given));
+            self.push(verb, text, path, None, Some(given));
         }
         Ok(())
     }

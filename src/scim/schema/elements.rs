@@ -80,9 +80,8 @@ fn merged(attribute: &Attribute, values: Vec<Value>) -> Vec<Value> {
 
 fn absorb(first: &mut Map<String, Value>, later: Map<String, Value>) {
     for (name, value) in later {
-        if name == "primary" && value == Value::Bool(true) {
-            first.insert(name, value);
-        } else if !first.contains_key(&name) {
+        let promotes = name == "primary" && value == Value::Bool(true);
+        if promotes || !first.contains_key(&name) {
             first.insert(name, value);
         }
     }
@@ -159,7 +158,8 @@ pub(in crate::scim) fn is_primary(value: &Value) -> bool {
     value.get("primary") == Some(&Value::Bool(true))
 }
 
-fn bounded(count: usize, place: &Place<'_>) -> Result<(), ScimError> {
+/// Refuses more values than an attribute may hold.
+pub(in crate::scim) fn bounded(count: usize, place: &Place<'_>) -> Result<(), ScimError> {
     if count <= MAX_VALUES {
         return Ok(());
     }

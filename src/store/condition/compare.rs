@@ -46,8 +46,7 @@ pub(super) fn text(
     let fold = columns.fold;
     match operator {
         Operator::Eq | Operator::Ne => {
-            let (equal, joint) =
-                if operator == Operator::Eq { ("=", "AND") } else { ("<>", "OR") };
+            let (equal, joint) = if operator == Operator::Eq { ("=", "AND") } else { ("<>", "OR") };
             let Some(rest) = columns.rest else {
                 return Some(format!("{fold} {equal} {}", parameters.bind(key)));
             };

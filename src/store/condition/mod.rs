@@ -220,9 +220,7 @@ impl Builder<'_> {
             }
             Some(Place::Attribute(indexed)) => {
                 match self.value(Place::Attribute(indexed), "a", operator, literal) {
-                    Some(sql) => {
-                        Sql::Text(exists(&format!("a.path = {} AND {sql}", indexed.key)))
-                    }
+                    Some(sql) => Sql::Text(exists(&format!("a.path = {} AND {sql}", indexed.key))),
                     None => self.undecided(literal, bound),
                 }
             }

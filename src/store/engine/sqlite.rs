@@ -2,7 +2,7 @@
 //! commit.
 //!
 //! A change runs in a savepoint of its own, so that one that fails leaves its neighbours alone, and
-//! is answered only after the COMMIT has returned. A database in memory lives in one connection,
+//! is answered only after the COMMIT has returned, whether it was done or refused. A database in memory lives in one connection,
 //! which one thread serves.
 
 use std::fmt;
@@ -16,7 +16,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, ffi};
 use tokio::sync::{mpsc, oneshot};
 
 use super::queue::Queue;
-use super::{Change, Datum, Expect, Failure, OpenError, Place, Query, Returned, Row, Value, migrate};
+use super::{
+    Change, Datum, Expect, Failure, OpenError, Place, Query, Returned, Row, Value, migrate,
+};
 
 /// How many requests may wait for a reader or for the writer before their senders wait.
 const QUEUE: usize = 1024;
@@ -72,10 +74,10 @@ impl Sqlite {
         start("store-writer", writer, writes, GROUP, alive.clone())
             .map_err(|error| failed(error.into()))?;
         if matches!(place, Place::File(_)) {
-            let readers = thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 8));
+            let readers =
+                thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 8));
             for number in 0..readers {
-                let reader =
-                    connect(place, Role::Reader).map_err(|error| failed(error.into()))?;
+                let reader = connect(place, Role::Reader).map_err(|error| failed(error.into()))?;
                 let name = format!("store-reader-{number}");
                 start(&name, reader, Arc::clone(&reads), 1, alive.clone())
                     .map_err(|error| failed(error.into()))?;
@@ -222,7 +224,8 @@ fn serve(connection: &Connection, queue: &Queue<Job>, group: usize) {
 }
 
 fn read(connection: &Connection, query: &Query) -> Result<Vec<Row>, Failure> {
-    let rows = run(connection, &query.sql, query.values.iter()).map_err(|error| database(&error))?;
+    let rows =
+        run(connection, &query.sql, query.values.iter()).map_err(|error| database(&error))?;
     Ok(rows.found.into_iter().map(Row::new).collect())
 }
 
@@ -238,31 +241,33 @@ fn commit(connection: &Connection, waiting: &mut Vec<Waiting>) {
     let mut done = Vec::with_capacity(waiting.len());
     let mut changes = waiting.drain(..);
     for (change, reply) in changes.by_ref() {
-        match apply(connection, &change) {
-            Ok(returned) => done.push((returned, reply)),
-            Err(failure) => {
-                // Some errors (a full disk) end the whole transaction, neighbours and all.
-                let whole = connection.is_autocommit();
-                let text = failure.clone();
-                drop(reply.send(Err(failure)));
-                if whole {
-                    let others = done.into_iter().map(|(_, reply)| reply);
-                    return refuse(others.chain(changes.map(|(_, reply)| reply)), &text);
-                }
-            }
+        let outcome = apply(connection, &change);
+        // Some errors (a full disk) end the whole transaction, neighbours and all.
+        let ended = connection.is_autocommit();
+        done.push((outcome, reply));
+        if ended {
+            break;
         }
     }
-    match step(connection, "COMMIT") {
+    let committed = if connection.is_autocommit() {
+        Err(Failure::Database("another change ended the transaction".to_owned()))
+    } else {
+        step(connection, "COMMIT").map_err(|error| database(&error))
+    };
+    match committed {
         Ok(()) => {
-            for (returned, reply) in done {
-                drop(reply.send(Ok(returned)));
+            // A failure too is told only now: what it collided with may be in this very commit, and
+            // whoever is told goes and looks.
+            for (outcome, reply) in done {
+                drop(reply.send(outcome));
             }
         }
-        Err(error) => {
+        Err(failure) => {
             if !connection.is_autocommit() {
                 drop(step(connection, "ROLLBACK"));
             }
-            refuse(done.into_iter().map(|(_, reply)| reply), &database(&error));
+            let others = changes.map(|(_, reply)| reply);
+            refuse(done.into_iter().map(|(_, reply)| reply).chain(others), &failure);
         }
     }
 }
@@ -272,7 +277,7 @@ fn refuse(
     failure: &Failure,
 ) {
     for reply in replies {
-        drop(reply.send(Err(Failure::Database(failure.to_string()))));
+        drop(reply.send(Err(failure.clone())));
     }
 }
 
@@ -282,8 +287,9 @@ fn apply(connection: &Connection, change: &Change) -> Result<Returned, Failure> 
     let end = match &result {
         Ok(_) => step(connection, "RELEASE change"),
         Err(_) if connection.is_autocommit() => Ok(()),
-        Err(_) => step(connection, "ROLLBACK TO change")
-            .and_then(|()| step(connection, "RELEASE change")),
+        Err(_) => {
+            step(connection, "ROLLBACK TO change").and_then(|()| step(connection, "RELEASE change"))
+        }
     };
     end.map_err(|error| database(&error))?;
     result
@@ -344,7 +350,9 @@ fn run<'a>(
     let mut rows = statement.raw_query();
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        found.push((0..columns).map(|column| datum(row.get_ref(column)?)).collect::<Result<_, _>>()?);
+        found.push(
+            (0..columns).map(|column| datum(row.get_ref(column)?)).collect::<Result<_, _>>()?,
+        );
     }
     Ok(Outcome { concerned: found.len(), found })
 }

@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use ldap3::controls::RawControl;
-use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, SearchOptions, SearchStream, StdStream};
+use ldap3::{
+    Ldap, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, SearchOptions, SearchStream,
+    StdStream,
+};
 use tokio::net::UnixStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
@@ -31,6 +34,9 @@ pub(super) const SEARCH_BUDGET: usize = 64 << 20;
 /// Operations after which a connection is replaced.
 const MAX_OPERATIONS: u64 = 1_000_000;
 
+/// References and intermediate responses that one answer may hold; all are passed over.
+const MAX_OTHERS: usize = 10_000;
+
 /// Waiting less than this proves nothing about a server.
 const PATIENCE: Duration = Duration::from_millis(250);
 
@@ -38,7 +44,10 @@ const PATIENCE: Duration = Duration::from_millis(250);
 #[derive(Clone, Debug)]
 pub(super) enum Identity {
     Anonymous,
-    Simple { dn: String, password: Secret<String> },
+    Simple {
+        dn: String,
+        password: Secret<String>,
+    },
     /// The client certificate says it (SASL EXTERNAL, RFC 4513, section 5.2.3).
     Certificate,
 }
@@ -133,8 +142,14 @@ struct State {
 
 impl Connection {
     /// Puts the guard and `ldap3` on a stream. No bytes are sent yet.
-    pub(super) async fn new(wire: Wire, max_message: usize, max_age: Duration) -> Result<Self, Failure> {
-        let broken = |error: std::io::Error| Failure::Died(format!("no socket for the guard: {error}").into());
+    pub(super) async fn new(
+        wire: Wire,
+        max_message: usize,
+        max_age: Duration,
+    ) -> Result<Self, Failure> {
+        let broken = |error: std::io::Error| {
+            Failure::Died(format!("no socket for the guard: {error}").into())
+        };
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(broken)?;
         ours.set_nonblocking(true).map_err(broken)?;
         let shim = UnixStream::from_std(ours).map_err(broken)?;
@@ -143,7 +158,13 @@ impl Connection {
             .await
             .map_err(|error| Failure::Died(error.to_string().into()))?;
         let heard = Heard::new();
-        let relay = Relay::new(wire, shim, Guard { max_message }, SEARCH_BUDGET + max_message, heard.clone());
+        let relay = Relay::new(
+            wire,
+            shim,
+            Guard { max_message },
+            SEARCH_BUDGET + max_message,
+            heard.clone(),
+        );
         let state = Arc::new(State::default());
         tokio::spawn(drive(driver, relay, Arc::clone(&state)));
         Ok(Self {
@@ -183,12 +204,18 @@ impl Connection {
     }
 
     /// Binds; the outcome is the server's.
-    pub(super) async fn bind(&self, identity: &Identity, deadline: Instant) -> Result<Outcome, Failure> {
+    pub(super) async fn bind(
+        &self,
+        identity: &Identity,
+        deadline: Instant,
+    ) -> Result<Outcome, Failure> {
         let mut ldap = self.ldap.clone();
         let bind = async {
             match identity {
                 Identity::Anonymous => Ok(None),
-                Identity::Simple { dn, password } => ldap.simple_bind(dn, password.expose()).await.map(Some),
+                Identity::Simple { dn, password } => {
+                    ldap.simple_bind(dn, password.expose()).await.map(Some)
+                }
                 Identity::Certificate => ldap.sasl_external_bind().await.map(Some),
             }
         };
@@ -198,7 +225,9 @@ impl Connection {
             Ok(Ok(Ok(None))) => Ok(Outcome { code: 0, text: String::new() }),
             Ok(Ok(Ok(Some(result)))) => Ok(Outcome { code: result.rc, text: result.text }),
             Ok(Ok(Err(error))) => Err(self.failure(&error)),
-            Ok(Err(_)) => Err(Failure::Died("the server answered the bind with something else".into())),
+            Ok(Err(_)) => {
+                Err(Failure::Died("the server answered the bind with something else".into()))
+            }
             Err(_) => Err(Failure::Timeout { silent: true }),
         }
     }
@@ -226,6 +255,7 @@ impl Connection {
         };
         let mut running = Running { stream, ended: false };
         let mut entries = Vec::new();
+        let mut others = 0;
         loop {
             let item = tokio::select! {
                 biased;
@@ -235,17 +265,22 @@ impl Connection {
             match item {
                 Ok(None) => break,
                 Ok(Some(message)) => match Item::decode(message) {
-                    Item::Entry(entry) => {
-                        let room = ask.weight.add(entry.weight());
-                        if !room || entries.len() >= ask.keep {
-                            return Ok(Answer { entries, end: AnswerEnd::Cut });
-                        }
+                    Item::Entry(entry)
+                        if entries.len() < ask.keep && ask.weight.add(entry.weight()) =>
+                    {
                         entries.push(entry);
                     }
-                    Item::Other => {}
+                    Item::Other if others < MAX_OTHERS => others += 1,
+                    Item::Entry(_) | Item::Other => {
+                        // The rest is under way, and would keep others waiting.
+                        self.retire();
+                        return Ok(Answer { entries, end: AnswerEnd::Cut });
+                    }
                     Item::Broken => {
                         self.retire();
-                        return Err(Failure::Refused("the server sent an entry that cannot be read".into()));
+                        return Err(Failure::Refused(
+                            "the server sent an entry that cannot be read".into(),
+                        ));
                     }
                 },
                 Err(error) => {
@@ -260,7 +295,13 @@ impl Connection {
         running.ended = true;
         let result = running.stream.finish().await;
         let cookie = cookie(&result).unwrap_or_default();
-        Ok(Answer { entries, end: AnswerEnd::Said { outcome: Outcome { code: result.rc, text: result.text }, cookie } })
+        Ok(Answer {
+            entries,
+            end: AnswerEnd::Said {
+                outcome: Outcome { code: result.rc, text: result.text },
+                cookie,
+            },
+        })
     }
 
     /// A deadline has passed. Whoever was not heard at all in that time may be dead.
@@ -317,7 +358,12 @@ async fn drive(driver: LdapConnAsync, mut relay: Relay, state: Arc<State>) {
 }
 
 /// Nothing more comes from the server, but what came may not all have been read.
-async fn finish(driver: impl Future<Output = ldap3::result::Result<()>>, relay: Relay, state: &Ended, text: &str) {
+async fn finish(
+    driver: impl Future<Output = ldap3::result::Result<()>>,
+    relay: Relay,
+    state: &Ended,
+    text: &str,
+) {
     let _ = state.0.reason.set(text.into());
     state.0.ended.store(true, Ordering::Release);
     drop(relay);

@@ -70,7 +70,10 @@ impl Guard {
             return Err(Breach::Unknown("an empty message"));
         };
         let mut parts = Elements(&message[start..]);
-        let id = parts.take(0x02)?.and_then(ber::unsigned).ok_or(Breach::Unknown("without a message id"))?;
+        let id = parts
+            .take(0x02)?
+            .and_then(ber::unsigned)
+            .ok_or(Breach::Unknown("without a message id"))?;
         let Some(operation) = parts.next()? else {
             return Err(Breach::Unknown("without an operation"));
         };
@@ -79,7 +82,9 @@ impl Guard {
             0x64 => self.entry(operation.body).map(|()| Kind::Partial),
             0x73 => strings(operation.body).map(|()| Kind::Partial),
             0x79 => self.open(operation.body).map(|()| Kind::Partial),
-            0x61 | 0x65 | 0x67 | 0x69 | 0x6B | 0x6D | 0x6F | 0x78 => self.result(operation.body).map(|()| Kind::Final),
+            0x61 | 0x65 | 0x67 | 0x69 | 0x6B | 0x6D | 0x6F | 0x78 => {
+                self.result(operation.body).map(|()| Kind::Final)
+            }
             _ => Err(Breach::Unknown("an operation that is no answer")),
         }?;
         match parts.next()? {
@@ -226,7 +231,8 @@ mod tests {
         let entry = element(0x64, &[element(0x04, b"cn=x"), element(0x30, &pair)].concat());
         assert_eq!(GUARD.check(&message(&[7], &[&entry])), Ok((7, Kind::Partial)));
         assert_eq!(GUARD.check(&message(&[1, 0], &[&done(0x65)])), Ok((256, Kind::Final)));
-        let control = element(0x30, &[element(0x04, b"1.2"), vec![1, 1, 0], element(0x04, b"")].concat());
+        let control =
+            element(0x30, &[element(0x04, b"1.2"), vec![1, 1, 0], element(0x04, b"")].concat());
         let controls = element(0xA0, &control);
         assert_eq!(GUARD.check(&message(&[7], &[&done(0x65), &controls])), Ok((7, Kind::Final)));
         let referral = element(0x73, &element(0x04, b"ldap://b/"));
@@ -249,7 +255,10 @@ mod tests {
     #[test]
     fn nonsense_is_refused() {
         assert_eq!(GUARD.length(b"HTTP/1.1"), Err(Breach::NotLdap(b'H')));
-        assert_eq!(GUARD.length(&[0x30, 0x84, 0x7F, 0xFF, 0xFF, 0xFF]), Err(Breach::TooLarge(0x8000_0005, 8 << 20)));
+        assert_eq!(
+            GUARD.length(&[0x30, 0x84, 0x7F, 0xFF, 0xFF, 0xFF]),
+            Err(Breach::TooLarge(0x8000_0005, 8 << 20))
+        );
         assert_eq!(GUARD.length(&[0x30, 0x80]), Err(Breach::Malformed(Malformed::Indefinite)));
         assert!(GUARD.check(&element(0x30, b"")).is_err());
         for (id, operation) in [

@@ -72,7 +72,10 @@ impl Server {
     }
 
     /// A shared connection: the one with the fewest operations, or a new one.
-    pub(super) async fn lookup(self: &Arc<Self>, deadline: Instant) -> Result<Arc<Connection>, Failure> {
+    pub(super) async fn lookup(
+        self: &Arc<Self>,
+        deadline: Instant,
+    ) -> Result<Arc<Connection>, Failure> {
         loop {
             let mut attempt = {
                 let mut pool = self.pool();
@@ -81,7 +84,9 @@ impl Server {
                     return Err(Failure::Down(Arc::clone(text)));
                 }
                 pool.lookups.retain(|connection| connection.is_usable());
-                if let Some(best) = pool.lookups.iter().min_by_key(|connection| connection.in_flight()) {
+                if let Some(best) =
+                    pool.lookups.iter().min_by_key(|connection| connection.in_flight())
+                {
                     let best = Arc::clone(best);
                     self.grow(&mut pool, best.in_flight(), now);
                     return Ok(best);
@@ -90,7 +95,9 @@ impl Server {
             };
             match timeout_at(deadline, attempt.wait_for(Option::is_some)).await {
                 Err(_) => return Err(Failure::Timeout { silent: false }),
-                Ok(Err(_)) => return Err(Failure::Down(self.text("the attempt to connect was given up"))),
+                Ok(Err(_)) => {
+                    return Err(Failure::Down(self.text("the attempt to connect was given up")));
+                }
                 Ok(Ok(result)) => {
                     if let Some(Err(text)) = &*result {
                         return Err(Failure::Down(Arc::clone(text)));
@@ -195,10 +202,12 @@ impl Server {
 
     fn describe(&self, failure: &Failure) -> Arc<str> {
         match failure {
-            Failure::Timeout { .. } => {
-                self.text(&format!("no answer to the bind within {:?}", self.plan.operation_timeout))
-            }
-            Failure::Died(text) | Failure::Down(text) | Failure::Busy(text) | Failure::Refused(text) => self.text(text),
+            Failure::Timeout { .. } => self
+                .text(&format!("no answer to the bind within {:?}", self.plan.operation_timeout)),
+            Failure::Died(text)
+            | Failure::Down(text)
+            | Failure::Busy(text)
+            | Failure::Refused(text) => self.text(text),
         }
     }
 
@@ -288,10 +297,14 @@ impl Server {
         let mut pool = self.pool();
         let idle = self.plan.idle;
         pool.scans.retain(|connection| {
-            connection.is_usable() && !connection.is_expired(now) && connection.silent_for(now) < idle / 2
+            connection.is_usable()
+                && !connection.is_expired(now)
+                && connection.silent_for(now) < idle / 2
         });
         pool.lookups.retain(|connection| connection.is_usable());
-        let unused = |connection: &Connection| connection.in_flight() == 0 && connection.silent_for(now) >= idle / 2;
+        let unused = |connection: &Connection| {
+            connection.in_flight() == 0 && connection.silent_for(now) >= idle / 2
+        };
         let mut index = pool.lookups.len();
         while index > 1 {
             index -= 1;
@@ -364,7 +377,15 @@ async fn tend(server: Weak<Server>, pause: Duration) {
             let weight = Weight::new(&Arc::default());
             let deadline = Instant::now() + server.plan.operation_timeout;
             let pause = server.plan.operation_timeout;
-            let ask = Ask { request: &request, size_limit: 1, keep: 1, page: None, pause, deadline, weight: &weight };
+            let ask = Ask {
+                request: &request,
+                size_limit: 1,
+                keep: 1,
+                page: None,
+                pause,
+                deadline,
+                weight: &weight,
+            };
             if connection.search(&ask).await.is_err() {
                 connection.retire();
             }
@@ -386,5 +407,9 @@ pub(super) fn refused_bind(identity: &Identity, code: u32, text: &str) -> String
         53 => "it is unwilling to perform it".to_owned(),
         code => format!("result code {code}"),
     };
-    if text.is_empty() { format!("the server refuses {who}: {why}") } else { format!("the server refuses {who}: {why}: {text}") }
+    if text.is_empty() {
+        format!("the server refuses {who}: {why}")
+    } else {
+        format!("the server refuses {who}: {why}: {text}")
+    }
 }

@@ -1,13 +1,16 @@
 //! A private slapd for one test: its own folder, its own port, ended with it.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
 use super::super::Settings;
@@ -21,9 +24,35 @@ pub const PASSWORD: &str = "secret";
 
 pub struct Slapd {
     folder: TempDir,
-    pub port: u16,
-    pub tls_port: u16,
+    port: Port,
+    tls_port: Port,
     child: Option<Child>,
+}
+
+/// A port of this machine that nobody else gets while this lives, and where nobody listens.
+pub struct Port {
+    pub number: u16,
+    _bound: Socket,
+}
+
+impl Port {
+    pub fn reserve() -> Self {
+        static TAKEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+        loop {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            // slapd sets the same option, so it can listen where this is merely bound.
+            socket.set_reuse_address(true).unwrap();
+            socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+            let number = socket.local_addr().unwrap().as_socket().unwrap().port();
+            if TAKEN.lock().unwrap().insert(number) {
+                return Self { number, _bound: socket };
+            }
+        }
+    }
+
+    pub fn url(&self) -> String {
+        format!("ldap://127.0.0.1:{}", self.number)
+    }
 }
 
 impl Slapd {
@@ -34,17 +63,24 @@ impl Slapd {
 
     /// The same with more lines in the global part of its configuration.
     pub fn with(people: usize, global: &str) -> Self {
+        Self::prepared(people, global, |_| ())
+    }
+
+    /// The same after more was put into its folder.
+    pub fn prepared(people: usize, global: &str, prepare: impl FnOnce(&Path)) -> Self {
         let folder = tempfile::Builder::new().prefix("wire-slapd").tempdir().unwrap();
         fs::create_dir(folder.path().join("db")).unwrap();
         fs::write(folder.path().join("data.ldif"), ldif(people)).unwrap();
         fs::write(folder.path().join("slapd.conf"), configuration(folder.path(), global)).unwrap();
+        prepare(folder.path());
         let loaded = Command::new("/usr/sbin/slapadd")
             .args(["-q", "-f", "slapd.conf", "-l", "data.ldif"])
             .current_dir(folder.path())
             .output()
             .unwrap();
         assert!(loaded.status.success(), "{}", String::from_utf8_lossy(&loaded.stderr));
-        let mut slapd = Self { folder, port: free_port(), tls_port: free_port(), child: None };
+        let mut slapd =
+            Self { folder, port: Port::reserve(), tls_port: Port::reserve(), child: None };
         slapd.run();
         slapd
     }
@@ -61,7 +97,7 @@ impl Slapd {
             .spawn()
             .unwrap();
         let end = Instant::now() + Duration::from_secs(20);
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+        while TcpStream::connect(("127.0.0.1", self.port.number)).is_err() {
             assert!(child.try_wait().unwrap().is_none(), "slapd did not start");
             assert!(Instant::now() < end, "slapd did not start in time");
             sleep(Duration::from_millis(5));
@@ -70,9 +106,8 @@ impl Slapd {
     }
 
     fn listeners(&self) -> String {
-        let plain = format!("ldap://127.0.0.1:{}/", self.port);
-        let has_tls = self.folder.path().join("tls").exists();
-        if has_tls { format!("{plain} ldaps://127.0.0.1:{}/", self.tls_port) } else { plain }
+        let has_tls = self.folder.path().join("server.pem").exists();
+        if has_tls { format!("{} {}", self.url(), self.tls_url()) } else { self.url() }
     }
 
     pub fn kill(&mut self) {
@@ -97,7 +132,12 @@ impl Slapd {
     }
 
     pub fn url(&self) -> String {
-        format!("ldap://127.0.0.1:{}", self.port)
+        self.port.url()
+    }
+
+    /// Listened on only where the folder holds a `server.pem`.
+    pub fn tls_url(&self) -> String {
+        format!("ldaps://127.0.0.1:{}", self.tls_port.number)
     }
 
     pub fn folder(&self) -> &Path {
@@ -122,10 +162,6 @@ pub fn bound(settings: Settings, dn: &str) -> Settings {
         bind_password: Some(Secret::new(PASSWORD.to_owned())),
         ..settings
     }
-}
-
-pub fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
 fn configuration(folder: &Path, global: &str) -> String {

@@ -1,0 +1,20 @@
+//! The integration tests: one binary, so that servers can be shared between them.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on says where it stands and fails"
+)]
+
+mod binding;
+mod cache;
+mod configuration;
+mod durability;
+mod harness;
+mod hostile;
+mod http;
+mod outage;
+mod search;
+mod smoke;
+mod support;

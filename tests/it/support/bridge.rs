@@ -1,0 +1,306 @@
+//! The real program on a free port, with a configuration made of parts, in a directory of its own.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use super::client::Client;
+use super::slapd::{PASSWORD, READER, SUFFIX, Slapd};
+use super::{eventually, guard};
+
+pub const TENANT: &str = "acme";
+/// Where the tenant's resources are.
+pub const BASE: &str = "/scim/acme/v2";
+/// The token that may do everything in [`TENANT`].
+pub const TOKEN: &str = "test-token-that-may-do-everything";
+
+/// A configuration in the making. Lines are given as in the file.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    server: String,
+    store: String,
+    cache: String,
+    tenant: String,
+    tokens: String,
+    repositories: Vec<(String, String)>,
+    /// Whatever comes last, tables of its own.
+    rest: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            server: String::new(),
+            store: "url = \"sqlite:scimbridge.db\"\n".to_owned(),
+            cache: String::new(),
+            tenant: String::new(),
+            tokens: String::new(),
+            repositories: Vec::new(),
+            rest: String::new(),
+        }
+        .token("everything", TOKEN, &["*"])
+    }
+}
+
+impl Settings {
+    /// A tenant without a directory.
+    pub fn local() -> Self {
+        Self::default()
+    }
+
+    /// A tenant with this directory as `corp`.
+    pub fn over(slapd: &Slapd) -> Self {
+        Self::default().repository("corp", &slapd.url())
+    }
+
+    #[must_use]
+    pub fn server(mut self, lines: &str) -> Self {
+        self.server += &format!("{lines}\n");
+        self
+    }
+
+    /// In place of the database file.
+    #[must_use]
+    pub fn store(mut self, lines: &str) -> Self {
+        self.store = format!("{lines}\n");
+        self
+    }
+
+    #[must_use]
+    pub fn cache(mut self, lines: &str) -> Self {
+        self.cache += &format!("{lines}\n");
+        self
+    }
+
+    #[must_use]
+    pub fn tenant(mut self, lines: &str) -> Self {
+        self.tenant += &format!("{lines}\n");
+        self
+    }
+
+    /// A further token of the tenant.
+    #[must_use]
+    pub fn token(mut self, name: &str, token: &str, permissions: &[&str]) -> Self {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes());
+        let hex: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        self.tokens += &format!(
+            "[[tenant.token]]\nname = {name:?}\nsha256 = \"{hex}\"\npermissions = {permissions:?}\n\n"
+        );
+        self
+    }
+
+    /// A further line of the token that was added last.
+    #[must_use]
+    pub fn token_line(mut self, line: &str) -> Self {
+        self.tokens = format!("{}\n{line}\n\n", self.tokens.trim_end());
+        self
+    }
+
+    /// A directory of the sample company, read by its reader.
+    #[must_use]
+    pub fn repository(mut self, id: &str, url: &str) -> Self {
+        let lines = format!(
+            "urls = [{url:?}]\nbind_dn = {READER:?}\nbind_password = {PASSWORD:?}\n\
+             base = \"ou=people,{SUFFIX}\"\nfilter = \"(objectClass=inetOrgPerson)\"\n\
+             mapping = \"openldap\"\n"
+        );
+        self.repositories.push((id.to_owned(), lines));
+        self
+    }
+
+    /// Further lines of the repository that was added last; they may open tables of it.
+    #[must_use]
+    pub fn with(mut self, lines: &str) -> Self {
+        let last = self.repositories.last_mut().expect("a repository to add lines to");
+        last.1 += &format!("{lines}\n");
+        self
+    }
+
+    /// Tables after everything else, such as a second tenant.
+    #[must_use]
+    pub fn rest(mut self, lines: &str) -> Self {
+        self.rest += &format!("{lines}\n");
+        self
+    }
+
+    /// The file.
+    pub fn text(&self) -> String {
+        let mut text = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\n{}\n[store]\n{}\n[cache]\n{}\n[telemetry]\n\
+             log = \"info\"\nformat = \"json\"\n\n[[tenant]]\nname = \"{TENANT}\"\n{}\n{}",
+            self.server, self.store, self.cache, self.tenant, self.tokens
+        );
+        for (id, lines) in &self.repositories {
+            text += &format!("[[tenant.repository]]\nid = {id:?}\n{lines}\n");
+        }
+        text + &self.rest
+    }
+
+    /// A directory that holds the file, for [`run`].
+    pub fn write(&self) -> PathBuf {
+        let directory = guard::directory("bridge");
+        std::fs::write(directory.join("scimbridge.toml"), self.text()).unwrap();
+        directory
+    }
+}
+
+/// Runs the program to its end, with the configuration in `directory` where `arguments` are to
+/// have one.
+pub fn run(directory: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_scimbridge"))
+        .args(arguments)
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the program starts")
+}
+
+/// A running bridge; it ends when this is dropped.
+#[derive(Debug)]
+pub struct TestBridge {
+    directory: PathBuf,
+    child: Option<Child>,
+    address: String,
+}
+
+impl TestBridge {
+    /// Starts it and waits until it listens.
+    pub fn start(settings: &Settings) -> Self {
+        let mut bridge = Self { directory: settings.write(), child: None, address: String::new() };
+        bridge.launch();
+        bridge
+    }
+
+    /// A client of the tenant that may do everything.
+    pub fn client(&self) -> Client {
+        self.client_as(TOKEN)
+    }
+
+    pub fn client_as(&self, token: &str) -> Client {
+        Client::new(&self.address, BASE, Some(token))
+    }
+
+    /// A client of the whole server without a token.
+    pub fn stranger(&self) -> Client {
+        Client::new(&self.address, "", None)
+    }
+
+    /// `host:port`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("the bridge runs").id()
+    }
+
+    /// Where the configuration (`scimbridge.toml`) and the database are.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Everything that was logged, by every run.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.join("stderr")).unwrap_or_default()
+    }
+
+    /// The actions of the audit trail, oldest first, as they stand in the database.
+    pub fn audit(&self) -> Vec<String> {
+        let database = rusqlite::Connection::open(self.directory.join("scimbridge.db")).unwrap();
+        let mut statement = database.prepare("SELECT action FROM audit ORDER BY key").unwrap();
+        let actions = statement.query_map([], |row| row.get(0)).unwrap();
+        actions.map(Result::unwrap).collect()
+    }
+
+    /// Resident memory in bytes that belongs to no file.
+    pub fn anonymous_memory(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.pid());
+        let status = std::fs::read_to_string(path).expect("the bridge runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() * 1024
+    }
+
+    /// Ends it without warning, as a crash of the machine would.
+    pub fn kill9(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("the bridge was running");
+            child.wait().unwrap();
+            guard::forget(child.id());
+        }
+    }
+
+    /// Asks it to end, as an administrator would, and waits for that.
+    pub fn terminate(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("the bridge runs");
+        guard::signal(child.id(), "TERM");
+        let mut status = None;
+        let ended = eventually(Duration::from_secs(60), || {
+            status = child.try_wait().unwrap();
+            status.is_some()
+        });
+        if !ended {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        guard::forget(child.id());
+        status.unwrap_or_else(|| panic!("the bridge does not end:\n{}", self.log()))
+    }
+
+    /// Starts it again on the same database, on another port: clients of before are of no use.
+    pub fn restart(&mut self) {
+        self.kill9();
+        self.launch();
+    }
+
+    fn launch(&mut self) {
+        let log = File::options().create(true).append(true).open(self.directory.join("stderr"));
+        let mut child = Command::new(env!("CARGO_BIN_EXE_scimbridge"))
+            .args(["serve", "--config", "scimbridge.toml"])
+            .current_dir(&self.directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log.unwrap())
+            .spawn()
+            .expect("the program starts");
+        guard::watch(child.id());
+        let stdout = child.stdout.take().unwrap();
+        self.child = Some(child);
+        let (send, receive) = mpsc::channel();
+        // Goes on reading to the end, so that the bridge never blocks on a full pipe.
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if let Some(address) = line.strip_prefix("listening on http://") {
+                    let _ = send.send(address.trim_end_matches('/').to_owned());
+                }
+            }
+        });
+        // Where the bridge ends before it listens, the channel closes.
+        self.address = receive.recv_timeout(Duration::from_secs(60)).unwrap_or_else(|_| {
+            panic!("the bridge does not listen; {:?}\n{}\n{}", self.child, self.log(), {
+                std::fs::read_to_string(self.directory.join("scimbridge.toml")).unwrap()
+            })
+        });
+    }
+}
+
+impl Drop for TestBridge {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+            guard::forget(child.id());
+        }
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().rev().take(40).collect();
+            for line in lines.into_iter().rev() {
+                eprintln!("bridge: {line}");
+            }
+        } else {
+            let _ = std::fs::remove_dir_all(&self.directory);
+        }
+    }
+}

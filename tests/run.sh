@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Everything that has to hold before a change goes in, from any directory:
+# format, lints, unit, property, tidy and integration tests, and the demonstration.
+#
+# Stops at the first stage that fails. Ends with the line `N passed, N failed`, added up from cargo's
+# own `test result:` lines. Environment: CARGO_TARGET_DIR, DEMO_PROFILE.
+set -uo pipefail
+case ${CARGO_TARGET_DIR:-/} in /*) ;; *) export CARGO_TARGET_DIR=$PWD/$CARGO_TARGET_DIR ;; esac
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+if ! command -v cargo >/dev/null && [ -e "$HOME/.cargo/env" ]; then . "$HOME/.cargo/env"; fi
+export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
+
+work=$(mktemp -d)
+results=$work/results
+: >"$results"
+
+finish() {
+  local code=$?
+  rm -rf "$work/demo"
+  awk '/^test result:/ { passed += $4; failed += $6 } END { printf "%d passed, %d failed\n", passed, failed }' "$results"
+  rm -rf "$work"
+  exit "$code"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+stage() { # NAME COMMAND...
+  local name=$1 begin=$SECONDS code
+  shift
+  printf '\n== %s\n' "$name"
+  "$@"
+  code=$?
+  if [ "$code" -ne 0 ]; then
+    printf '== %s FAILED with code %d after %d s\n' "$name" "$code" "$((SECONDS - begin))"
+    exit 1
+  fi
+  printf '== %s: %d s\n' "$name" "$((SECONDS - begin))"
+}
+
+tests() { cargo test --locked --no-fail-fast 2>&1 | tee -a "$results"; }
+demo() { DEMO_ONCE=1 SCIMBRIDGE_DEMO_DIR=$work/demo docker/demo.sh; }
+
+stage packages docker/install.sh slapd ldap-utils openssl curl gcc libc6-dev ca-certificates
+stage format cargo fmt --check
+stage lints cargo clippy --locked --all-targets -- -D warnings
+stage tests tests
+stage demonstration demo
