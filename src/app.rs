@@ -1,1 +1,198 @@
-//! Composition root.
+//! Composition root: from a configuration to a running bridge; start, ready, drain, stop.
+
+mod repositories;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::auth::Tokens;
+use crate::clock::Clock;
+use crate::config::{self, Config, Tenant};
+use crate::federation::{Federation, OnConflict, OnFailure, Rules, Shares};
+use crate::http::{self, ConnectionLimits, HttpState, Limits, TenantState};
+use crate::repository::{Finding, Severity};
+use crate::scim::ResourceType;
+use crate::store::Store;
+
+/// Serves until a signal to stop, then lets requests under way finish.
+///
+/// # Errors
+/// When the store cannot be opened, a mapping is wrong, or an address cannot be listened on. A
+/// directory that does not answer is no reason not to start.
+pub fn serve(config: Config) -> anyhow::Result<()> {
+    runtime()?.block_on(async {
+        let clock = Clock::system();
+        let resource_type = Arc::new(ResourceType::user(&[]));
+        let index: Vec<_> =
+            config.store.index.iter().map(|path| resource_type.resolve(path)).collect();
+        let store = Arc::new(
+            Store::open(&config.store.url, &index, clock.clone())
+                .with_context(|| format!("cannot open the store {}", config.store.url))?,
+        );
+        let listener = listen(config.server.listen).await?;
+        let address = listener.local_addr()?;
+        let public_url = match &config.server.public_url {
+            Some(url) => url.clone(),
+            None => format!("http://{address}"),
+        };
+        let shares = Shares::new(config.cache_capacity);
+        let mut tenants = Vec::with_capacity(config.tenants.len());
+        for tenant in &config.tenants {
+            let federation = federation(tenant, &resource_type, &store, &shares, &clock)
+                .with_context(|| format!("tenant \"{}\"", tenant.name))?;
+            tenants.push(TenantState {
+                name: Arc::clone(&tenant.name),
+                federation: Arc::new(federation),
+                mounts: tenant.mounts.clone(),
+            });
+        }
+        let app = http::router(HttpState {
+            tenants,
+            tokens: Arc::new(Tokens::new(&config)),
+            limits: Limits {
+                request_timeout: config.server.request_timeout,
+                max_body: config.server.max_body,
+            },
+            public_url,
+            operations_elsewhere: config.server.operations.is_some(),
+            clock: clock.clone(),
+        })?;
+        let (stop, stopping) = watch::channel(false);
+        let operations = match config.server.operations {
+            Some(address) => {
+                let listener = listen(address).await?;
+                tracing::info!(address = %listener.local_addr()?, "operations.listening");
+                let app = app.operations(&clock);
+                let stopped = stopped(stopping.clone());
+                let limits = ConnectionLimits::default();
+                Some(tokio::spawn(http::serve(listener, app, limits, stopped)))
+            }
+            None => None,
+        };
+        let signals = signals()?;
+        println!("listening on http://{address}");
+        tracing::info!(address = %address, "listening");
+        tokio::spawn(async move {
+            signals.await;
+            tracing::info!("stopping");
+            stop.send_replace(true);
+        });
+        let limits = ConnectionLimits {
+            max_connections: config.server.max_connections,
+            ..ConnectionLimits::default()
+        };
+        http::serve(listener, app, limits, stopped(stopping)).await;
+        if let Some(operations) = operations {
+            operations.await.context("the operations listener failed")?;
+        }
+        tracing::info!("stopped");
+        Ok(())
+    })
+}
+
+/// Looks at every directory and prints what was found; whether nothing is broken.
+pub fn check(config: Config) -> anyhow::Result<bool> {
+    runtime()?.block_on(async {
+        let resource_type = Arc::new(ResourceType::user(&[]));
+        let mut well = true;
+        for tenant in &config.tenants {
+            for settings in &tenant.repositories {
+                println!("tenant {}, repository {}", tenant.name, settings.id);
+                let repository = repositories::open(settings, &resource_type)
+                    .with_context(|| format!("repository \"{}\"", settings.id))?;
+                for finding in repository.check().await {
+                    well &= finding.severity != Severity::Broken;
+                    print(&finding);
+                }
+            }
+        }
+        println!("{}", if well { "all is well" } else { "something is broken" });
+        Ok(well)
+    })
+}
+
+fn print(finding: &Finding) {
+    let mark = match finding.severity {
+        Severity::Well => "ok     ",
+        Severity::Warning => "warning",
+        Severity::Broken => "BROKEN ",
+    };
+    println!("  {mark} {}: {}", finding.subject, finding.text);
+    if !finding.remedy.is_empty() {
+        println!("          -> {}", finding.remedy);
+    }
+}
+
+fn federation(
+    tenant: &Tenant,
+    resource_type: &Arc<ResourceType>,
+    store: &Arc<Store>,
+    shares: &Shares,
+    clock: &Clock,
+) -> anyhow::Result<Federation> {
+    let mut parts = Vec::with_capacity(tenant.repositories.len());
+    for settings in &tenant.repositories {
+        let part = repositories::part(settings, resource_type)
+            .with_context(|| format!("repository \"{}\"", settings.id))?;
+        parts.push(part);
+    }
+    let rules = Rules {
+        max_results: tenant.max_results,
+        on_failure: match tenant.on_failure {
+            config::OnFailure::Partial => OnFailure::Partial,
+            config::OnFailure::Fail => OnFailure::Fail,
+        },
+        on_conflict: match tenant.on_conflict {
+            config::OnConflict::Show => OnConflict::Show,
+            config::OnConflict::First => OnConflict::First,
+        },
+        allow_scan: tenant.allow_scan,
+    };
+    Ok(Federation::new(
+        Arc::clone(&tenant.name),
+        rules,
+        Arc::clone(resource_type),
+        Arc::clone(store),
+        parts,
+        shares,
+        tenant.mounts.len(),
+        clock.clone(),
+    ))
+}
+
+fn runtime() -> anyhow::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}; is another program there? (port 0 picks a free one)")
+    })
+}
+
+async fn stopped(mut stopping: watch::Receiver<bool>) {
+    // The sender goes only after it has said so.
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
+
+/// Completes at SIGTERM or SIGINT.
+fn signals() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be heard")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be heard")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

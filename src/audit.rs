@@ -16,6 +16,22 @@ pub struct AuditRecord {
     pub request_id: String,
 }
 
+/// A record as the trail holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditEntry {
+    pub at: Timestamp,
+    pub caller: String,
+    /// [`Action::name`].
+    pub action: String,
+    /// What stands for the person in the trail.
+    pub token: String,
+    /// The person's canonical id; `None` once the person is forgotten.
+    pub person: Option<String>,
+    pub request_id: String,
+    /// The record's place in the chain; `None` until it is chained.
+    pub sequence: Option<i64>,
+}
+
 /// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {

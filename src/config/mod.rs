@@ -1,1 +1,67 @@
-//! config
+//! The configuration: one TOML file in, one [`Config`] out, or an error that says what to change.
+//!
+//! [`written`] is the file as it stands, [`resolve`] is what it means, [`later`] lists the keys
+//! whose features do not exist yet. Knows nothing of who uses the settings; opens nothing but the
+//! files that the configuration names.
+
+mod fault;
+mod later;
+mod repository;
+mod resolve;
+mod settings;
+mod value;
+mod written;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use serde::Deserialize;
+use toml::de::{DeTable, Deserializer};
+
+pub use fault::{ConfigError, Report};
+pub use settings::{
+    AttributeOverride, Authority, CacheTimes, Config, Group, LogFormat, LogSettings, OnConflict,
+    OnFailure, OnVanish, RepositorySettings, Role, Rule, Server, ServerUrl, Source, StoreSettings,
+    Tenant, Token, VanishBrake,
+};
+
+use fault::Fault;
+use resolve::Surroundings;
+
+impl Config {
+    /// Reads a configuration file; `{ env = "…" }` is looked up in the process's environment.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let read = |source| ConfigError::Read { path: path.to_owned(), source };
+        let text = std::fs::read_to_string(path).map_err(read)?;
+        let whole = std::path::absolute(path).map_err(read)?;
+        let directory = whole.parent().unwrap_or(&whole);
+        let environment = |name: &str| std::env::var(name).ok();
+        let config = understand(&text, &Surroundings { directory, environment: &environment })
+            .map_err(|fault| fault.locate(&text, Some(path)))?;
+        match later::not_done(&config) {
+            Some(key) => Err(ConfigError::NotYet { path: path.to_owned(), key }),
+            None => Ok(config),
+        }
+    }
+
+    /// Reads the text of a configuration file that lies in `directory`.
+    pub fn parse(
+        text: &str,
+        directory: &Path,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        understand(text, &Surroundings { directory, environment })
+            .map_err(|fault| fault.locate(text, None))
+    }
+}
+
+fn understand(text: &str, around: &Surroundings<'_>) -> Result<Config, Fault> {
+    let document = DeTable::parse(text).map_err(|error| Fault::syntax(&error))?;
+    let mut known = document.clone();
+    later::refuse(known.get_mut())?;
+    let file = written::File::deserialize(Deserializer::from(known))
+        .map_err(|error| Fault::reading(&error, document.get_ref()))?;
+    resolve::config(&file, around)
+}

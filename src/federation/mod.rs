@@ -1,1 +1,254 @@
-//! federation
+//! One answer out of many sources: the store's users and the people of the directories.
+//!
+//! Knows nothing of HTTP, SQL or LDAP. Every operation takes a [`Caller`] and checks its permission
+//! first; every change carries an audit record.
+
+mod authority;
+mod compare;
+mod directory;
+mod folding;
+mod identity;
+mod listing;
+mod person;
+mod rows;
+mod search;
+mod sort;
+mod write;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::caller::{Caller, Permission};
+use crate::clock::Clock;
+use crate::repository::{Repository, RepositoryError};
+use crate::scim::{ErrorKind, ResourceType, ScimError};
+use crate::store::{Store, StoreError};
+
+pub use directory::{Freshness, Shares};
+pub use listing::Listing;
+pub use person::{Person, SOURCE_URN};
+
+/// The people of one tenant.
+#[derive(Debug)]
+pub struct Federation {
+    tenant: Arc<str>,
+    rules: Rules,
+    resource_type: Arc<ResourceType>,
+    store: Arc<Store>,
+    rows: rows::Rows,
+    directories: Vec<Arc<directory::Directory>>,
+    people: person::People,
+    writing: Locks,
+    clock: Clock,
+}
+
+/// What the tenant's configuration decides about answers.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// No list is longer than this.
+    pub max_results: u64,
+    /// Whether a list stands although a repository did not answer.
+    pub on_failure: OnFailure,
+    pub on_conflict: OnConflict,
+    /// Whether a filter of which nothing can be sent may read a whole repository.
+    pub allow_scan: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// Answer with what is known; the report says what is missing.
+    Partial,
+    /// Answer 503.
+    Fail,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnConflict {
+    /// Show everybody, marked.
+    Show,
+    /// Show the first in the order of the configuration, the store before all.
+    First,
+}
+
+/// A repository with what its configuration decides.
+#[derive(Debug)]
+pub struct RepositoryPart {
+    pub repository: Arc<dyn Repository>,
+    pub freshness: Freshness,
+    /// Of one search.
+    pub size_limit: usize,
+    /// Of one operation.
+    pub timeout: Duration,
+}
+
+/// How a caller wants to be answered.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// `Cache-Control: no-cache`: ask the sources themselves.
+    pub no_cache: bool,
+    /// Photos are asked for; they are large and not fetched otherwise.
+    pub photos: bool,
+    /// Ties audit records to the request's log line.
+    pub request_id: String,
+    /// When the caller stops waiting.
+    pub deadline: Instant,
+}
+
+/// The versions that a caller is content with (`If-Match`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IfMatch {
+    /// `*`: any version of something that exists.
+    Any,
+    /// The inner texts of the entity tags.
+    Versions(Vec<String>),
+}
+
+/// Why an operation was not done. One table in `http::error` makes it an answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// The request itself is at fault.
+    #[error(transparent)]
+    Scim(#[from] ScimError),
+    #[error("the permission {0} is needed")]
+    Forbidden(Permission),
+    #[error("{0}")]
+    ForbiddenBecause(String),
+    #[error("{0}")]
+    NotFound(String),
+    #[error("{0}")]
+    Conflict(String),
+    #[error("{0}")]
+    PreconditionFailed(String),
+    /// A source that is needed does not answer; trying again later is right.
+    #[error("{detail}")]
+    Unavailable { detail: String, retry_after: u32 },
+    #[error("the store failed")]
+    Internal(#[source] StoreError),
+}
+
+/// How long a caller should wait before asking a repository again, in seconds.
+const RETRY_AFTER: u32 = 5;
+
+impl Federation {
+    #[expect(clippy::too_many_arguments, reason = "the parts of a tenant, each named once, in app")]
+    pub fn new(
+        tenant: Arc<str>,
+        rules: Rules,
+        resource_type: Arc<ResourceType>,
+        store: Arc<Store>,
+        parts: Vec<RepositoryPart>,
+        shares: &Shares,
+        mounts: usize,
+        clock: Clock,
+    ) -> Self {
+        let directories = parts
+            .into_iter()
+            .map(|part| {
+                Arc::new(directory::Directory::new(Arc::clone(&tenant), part, shares, &clock))
+            })
+            .collect();
+        Self {
+            rows: rows::Rows::new(Arc::clone(&tenant), Arc::clone(&store), shares.rows.clone()),
+            people: person::People::new(
+                Arc::clone(&tenant),
+                Arc::clone(&resource_type),
+                shares.people.clone(),
+                mounts,
+            ),
+            writing: Locks::new(),
+            tenant,
+            rules,
+            resource_type,
+            store,
+            directories,
+            clock,
+        }
+    }
+
+    pub fn tenant(&self) -> &Arc<str> {
+        &self.tenant
+    }
+
+    pub fn resource_type(&self) -> &Arc<ResourceType> {
+        &self.resource_type
+    }
+
+    /// The longest list that is given, in resources.
+    pub fn max_results(&self) -> u64 {
+        self.rules.max_results
+    }
+
+    /// Whether the store answers.
+    pub async fn ready(&self) -> Result<(), Problem> {
+        self.store.ready().await.map_err(Problem::from)
+    }
+
+    /// Each repository's id with whether its last contact succeeded; `None` before any.
+    pub fn repositories(&self) -> impl Iterator<Item = (&str, Option<bool>)> {
+        self.directories.iter().map(|directory| (directory.id(), directory.healthy()))
+    }
+
+    fn directory(&self, id: &str) -> Option<&Arc<directory::Directory>> {
+        self.directories.iter().find(|directory| directory.id() == id)
+    }
+}
+
+fn demand(caller: &Caller, permission: Permission) -> Result<(), Problem> {
+    if caller.permissions.contains(permission) {
+        Ok(())
+    } else {
+        Err(Problem::Forbidden(permission))
+    }
+}
+
+fn unavailable(repository: &str, error: &RepositoryError) -> Problem {
+    tracing::warn!(repository, error = %error, "repository.failed");
+    let what = match error {
+        RepositoryError::Timeout => "did not answer in time",
+        RepositoryError::Unavailable(_) => "cannot be asked at the moment",
+    };
+    Problem::Unavailable {
+        detail: format!(
+            "The repository \"{repository}\" {what}, so nothing is known about this person; try again."
+        ),
+        retry_after: RETRY_AFTER,
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Taken { attribute, id } => Self::Conflict(format!(
+                "{attribute} is taken by the user {id}; choose another or change that user."
+            )),
+            StoreError::Linked { id } => {
+                Self::Conflict(format!("This directory person is bound already, as the user {id}."))
+            }
+            other => Self::Internal(other),
+        }
+    }
+}
+
+fn too_many(detail: impl Into<String>) -> Problem {
+    Problem::Scim(ScimError::new(ErrorKind::TooMany, detail))
+}
+
+/// One writer at a time per person. The number of locks is fixed; two people who share one only
+/// wait for each other.
+#[derive(Debug)]
+struct Locks(Box<[Mutex<()>]>);
+
+impl Locks {
+    fn new() -> Self {
+        Self((0..1024).map(|_| Mutex::new(())).collect())
+    }
+
+    async fn hold(&self, id: &str) -> MutexGuard<'_, ()> {
+        let hash = crate::scim::resource::digest_text(id);
+        #[expect(clippy::cast_possible_truncation, reason = "the remainder is below 1024")]
+        let slot = (hash % self.0.len() as u64) as usize;
+        self.0[slot].lock().await
+    }
+}

@@ -1,1 +1,149 @@
-//! http
+//! SCIM over HTTP: from a request to a call of [`federation`](crate::federation), and from what it
+//! answers to a message.
+//!
+//! Knows nothing of SQL, LDAP or caches; the web framework lives here only. A request goes through
+//! `layers`, is led by `mount` and `routes`, becomes a `Call` of a known
+//! sender, and reaches its handler in `resource`, `search` or `discovery`; whatever goes wrong
+//! is answered by the table in `error`.
+
+mod body;
+mod caller;
+mod discovery;
+mod error;
+mod etag;
+mod health;
+mod json;
+mod layers;
+mod mount;
+mod query;
+mod resource;
+mod routes;
+mod search;
+mod serve;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use axum::response::Response;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tower::Service;
+
+use crate::auth::Tokens;
+use crate::clock::Clock;
+use crate::federation::Federation;
+use layers::RequestIds;
+use mount::{Mount, Mounted, Mounts};
+
+pub use mount::MountError;
+pub use serve::{ConnectionLimits, serve};
+
+/// What the surface is made of.
+#[derive(Debug)]
+pub struct HttpState {
+    pub tenants: Vec<TenantState>,
+    pub tokens: Arc<Tokens>,
+    pub limits: Limits,
+    /// Base of every `meta.location` and `$ref`.
+    pub public_url: String,
+    /// Whether `/metrics` is left to the listener of [`App::operations`].
+    pub operations_elsewhere: bool,
+    pub clock: Clock,
+}
+
+/// One tenant, as far as HTTP is concerned.
+#[derive(Debug)]
+pub struct TenantState {
+    pub name: Arc<str>,
+    pub federation: Arc<Federation>,
+    /// Base paths; unique over all tenants.
+    pub mounts: Vec<String>,
+}
+
+impl Mounted for TenantState {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn mounts(&self) -> &[String] {
+        &self.mounts
+    }
+}
+
+/// A base path of a tenant.
+pub type TenantMount = Mount<TenantState>;
+
+/// What one request may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub request_timeout: Duration,
+    /// Bytes of a body.
+    pub max_body: usize,
+}
+
+/// The whole surface, ready to [`serve`]. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct App(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    mounts: Mounts<TenantState>,
+    /// What lies under no mount.
+    outside: Router,
+    tenants: Vec<Arc<TenantState>>,
+    tokens: Arc<Tokens>,
+    limits: Limits,
+    request_ids: RequestIds,
+}
+
+/// Puts the surface together.
+///
+/// # Errors
+/// When two tenants claim one base path, or a base path is none.
+pub fn router(state: HttpState) -> Result<App, MountError> {
+    let tenants: Vec<_> = state.tenants.into_iter().map(Arc::new).collect();
+    let outside = health::router(&tenants, !state.operations_elsewhere);
+    Ok(App(Arc::new(Parts {
+        mounts: Mounts::new(&tenants, &state.public_url)?,
+        outside,
+        tenants,
+        tokens: state.tokens,
+        limits: state.limits,
+        request_ids: RequestIds::new(&state.clock),
+    })))
+}
+
+impl App {
+    /// What the operations listener serves: `/health` and `/metrics`, nothing of any tenant.
+    #[must_use]
+    pub fn operations(&self, clock: &Clock) -> Self {
+        Self(Arc::new(Parts {
+            mounts: Mounts::default(),
+            outside: health::router(&self.0.tenants, true),
+            tenants: Vec::new(),
+            tokens: Arc::clone(&self.0.tokens),
+            limits: self.0.limits,
+            request_ids: RequestIds::new(clock),
+        }))
+    }
+}
+
+impl Service<Request<Body>> for App {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let app = self.clone();
+        async move { Ok(layers::answer(&app, request).await) }.boxed()
+    }
+}

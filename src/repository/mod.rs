@@ -11,6 +11,7 @@ use std::time::Instant;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
+pub use crate::config::Authority;
 use crate::scim::{AttributePath, Attributes, Filter};
 
 /// The entry's immutable id in canonical text (`entryUUID`, lower-case with dashes), never its DN
@@ -34,7 +35,8 @@ pub struct Entry {
     /// When the directory says the entry was made and last changed.
     pub created: Option<Timestamp>,
     pub last_modified: Option<Timestamp>,
-    /// A hash of all that is mapped, stable over restarts.
+    /// A hash of all values that are mapped, stable over restarts; photos and the times above do not
+    /// count, so that it is the same whether photos were asked for or not.
     pub hash: u64,
 }
 
@@ -104,9 +106,21 @@ pub trait Repository: Send + Sync + fmt::Debug {
     /// The id from the configuration, `[a-z0-9-]+`.
     fn id(&self) -> &str;
 
+    /// The entry under which people are looked for, as the configuration writes it.
+    fn base(&self) -> &str;
+
     /// Whether this repository's mapping gives `path` a value at all; where not, the attribute is
-    /// absent for everybody found here.
+    /// absent for everybody found here. `id`, `meta.created` and `meta.lastModified` are the entry's
+    /// own: a filter that compares them is understood, with `id` as `<repository>.<entry key>`.
     fn maps(&self, path: &AttributePath) -> bool;
+
+    /// Who decides the value of `path`; `None` where the mapping gives it none, and it is the
+    /// store's. Of a path that covers several (`emails`, `name`), the directory decides the whole if
+    /// it decides a part.
+    fn authority(&self, path: &AttributePath) -> Option<Authority>;
+
+    /// The same for the elements of one type (`phoneNumbers` of type `mobile`).
+    fn authority_of_type(&self, path: &AttributePath, element_type: &str) -> Option<Authority>;
 
     /// How `filter` would be sent.
     fn plan(&self, filter: &Filter) -> Plan;

@@ -3,12 +3,35 @@
 //! A read is `query(sql, values) -> rows`; a write is a value, a [`Change`](engine::Change), executed
 //! atomically. Knows nothing of directories, caches or who is asking.
 
+mod audit;
+mod condition;
+mod engine;
+mod index;
+mod link;
+mod prepare;
+mod search;
+#[cfg(test)]
+mod tests;
+mod user;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::audit::AuditRecord;
-use crate::scim::{AttributePath, Attributes, Filter};
+use crate::clock::Clock;
+use crate::scim::{AttributePath, Attributes};
+use engine::{Engine, Query};
+use index::Index;
+
+pub use engine::OpenError;
+
+/// Our own database: rows, links, their index, and the audit trail of what was changed.
+#[derive(Debug)]
+pub struct Store {
+    engine: Engine,
+    index: Index,
+    clock: Clock,
+}
 
 /// A row of the store: a user that is ours, linked to a directory entry or not.
 #[derive(Clone, Debug)]
@@ -41,12 +64,28 @@ pub enum UserType {
 }
 
 impl UserType {
+    /// In the order of their names.
+    pub const ALL: [Self; 3] = [Self::Ftress, Self::FtressLdap, Self::ScimFed];
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Ftress => "FTRESS",
             Self::FtressLdap => "FTRESS_LDAP",
             Self::ScimFed => "SCIM_FED",
         }
+    }
+
+    /// As the column holds it: the place in [`UserType::ALL`].
+    fn number(self) -> i64 {
+        match self {
+            Self::Ftress => 0,
+            Self::FtressLdap => 1,
+            Self::ScimFed => 2,
+        }
+    }
+
+    fn from_number(number: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|user_type| user_type.number() == number)
     }
 }
 
@@ -101,6 +140,9 @@ pub enum StoreError {
     /// The entry is linked already; the id of the row that it is linked to.
     #[error("the entry is bound to {id}")]
     Linked { id: String },
+    /// The user that the entry was bound to is deleted; only an explicit POST binds it again.
+    #[error("the user that the entry was bound to is deleted")]
+    Tombstone,
     /// The row has another version than the caller read, or is gone.
     #[error("the row changed since it was read")]
     Stale,
@@ -108,12 +150,32 @@ pub enum StoreError {
     Database(String),
 }
 
-/// One page out of the store.
+/// What an entry key of a repository leads to.
+#[derive(Clone, Debug)]
+pub enum LinkState {
+    /// Bound.
+    Row(Arc<UserRow>),
+    /// The user that it was bound to is deleted.
+    Tombstone { entry_key: String },
+}
+
+/// The order of a search's answer. Users without the attribute come last, in descending order
+/// first; equal ones are in ascending order of their canonical ids in both.
+#[derive(Clone, Debug)]
+pub struct Sort {
+    pub path: AttributePath,
+    pub descending: bool,
+}
+
+/// What a search found.
 #[derive(Clone, Debug, Default)]
-pub struct RowPage {
+pub struct StoreAnswer {
     pub rows: Vec<Arc<UserRow>>,
-    /// All that match, when asked for.
+    /// How many match in all, when asked for and `exact`.
     pub total: Option<u64>,
+    /// Whether `rows` is the page asked for: matches only, sorted, beginning at the offset. Else it
+    /// holds all who may match, in no order, cut only where there are as many as the limit.
+    pub exact: bool,
 }
 
 /// Which rows a search is about.
@@ -122,4 +184,45 @@ pub enum Rows {
     All,
     Linked,
     Unlinked,
+}
+
+impl Store {
+    /// Opens the database at `url` (`sqlite:<path>` or `sqlite::memory:`), brings its tables up to
+    /// date and indexes `index` beside the standard attributes. Blocks while it does; building the
+    /// index of an attribute that was not indexed before reads all users once.
+    ///
+    /// All who have a database open must index the same attributes.
+    pub fn open(url: &str, index: &[AttributePath], clock: Clock) -> Result<Self, OpenError> {
+        let wanted = index::wanted(index)?;
+        let engine = Engine::open(url)?;
+        let index = prepare::blocking(&engine, wanted)?;
+        Ok(Self { engine, index, clock })
+    }
+
+    /// Whether the database answers.
+    pub async fn ready(&self) -> Result<(), StoreError> {
+        self.engine.query(Query::new("SELECT 1", [])).await?;
+        Ok(())
+    }
+
+    /// Takes nothing more, finishes every write that was taken, and closes the database.
+    pub async fn close(&self) {
+        self.engine.close().await;
+    }
+}
+
+impl From<engine::Failure> for StoreError {
+    fn from(failure: engine::Failure) -> Self {
+        Self::Database(failure.to_string())
+    }
+}
+
+/// An instant as the database holds it: in milliseconds.
+fn milliseconds(at: Timestamp) -> i64 {
+    at.as_millisecond()
+}
+
+fn timestamp(milliseconds: i64) -> Result<Timestamp, StoreError> {
+    Timestamp::from_millisecond(milliseconds)
+        .map_err(|error| StoreError::Database(format!("a column holds no instant: {error}")))
 }

@@ -7,6 +7,14 @@
     reason = "a test that cannot go on says where it stands and fails"
 )]
 
+mod binding;
+mod cache;
+mod configuration;
+mod durability;
 mod harness;
+mod hostile;
+mod http;
+mod outage;
+mod search;
 mod smoke;
 mod support;

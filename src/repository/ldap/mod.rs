@@ -1,1 +1,14 @@
 //! LDAP directories as repositories.
+//!
+//! A SCIM filter goes down through [`pushdown`] and [`filter`] to [`wire`], and entries come up
+//! through [`entry`]; both by a [`mapping`].
+
+pub mod wire;
+
+pub mod directory_schema;
+pub mod dn;
+pub mod entry;
+pub mod filter;
+pub mod literal;
+pub mod mapping;
+pub mod pushdown;

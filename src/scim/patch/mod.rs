@@ -1,5 +1,88 @@
-//! PATCH (RFC 7644 section 3.5.2).
+//! PATCH (RFC 7644 section 3.5.2): a body becomes a list of operations once, and is then applied to
+//! attributes, purely.
+//!
+//! Knows nothing of who owns an attribute: what a patch changes is seen by comparing.
 
-/// A parsed PATCH body.
+mod apply;
+#[cfg(test)]
+mod clients;
+mod element;
+mod parse;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
+
+use serde_json::Value;
+
+use super::error::ScimError;
+use super::filter::Filter;
+use super::schema::AttributePath;
+
+/// A parsed PATCH body. Paths are known and writable; values are checked when it is applied.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Patch {}
+pub struct Patch {
+    operations: Vec<Operation>,
+}
+
+/// What one client may do beyond the RFC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tolerance {
+    /// `replace` of `emails[type eq "work"].value` where no element matches makes the element out
+    /// of the filter's `eq` terms, as Entra ID expects, in place of 400 `noTarget`. An `add` does
+    /// so in any case: RFC 7644 section 3.5.2.1 has it create what does not exist.
+    pub create_on_absent_value_path: bool,
+}
+
+/// One change of one attribute. A body's operation without a path, or with the path of a whole
+/// extension, is one such change for each attribute that its value names.
+#[derive(Clone, Debug, PartialEq)]
+struct Operation {
+    /// Its place among the body's operations, from 0.
+    index: usize,
+    /// The path as written.
+    text: String,
+    verb: Verb,
+    /// The attribute, sub-attribute or whole extension that it leads to.
+    path: AttributePath,
+    /// Which elements of the multi-valued attribute are meant.
+    filter: Option<Filter>,
+    /// Never `null`.
+    value: Option<Value>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verb {
+    Add,
+    Replace,
+    Remove,
+}
+
+impl Patch {
+    /// The paths that are written, in the order of the operations; one with a filter is given
+    /// without it.
+    pub fn paths(&self) -> impl Iterator<Item = &AttributePath> {
+        self.operations.iter().map(|operation| &operation.path)
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.operations.is_empty()
+    }
+}
+
+impl Operation {
+    fn located(&self, error: ScimError) -> ScimError {
+        located(self.index, Some(&self.text), error)
+    }
+}
+
+/// Says in which operation it went wrong.
+fn located(index: usize, path: Option<&str>, error: ScimError) -> ScimError {
+    let ScimError { kind, detail } = error;
+    let detail = match path {
+        Some(path) => format!("Operations[{index}], path {path:?}: {detail}"),
+        None => format!("Operations[{index}]: {detail}"),
+    };
+    ScimError { kind, detail }
+}

@@ -1,5 +1,14 @@
 //! Schemas and resource types as data (RFC 7643 sections 6 and 7): one source for validation,
 //! filters, patches and discovery.
+//!
+//! The schemas themselves are JSON files beside this one, in the shape in which `/Schemas` prints
+//! them.
+
+pub mod check;
+pub(in crate::scim) mod elements;
+mod resolve;
+pub mod standard;
+pub(in crate::scim) mod value;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -98,10 +107,12 @@ pub struct ResourceType {
     pub endpoint: String,
     pub description: String,
     /// The core schema; `schemas`, `id`, `externalId` and `meta` are added by [`ResourceType::new`]
-    /// as paths, not as attributes of it.
+    /// as paths, not as attributes of it (see [`ResourceType::common`]).
     pub schema: Arc<Schema>,
     /// Extensions, each with whether it is required.
     pub extensions: Vec<(Arc<Schema>, bool)>,
+    /// `schemas`, `id`, `externalId` and `meta` (RFC 7643 section 3.1).
+    common: Vec<Attribute>,
     /// Lower-cased spelling -> path.
     paths: HashMap<String, AttributePath>,
 }
@@ -115,6 +126,7 @@ pub struct AttributePath(Arc<Definition>);
 
 /// What an [`AttributePath`] leads to.
 #[derive(Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "RFC 7643 section 2.2 has that many yes or no")]
 pub struct Definition {
     /// The canonical spelling: `userName`, `emails.value`,
     /// `urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department`.

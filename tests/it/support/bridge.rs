@@ -98,6 +98,13 @@ impl Settings {
         self
     }
 
+    /// A further line of the token that was added last.
+    #[must_use]
+    pub fn token_line(mut self, line: &str) -> Self {
+        self.tokens = format!("{}\n{line}\n\n", self.tokens.trim_end());
+        self
+    }
+
     /// A directory of the sample company, read by its reader.
     #[must_use]
     pub fn repository(mut self, id: &str, url: &str) -> Self {
@@ -204,6 +211,14 @@ impl TestBridge {
     /// Everything that was logged, by every run.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.directory.join("stderr")).unwrap_or_default()
+    }
+
+    /// The actions of the audit trail, oldest first, as they stand in the database.
+    pub fn audit(&self) -> Vec<String> {
+        let database = rusqlite::Connection::open(self.directory.join("scimbridge.db")).unwrap();
+        let mut statement = database.prepare("SELECT action FROM audit ORDER BY key").unwrap();
+        let actions = statement.query_map([], |row| row.get(0)).unwrap();
+        actions.map(Result::unwrap).collect()
     }
 
     /// Resident memory in bytes that belongs to no file.

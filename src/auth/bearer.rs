@@ -1,0 +1,159 @@
+//! Static bearer tokens (RFC 6750): the configuration keeps their SHA-256, never the tokens.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use subtle::ConstantTimeEq;
+
+use crate::caller::Caller;
+use crate::config::Config;
+
+/// Bytes of an `Authorization` header that are looked at; a longer one is malformed.
+pub const MAX_HEADER: usize = 8 * 1024;
+
+/// All static tokens of all tenants. Immutable: shared without a lock.
+pub struct Tokens {
+    // Keyed by digest: how far a look-up gets tells something about the digest of what was
+    // presented, and nothing about any token.
+    by_digest: HashMap<[u8; 32], Arc<Caller>, foldhash::quality::RandomState>,
+}
+
+/// Why nobody is asking. All of them are 401 on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    #[error("there is no Authorization header; send \"Authorization: Bearer <token>\"")]
+    Missing,
+    #[error("the Authorization header is not \"Bearer <token>\"")]
+    Malformed,
+    /// Unknown altogether, or of another tenant: the answer is the same.
+    #[error("the token is not one of this tenant")]
+    Unknown,
+}
+
+impl Tokens {
+    pub fn new(config: &Config) -> Self {
+        let by_digest = config
+            .tenants
+            .iter()
+            .flat_map(|tenant| &tenant.tokens)
+            .map(|token| (token.sha256, Arc::clone(&token.caller)))
+            .collect();
+        Self { by_digest }
+    }
+
+    /// Whom the header's token stands for, if it is one of `tenant`. Allocates nothing.
+    pub fn verify(
+        &self,
+        authorization_header: Option<&[u8]>,
+        tenant: &str,
+    ) -> Result<Arc<Caller>, Denied> {
+        let header = authorization_header.ok_or(Denied::Missing)?;
+        let presented = digest(&SHA256, bearer(header)?);
+        let (known, caller) =
+            self.by_digest.get_key_value(presented.as_ref()).ok_or(Denied::Unknown)?;
+        let same = bool::from(known.as_slice().ct_eq(presented.as_ref()));
+        if same && *caller.tenant == *tenant {
+            Ok(Arc::clone(caller))
+        } else {
+            Err(Denied::Unknown)
+        }
+    }
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokens").field("count", &self.by_digest.len()).finish()
+    }
+}
+
+/// The token in `Bearer <token>`. "credentials = "Bearer" 1*SP b64token" (RFC 6750 section 2.1);
+/// the scheme is compared without case (RFC 9110 section 11.1).
+fn bearer(header: &[u8]) -> Result<&[u8], Denied> {
+    if header.len() > MAX_HEADER {
+        return Err(Denied::Malformed);
+    }
+    let (scheme, rest) = header.trim_ascii().split_at_checked(6).ok_or(Denied::Malformed)?;
+    let token = rest.trim_ascii_start();
+    let is_b64token =
+        |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
+    let unpadded = token.len() - token.iter().rev().take_while(|b| **b == b'=').count();
+    let well_formed = scheme.eq_ignore_ascii_case(b"Bearer")
+        && token.len() < rest.len()
+        && unpadded > 0
+        && token[..unpadded].iter().all(is_b64token);
+    if well_formed { Ok(token) } else { Err(Denied::Malformed) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+    use std::path::Path;
+
+    use super::*;
+
+    fn tokens() -> Tokens {
+        let mut text = String::new();
+        for (tenant, token) in [("acme", "open-sesame"), ("other", "abc.DEF-1_2~3+4/5==")] {
+            let digest = digest(&SHA256, token.as_bytes());
+            let hex = digest.as_ref().iter().fold(String::new(), |mut hex, byte| {
+                write!(hex, "{byte:02x}").unwrap();
+                hex
+            });
+            write!(
+                text,
+                "[[tenant]]\nname = \"{tenant}\"\n[[tenant.token]]\nname = \"of {tenant}\"\n\
+                 sha256 = \"{hex}\"\npermissions = []\n"
+            )
+            .unwrap();
+        }
+        Tokens::new(&Config::parse(&text, Path::new("/"), &|_| None).unwrap())
+    }
+
+    fn verify(header: &str, tenant: &str) -> Result<String, Denied> {
+        let caller = tokens().verify(Some(header.as_bytes()), tenant)?;
+        Ok(caller.name.to_string())
+    }
+
+    #[test]
+    fn a_token_stands_for_its_caller() {
+        assert_eq!(verify("Bearer open-sesame", "acme"), Ok("of acme".to_owned()));
+        assert_eq!(verify("bEARER   open-sesame ", "acme"), Ok("of acme".to_owned()));
+        assert_eq!(verify("Bearer abc.DEF-1_2~3+4/5==", "other"), Ok("of other".to_owned()));
+    }
+
+    #[test]
+    fn a_token_is_of_one_tenant() {
+        assert_eq!(verify("Bearer open-sesame", "other"), Err(Denied::Unknown));
+        assert_eq!(verify("Bearer open-sesame", "ACME"), Err(Denied::Unknown));
+        assert_eq!(verify("Bearer open-sesam", "acme"), Err(Denied::Unknown));
+    }
+
+    #[test]
+    fn what_is_no_bearer_token_is_malformed() {
+        assert_eq!(tokens().verify(None, "acme").unwrap_err(), Denied::Missing);
+        for header in [
+            "",
+            "Bearer",
+            "Bearer ",
+            "Beareropen-sesame",
+            "Basic open-sesame",
+            "Bearer open sesame",
+            "Bearer open-sesame, Bearer x",
+            "Bearer =",
+            "Bearer open=sesame",
+            "Bearer ü",
+            "Béarer x",
+        ] {
+            assert_eq!(verify(header, "acme"), Err(Denied::Malformed), "{header:?}");
+        }
+        let long = format!("Bearer {}", "a".repeat(MAX_HEADER));
+        assert_eq!(verify(&long, "acme"), Err(Denied::Malformed));
+    }
+
+    #[test]
+    fn debug_tells_how_many_and_no_more() {
+        assert_eq!(format!("{:?}", tokens()), "Tokens { count: 2 }");
+    }
+}

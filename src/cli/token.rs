@@ -1,0 +1,179 @@
+//! `scimbridge token`: a new token for a client, and the table that makes it known.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use anyhow::Context;
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clap::Subcommand;
+
+use crate::caller::{PERMISSIONS, PermissionSet};
+use crate::secret::Secret;
+
+/// What every token begins with, so that whoever scans for leaked secrets finds it.
+const PREFIX: &str = "scimbridge_";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a token: prints its [[tenant.token]] table and, this once, the token itself
+    ///
+    /// The table goes into the configuration, below the [[tenant]] that the token is for. The token
+    /// goes to the client, which sends it as `Authorization: Bearer <token>`; the configuration
+    /// keeps only its SHA-256, so that nobody can read it there.
+    New {
+        /// The name of the caller, for logs and the audit trail
+        #[arg(long, value_parser = name)]
+        name: String,
+        /// What the caller may do, with commas between
+        #[arg(
+            long,
+            value_name = "LIST",
+            value_delimiter = ',',
+            default_value = "users:search,users:read",
+            value_parser = permission,
+            long_help = format!(
+                "What the caller may do, with commas between: {}; \"users:*\" and the like, \
+                 \"scim:provision\" (users and groups), \"admin\" or \"*\" (everything)",
+                names()
+            )
+        )]
+        permissions: Vec<String>,
+    },
+}
+
+pub fn run(command: &Command) -> anyhow::Result<()> {
+    match command {
+        Command::New { name, permissions } => {
+            let token = fresh()?;
+            let text = Secret::new(printed(name, permissions, &token));
+            std::io::stdout().write_all(text.expose().as_bytes()).context("cannot print the token")
+        }
+    }
+}
+
+/// A token of 256 random bits.
+fn fresh() -> anyhow::Result<Secret<String>> {
+    let mut bits = Secret::new([0_u8; 32]);
+    SystemRandom::new()
+        .fill(bits.expose_mut())
+        .map_err(|_| anyhow::anyhow!("the system gives no random numbers"))?;
+    let mut token = String::with_capacity(64);
+    token.push_str(PREFIX);
+    URL_SAFE_NO_PAD.encode_string(bits.expose(), &mut token);
+    Ok(Secret::new(token))
+}
+
+/// The table, then the token as a comment: the whole of it is TOML.
+fn printed(name: &str, permissions: &[String], token: &Secret<String>) -> String {
+    let digest = digest(&SHA256, token.expose().as_bytes());
+    let hex = digest.as_ref().iter().fold(String::new(), |mut hex, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    });
+    let permissions: Vec<String> =
+        permissions.iter().map(|permission| quoted(permission)).collect();
+    format!(
+        "[[tenant.token]]\nname = {}\nsha256 = \"{hex}\"\npermissions = [{}]\n\n\
+         # The token, shown this once. Give it to the client and do not keep this line:\n# {}\n",
+        quoted(name),
+        permissions.join(", "),
+        token.expose(),
+    )
+}
+
+/// A TOML string; [`name`] and [`permission`] let no control character through.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+fn name(text: &str) -> Result<String, String> {
+    if text.is_empty()
+        || text.len() > 128
+        || text.chars().any(char::is_control)
+        || text.trim() != text
+    {
+        return Err(
+            "write 1 to 128 bytes without control characters and without spaces at the ends"
+                .to_owned(),
+        );
+    }
+    Ok(text.to_owned())
+}
+
+fn permission(word: &str) -> Result<String, String> {
+    match word.trim().parse::<PermissionSet>() {
+        Ok(_) => Ok(word.trim().to_owned()),
+        Err(error) => Err(format!(
+            "{error}; there are {}, \"users:*\" and the like, \"scim:provision\", \"admin\" and \"*\"",
+            names()
+        )),
+    }
+}
+
+fn names() -> String {
+    PERMISSIONS.map(|(_, name)| name).join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::Parser;
+
+    use super::*;
+    use crate::auth::{Denied, Tokens};
+    use crate::caller::Permission;
+    use crate::config::Config;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(subcommand)]
+        command: Command,
+    }
+
+    fn command(arguments: &[&str]) -> Result<(String, Vec<String>), clap::Error> {
+        let line = Line::try_parse_from([&["token", "new"], arguments].concat())?;
+        let Command::New { name, permissions } = line.command;
+        Ok((name, permissions))
+    }
+
+    #[test]
+    fn what_is_printed_is_known_when_it_stands_in_a_configuration() {
+        let (name, permissions) = command(&["--name", "help \"desk\" \\ ü"]).unwrap();
+        let token = fresh().unwrap();
+        let text = format!("[[tenant]]\nname = \"acme\"\n{}", printed(&name, &permissions, &token));
+        let config = Config::parse(&text, Path::new("/"), &|_| None).unwrap();
+        let shown = text.lines().last().unwrap().strip_prefix("# ").unwrap();
+        assert_eq!(shown, token.expose());
+        assert_eq!(shown.len(), PREFIX.len() + 43);
+        let header = format!("Bearer {shown}");
+        let tokens = Tokens::new(&config);
+        let caller = tokens.verify(Some(header.as_bytes()), "acme").unwrap();
+        assert_eq!(&*caller.name, "help \"desk\" \\ ü");
+        assert!(caller.permissions.contains(Permission::UsersSearch));
+        assert!(caller.permissions.contains(Permission::UsersRead));
+        assert!(!caller.permissions.contains(Permission::UsersCreate));
+        let other = format!("Bearer {}", fresh().unwrap().expose());
+        let denied = tokens.verify(Some(other.as_bytes()), "acme").unwrap_err();
+        assert_eq!(denied, Denied::Unknown);
+    }
+
+    #[test]
+    fn permissions_are_checked_before_anything_is_made() {
+        let (_, permissions) =
+            command(&["--name", "x", "--permissions", "users:*, admin"]).unwrap();
+        assert_eq!(permissions, ["users:*", "admin"]);
+        let error = command(&["--name", "x", "--permissions", "users:raed"]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        let text = error.to_string();
+        assert!(text.contains("no permission is called \"users:raed\""), "{text}");
+        assert!(text.contains("users:read, "), "{text}");
+        assert!(command(&["--name", ""]).is_err());
+        assert!(command(&["--name", "a\nb"]).is_err());
+        assert!(command(&[]).unwrap_err().to_string().contains("--name <NAME>"));
+    }
+}

@@ -1,0 +1,171 @@
+//! Keys of the configuration whose features do not exist yet: the one list of them.
+//!
+//! Such a key is never ignored: it is refused, or it holds the default and so asks for nothing.
+//! When a feature arrives, its line goes and the key moves to [`super::written`].
+
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::fault::Fault;
+use super::settings::{Config, OnVanish, VanishBrake};
+
+/// One key, from the top of the file; `*` is any key.
+struct Later {
+    key: &'static str,
+    takes: Takes,
+}
+
+/// What may be written already.
+enum Takes {
+    /// Nothing: the key is refused.
+    Nothing,
+    /// An empty list, which is the default.
+    EmptyList,
+    False,
+    /// The first word, which is the default; the others are to come.
+    Word(&'static str, &'static [&'static str]),
+    /// Whatever does not begin with one of these; `written` has the key and judges the rest.
+    AllBut(&'static [&'static str]),
+}
+
+const fn later(key: &'static str, takes: Takes) -> Later {
+    Later { key, takes }
+}
+
+const LATER: &[Later] = &[
+    later("server.tls", Takes::Nothing),
+    later("server.throttle", Takes::Nothing),
+    later("store.url", Takes::AllBut(&["postgres:", "postgresql:"])),
+    later("telemetry.otlp", Takes::Nothing),
+    later("tenant.dialect", Takes::Word("rfc", &["activid"])),
+    later("tenant.mounts.dialect", Takes::Word("rfc", &["activid"])),
+    later("tenant.delete", Takes::Word("hard", &["soft"])),
+    later("tenant.delete_unknown", Takes::Word("not_found", &["no_content"])),
+    later("tenant.path_id", Takes::Word("id", &["any"])),
+    later("tenant.required", Takes::EmptyList),
+    later("tenant.limits", Takes::Nothing),
+    later("tenant.wildcards", Takes::False),
+    later("tenant.unquoted_values", Takes::False),
+    later("tenant.prefer_attributes", Takes::False),
+    later("tenant.default_role", Takes::Nothing),
+    later("tenant.schemas", Takes::EmptyList),
+    later("tenant.operators", Takes::Nothing),
+    later("tenant.authenticator_policy", Takes::Nothing),
+    later("tenant.client", Takes::Nothing),
+    later("tenant.issuer", Takes::Nothing),
+    later("tenant.token.client", Takes::Word("rfc", &["entra", "okta", "strict"])),
+    later("tenant.token.dialect", Takes::Word("rfc", &["activid"])),
+    later("tenant.token.creates", Takes::Word("FTRESS", &["SCIM_FED"])),
+    later("tenant.token.repository", Takes::Nothing),
+    later("tenant.token.groups", Takes::EmptyList),
+    later("tenant.token.max_role", Takes::Nothing),
+    later("tenant.token.rate", Takes::Nothing),
+    later("tenant.repository.kind", Takes::Word("ldap", &["scim_fed"])),
+    later("tenant.repository.group", Takes::Nothing),
+    later("tenant.repository.role_by_group", Takes::Nothing),
+    later("tenant.repository.rename_from", Takes::Nothing),
+    later("tenant.repository.mapping", Takes::AllBut(&["active-directory", "389ds"])),
+    later(
+        "tenant.repository.changes",
+        Takes::Word("off", &["syncrepl", "dirsync", "usn", "psearch"]),
+    ),
+    later("tenant.repository.follow_referrals", Takes::EmptyList),
+    later("tenant.repository.attributes.*.authority", Takes::AllBut(&["write_back"])),
+];
+
+/// Refuses what is to come, and takes the defaults of such keys out of the document, so that
+/// [`super::written`] sees none of them.
+pub fn refuse(document: &mut DeTable<'_>) -> Result<(), Fault> {
+    LATER.iter().try_for_each(|entry| refuse_in(document, entry, entry.key))
+}
+
+/// The first key that is understood whole but that nothing does anything about yet, unless it says
+/// what holds anyway.
+pub fn not_done(config: &Config) -> Option<&'static str> {
+    if config.server.max_import != 256 << 20 {
+        return Some("server.max_import");
+    }
+    config.tenants.iter().find_map(|tenant| {
+        let checks = [
+            ("tenant.on_vanish", tenant.on_vanish == OnVanish::Disable),
+            ("tenant.vanish_grace", tenant.vanish_grace == Duration::from_mins(5)),
+            ("tenant.vanish_brake", tenant.vanish_brake == VanishBrake { percent: 5, at_least: 10 }),
+            ("tenant.walk_limit", tenant.walk_limit == 1_000_000),
+            ("tenant.cursor_timeout", tenant.cursor_timeout == Duration::from_mins(10)),
+            ("tenant.group", tenant.groups.is_empty()),
+            ("tenant.role", tenant.roles.is_empty()),
+        ];
+        let of_repository = || {
+            tenant.repositories.iter().find_map(|repository| {
+                let rules = (!repository.rules.is_empty()).then_some("tenant.repository.rule");
+                let usual = repository.verify == Duration::from_hours(1);
+                rules.or((!usual).then_some("tenant.repository.verify"))
+            })
+        };
+        checks.iter().find(|(_, usual)| !usual).map(|(key, _)| *key).or_else(of_repository)
+    })
+}
+
+/// Names of such keys in the table at `path`, for whoever mistyped one.
+pub fn names_in(path: &str) -> impl Iterator<Item = &'static str> {
+    LATER.iter().filter_map(move |entry| match entry.key.rsplit_once('.') {
+        Some((table, name)) if table == path => Some(name),
+        _ => None,
+    })
+}
+
+fn refuse_in(table: &mut DeTable<'_>, entry: &Later, rest: &str) -> Result<(), Fault> {
+    let Some((head, rest)) = rest.split_once('.') else { return refuse_here(table, entry, rest) };
+    if head == "*" {
+        return table.iter_mut().try_for_each(|(_, value)| refuse_below(value, entry, rest));
+    }
+    table.get_mut(head).map_or(Ok(()), |value| refuse_below(value, entry, rest))
+}
+
+fn refuse_below(value: &mut Spanned<DeValue<'_>>, entry: &Later, rest: &str) -> Result<(), Fault> {
+    match value.get_mut() {
+        DeValue::Table(table) => refuse_in(table, entry, rest),
+        DeValue::Array(list) => {
+            list.iter_mut().try_for_each(|value| refuse_below(value, entry, rest))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn refuse_here(table: &mut DeTable<'_>, entry: &Later, name: &str) -> Result<(), Fault> {
+    let Some((key, value)) = table.get_key_value(name) else { return Ok(()) };
+    let word = value.get_ref().as_str();
+    let (is_default, default) = match &entry.takes {
+        Takes::Nothing => (false, None),
+        Takes::EmptyList => {
+            (value.get_ref().as_array().is_some_and(|list| list.is_empty()), Some("[]"))
+        }
+        Takes::False => (value.get_ref().as_bool() == Some(false), Some("false")),
+        Takes::Word(default, others) => {
+            if !word.is_some_and(|word| word == *default || others.contains(&word)) {
+                return Err(Fault::choice(value, word, &[&[*default], *others].concat()));
+            }
+            (word == Some(default), Some(*default))
+        }
+        Takes::AllBut(refused) => {
+            if !word.is_some_and(|word| refused.iter().any(|prefix| word.starts_with(prefix))) {
+                return Ok(());
+            }
+            (false, None)
+        }
+    };
+    if is_default {
+        table.remove(name);
+        return Ok(());
+    }
+    let named = match entry.takes {
+        Takes::Word(..) => word,
+        Takes::AllBut(refused) => {
+            refused.iter().copied().find(|prefix| word.is_some_and(|word| word.starts_with(prefix)))
+        }
+        _ => None,
+    };
+    Err(Fault::not_yet(key, entry.key, named, default))
+}

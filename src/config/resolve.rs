@@ -1,0 +1,346 @@
+//! What the written configuration means: server, store, tenants, tokens, groups and roles.
+//!
+//! The defaults stand here. Everything that could contradict itself is refused here.
+
+use std::collections::{HashMap, HashSet};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use toml::Spanned;
+
+use super::fault::{Fault, listed, nearest};
+use super::settings::{
+    Config, Group, LogFormat, LogSettings, OnConflict, OnFailure, OnVanish, Role, Server,
+    StoreSettings, Tenant, Token, VanishBrake,
+};
+use super::written::{self, Words};
+use super::{repository, value};
+use crate::caller::{Caller, PERMISSIONS, PermissionSet};
+
+pub const MILLISECOND: Duration = Duration::from_millis(1);
+pub const SECOND: Duration = Duration::from_secs(1);
+pub const MINUTE: Duration = Duration::from_mins(1);
+pub const HOUR: Duration = Duration::from_hours(1);
+pub const DAY: Duration = Duration::from_hours(24);
+
+/// What the file leans on: where it lies, and the environment of the process.
+pub struct Surroundings<'a> {
+    pub directory: &'a Path,
+    pub environment: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl Surroundings<'_> {
+    /// A path of the file; relative ones are relative to the file.
+    pub fn path(&self, written: &str) -> PathBuf {
+        self.directory.join(written)
+    }
+}
+
+pub fn config(file: &written::File, around: &Surroundings<'_>) -> Result<Config, Fault> {
+    Ok(Config {
+        server: server(&file.server)?,
+        store: store(&file.store, around)?,
+        cache_capacity: value::size(file.cache.capacity.as_ref(), 128 << 20, 1 << 20..=1 << 40)?,
+        log: log(&file.telemetry)?,
+        tenants: tenants(&file.tenant, around)?,
+    })
+}
+
+fn server(file: &written::Server) -> Result<Server, Fault> {
+    let listen = match &file.listen {
+        Some(place) => value::address(place)?,
+        None => SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+    };
+    let behind_proxy = file.behind_proxy.unwrap_or(false);
+    if let Some(place) = &file.listen
+        && !listen.ip().is_loopback()
+        && !behind_proxy
+    {
+        return Err(Fault::at(
+            place,
+            format!("tokens would cross the network in clear text on {listen}"),
+            "listen on 127.0.0.1, or put a proxy that terminates TLS in front and write behind_proxy = true",
+        ));
+    }
+    let operations = match &file.operations {
+        Some(place) => {
+            let address = value::address(place)?;
+            if address == listen && address.port() != 0 {
+                return Err(Fault::at(
+                    place,
+                    format!("{address} is the address of server.listen"),
+                    "choose another port, or remove the key",
+                ));
+            }
+            Some(address)
+        }
+        None => None,
+    };
+    let max_body = value::size(file.max_body.as_ref(), 1 << 20, 1 << 10..=1 << 30)?;
+    Ok(Server {
+        listen,
+        public_url: file.public_url.as_ref().map(value::public_url).transpose()?,
+        behind_proxy,
+        request_timeout: value::duration(
+            file.request_timeout.as_ref(),
+            30 * SECOND,
+            100 * MILLISECOND..=HOUR,
+        )?,
+        max_body: usize::try_from(max_body).unwrap_or(usize::MAX),
+        max_import: value::size(file.max_import.as_ref(), 256 << 20, 1 << 10..=1 << 40)?,
+        max_connections: value::number(file.max_connections.as_ref(), 10_000, 1..=1_000_000)?,
+        operations,
+    })
+}
+
+fn store(file: &written::Store, around: &Surroundings<'_>) -> Result<StoreSettings, Fault> {
+    let written = file.url.as_ref().map_or("sqlite:scimbridge.db", |place| place.get_ref());
+    let path = written.strip_prefix("sqlite:").map(|rest| rest.strip_prefix("//").unwrap_or(rest));
+    let url = match (path, &file.url) {
+        (Some(":memory:"), _) => "sqlite::memory:".to_owned(),
+        (Some(path), _) if !path.is_empty() && !path.contains(['?', '\0']) => {
+            format!("sqlite:{}", around.path(path).display())
+        }
+        (_, Some(place)) => {
+            return Err(Fault::at(
+                place,
+                "this names no store",
+                "write \"sqlite:scimbridge.db\" (a path, relative to this file) or \"sqlite::memory:\"",
+            ));
+        }
+        (_, None) => written.to_owned(),
+    };
+    for place in &file.index {
+        value::attribute_path(place)?;
+    }
+    let index = file.index.iter().map(|place| place.get_ref().clone()).collect();
+    Ok(StoreSettings { url, index })
+}
+
+fn log(file: &written::Telemetry) -> Result<LogSettings, Fault> {
+    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    Ok(LogSettings {
+        filter: value::log_filter(file.log.as_ref())?,
+        format: value::choice(file.format.as_ref(), &formats, LogFormat::Text)?,
+    })
+}
+
+/// What must be unique over all tenants, and whose it is.
+#[derive(Default)]
+struct Taken {
+    names: HashSet<String>,
+    mounts: HashMap<String, Arc<str>>,
+    digests: HashMap<[u8; 32], String>,
+}
+
+fn tenants(file: &[written::Tenant], around: &Surroundings<'_>) -> Result<Vec<Tenant>, Fault> {
+    if file.is_empty() {
+        return Err(Fault::absent(
+            "there is no tenant, so there is nothing to serve",
+            "write a table [[tenant]] with name = \"…\", and below it [[tenant.token]] and [[tenant.repository]]",
+        ));
+    }
+    let mut taken = Taken::default();
+    for tenant in file {
+        value::label(&tenant.name, "tenant")?;
+        let name = tenant.name.get_ref();
+        if !taken.names.insert(name.clone()) {
+            return Err(twice(&tenant.name, "tenant"));
+        }
+        taken.mounts.insert(format!("/scim/{name}/v2"), Arc::from(name.as_str()));
+    }
+    file.iter().map(|file| tenant(file, around, &mut taken)).collect()
+}
+
+fn tenant(
+    file: &written::Tenant,
+    around: &Surroundings<'_>,
+    taken: &mut Taken,
+) -> Result<Tenant, Fault> {
+    let name: Arc<str> = Arc::from(file.name.get_ref().as_str());
+    let mut mounts = vec![format!("/scim/{name}/v2")];
+    for place in &file.mounts {
+        let mount = value::mount(place)?;
+        if let Some(owner) = taken.mounts.insert(mount.to_ascii_lowercase(), Arc::clone(&name)) {
+            return Err(Fault::at(
+                place,
+                format!("\"{mount}\" is a base path of tenant \"{owner}\" already"),
+                "give every base path to one tenant, once; /scim/<name>/v2 is there by itself",
+            ));
+        }
+        mounts.push(mount);
+    }
+    let roles = roles(&file.role)?;
+    let groups = groups(&file.group, &roles)?;
+    let tokens = tokens(&file.token, &name, taken)?;
+    let known = repository::Known { groups: &groups, roles: &roles };
+    let repositories = repository::repositories(&file.repository, known, around)?;
+    let on_failure = [("partial", OnFailure::Partial), ("fail", OnFailure::Fail)];
+    let on_conflict = [("show", OnConflict::Show), ("first", OnConflict::First)];
+    let on_vanish = [("disable", OnVanish::Disable), ("keep", OnVanish::Keep)];
+    Ok(Tenant {
+        mounts,
+        max_results: value::number(file.max_results.as_ref(), 100, 1..=100_000)?,
+        on_failure: value::choice(file.on_failure.as_ref(), &on_failure, OnFailure::Partial)?,
+        on_conflict: value::choice(file.on_conflict.as_ref(), &on_conflict, OnConflict::Show)?,
+        on_vanish: value::choice(file.on_vanish.as_ref(), &on_vanish, OnVanish::Disable)?,
+        vanish_grace: value::duration(
+            file.vanish_grace.as_ref(),
+            5 * MINUTE,
+            Duration::ZERO..=30 * DAY,
+        )?,
+        vanish_brake: VanishBrake {
+            percent: value::number(file.vanish_brake.percent.as_ref(), 5, 0..=100)?,
+            at_least: value::number(file.vanish_brake.at_least.as_ref(), 10, 0..=1_000_000_000)?,
+        },
+        allow_scan: file.allow_scan.unwrap_or(true),
+        walk_limit: value::number(file.walk_limit.as_ref(), 1_000_000, 1..=1_000_000_000)?,
+        cursor_timeout: value::duration(file.cursor_timeout.as_ref(), 10 * MINUTE, SECOND..=DAY)?,
+        groups,
+        roles,
+        tokens,
+        repositories,
+        name,
+    })
+}
+
+fn roles(file: &[written::Role]) -> Result<Vec<Role>, Fault> {
+    let mut roles: Vec<Role> = Vec::with_capacity(file.len());
+    for role in file {
+        value::name(&role.id)?;
+        let id = role.id.get_ref().clone();
+        if roles.iter().any(|other| other.id == id) {
+            return Err(twice(&role.id, "role"));
+        }
+        let display = role.display.clone().unwrap_or_else(|| id.clone());
+        roles.push(Role { id, display, rank: role.rank });
+    }
+    Ok(roles)
+}
+
+fn groups(file: &[written::Group], roles: &[Role]) -> Result<Vec<Group>, Fault> {
+    let mut groups: Vec<Group> = Vec::with_capacity(file.len());
+    for group in file {
+        value::name(&group.id)?;
+        let id = group.id.get_ref().clone();
+        if groups.iter().any(|other| other.id == id) {
+            return Err(twice(&group.id, "group"));
+        }
+        groups.push(Group {
+            display: group.display.clone().unwrap_or_else(|| id.clone()),
+            id,
+            parent: group.parent.as_ref().map(|place| place.get_ref().clone()),
+            roles: role_ids(&group.roles, roles)?,
+        });
+    }
+    for parent in file.iter().filter_map(|group| group.parent.as_ref()) {
+        group_id(parent, &groups)?;
+    }
+    for group in file {
+        let Some(parent) = &group.parent else { continue };
+        let mut above = Some(parent.get_ref());
+        // A chain of parents longer than there are groups goes round in a circle.
+        for _ in 0..groups.len() {
+            above =
+                above.and_then(|id| groups.iter().find(|group| group.id == *id)?.parent.as_ref());
+        }
+        if above.is_some() {
+            return Err(Fault::at(
+                parent,
+                format!("group \"{}\" is inside itself", group.id.get_ref()),
+                "take one parent out of the circle",
+            ));
+        }
+    }
+    Ok(groups)
+}
+
+/// The ids of configured roles.
+pub fn role_ids(words: &Words, roles: &[Role]) -> Result<Vec<String>, Fault> {
+    let known = || roles.iter().map(|role| role.id.as_str());
+    words.iter().map(|place| known_id(place, "role", "[[tenant.role]]", known())).collect()
+}
+
+/// The id of a configured group.
+pub fn group_id(place: &Spanned<String>, groups: &[Group]) -> Result<String, Fault> {
+    let known = groups.iter().map(|group| group.id.as_str());
+    known_id(place, "group", "[[tenant.group]]", known)
+}
+
+fn known_id<'a>(
+    place: &Spanned<String>,
+    what: &str,
+    table: &str,
+    known: impl Iterator<Item = &'a str> + Clone,
+) -> Result<String, Fault> {
+    let id = place.get_ref();
+    if known.clone().any(|known| known == id) {
+        return Ok(id.clone());
+    }
+    let remedy = match nearest(id, known) {
+        Some(near) => format!("did you mean \"{near}\"?"),
+        None => format!("write a table {table} with id = \"{id}\", or remove it here"),
+    };
+    Err(Fault::at(place, format!("no {what} of this tenant has the id \"{id}\""), remedy))
+}
+
+fn tokens(
+    file: &[written::Token],
+    tenant: &Arc<str>,
+    taken: &mut Taken,
+) -> Result<Vec<Token>, Fault> {
+    let mut tokens: Vec<Token> = Vec::with_capacity(file.len());
+    for token in file {
+        value::name(&token.name)?;
+        let name = token.name.get_ref().clone();
+        if tokens.iter().any(|other| other.name == name) {
+            return Err(twice(&token.name, "token"));
+        }
+        let sha256 = value::digest(&token.sha256)?;
+        if let Some(other) = taken.digests.insert(sha256, format!("{tenant}/{name}")) {
+            return Err(Fault::at_secret(
+                &token.sha256,
+                format!("this is the token of {other} already"),
+                "a token belongs to one tenant and one name: run `scimbridge token new` for another",
+            ));
+        }
+        let caller = Arc::new(Caller {
+            tenant: Arc::clone(tenant),
+            name: Arc::from(name.as_str()),
+            permissions: permissions(&token.permissions)?,
+            binds: token.binds,
+            user: token.user.as_ref().map(|place| Arc::from(place.get_ref().as_str())),
+        });
+        tokens.push(Token { name, sha256, caller });
+    }
+    Ok(tokens)
+}
+
+fn permissions(words: &Words) -> Result<PermissionSet, Fault> {
+    words.iter().try_fold(PermissionSet::default(), |set, place| {
+        let word = place.get_ref();
+        let more: PermissionSet = word.parse().map_err(|_| {
+            let names = PERMISSIONS.iter().map(|(_, name)| *name);
+            let remedy = match nearest(word, names.clone()) {
+                Some(near) => format!("did you mean \"{near}\"?"),
+                None => format!(
+                    "write of {}; \"users:*\" and the like, \"*\", \"scim:provision\", \"admin\"",
+                    listed(names)
+                ),
+            };
+            Fault::at(place, format!("no permission is called \"{word}\""), remedy)
+        })?;
+        Ok(set.union(more))
+    })
+}
+
+/// Says that a name or id is there twice.
+pub fn twice(place: &Spanned<String>, what: &str) -> Fault {
+    Fault::at(
+        place,
+        format!("there is a {what} \"{}\" already", place.get_ref()),
+        format!("give every {what} a name of its own"),
+    )
+}

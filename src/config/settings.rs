@@ -1,0 +1,293 @@
+//! What the configuration means: values that are whole, checked, and cannot contradict each other.
+//!
+//! Knows nothing of how they were written, nor of who uses them.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing_subscriber::filter::Targets;
+
+use crate::caller::Caller;
+use crate::secret::Secret;
+
+/// Everything that an administrator decides.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub server: Server,
+    pub store: StoreSettings,
+    /// Bytes for all caches together.
+    pub cache_capacity: u64,
+    pub log: LogSettings,
+    /// At least one, in the order of the file.
+    pub tenants: Vec<Tenant>,
+}
+
+/// How the bridge listens, and what it takes at most from one client.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// Base of every `meta.location` and `$ref`, without a slash at its end; where absent, the
+    /// address that is listened on.
+    pub public_url: Option<String>,
+    /// Whether a proxy in front terminates TLS.
+    pub behind_proxy: bool,
+    pub request_timeout: Duration,
+    /// Bytes of a request's body.
+    pub max_body: usize,
+    /// Bytes of an import's body.
+    pub max_import: u64,
+    pub max_connections: usize,
+    /// Where `/metrics` and `/health` are answered, if on a listener of their own.
+    pub operations: Option<SocketAddr>,
+}
+
+#[derive(Clone, Debug)]
+pub struct StoreSettings {
+    /// `sqlite:` and an absolute path, or `sqlite::memory:`.
+    pub url: String,
+    /// Further SCIM paths to index, as written.
+    pub index: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct LogSettings {
+    /// Which events are written: a level, or levels per module.
+    pub filter: Targets,
+    pub format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// One customer's name space; nothing crosses from one tenant to another.
+#[derive(Clone, Debug)]
+pub struct Tenant {
+    /// `[a-z0-9-]+`
+    pub name: Arc<str>,
+    /// Base paths, each with a slash at its start and none at its end; the first is
+    /// `/scim/<name>/v2`. Unique over all tenants, compared without case.
+    pub mounts: Vec<String>,
+    /// Upper bound of `count`, and its default.
+    pub max_results: u64,
+    pub on_failure: OnFailure,
+    pub on_conflict: OnConflict,
+    pub on_vanish: OnVanish,
+    /// How far apart two reads must find nobody before a person counts as gone.
+    pub vanish_grace: Duration,
+    pub vanish_brake: VanishBrake,
+    /// Whether a filter of which nothing can be sent to a directory may read all of it.
+    pub allow_scan: bool,
+    /// Keys that one cursor walk may cover.
+    pub walk_limit: u64,
+    pub cursor_timeout: Duration,
+    pub groups: Vec<Group>,
+    pub roles: Vec<Role>,
+    pub tokens: Vec<Token>,
+    /// In the order of the file, which is the priority of `on_conflict = "first"`.
+    pub repositories: Vec<RepositorySettings>,
+}
+
+/// What a federated search answers when a repository failed and somebody was found elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// 200 and the report.
+    Partial,
+    /// 503.
+    Fail,
+}
+
+/// What becomes of two users of one name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnConflict {
+    /// Both are shown, each marked.
+    Show,
+    /// The later unbound ones are hidden.
+    First,
+}
+
+/// What becomes of a bound user whose entry is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnVanish {
+    Disable,
+    Keep,
+}
+
+/// How many people of one repository may vanish in an hour before none of them is believed gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VanishBrake {
+    /// 0 to 100.
+    pub percent: u8,
+    pub at_least: u64,
+}
+
+/// A configured group: its members are writable, its name and existence are not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    pub id: String,
+    pub display: String,
+    /// The id of another configured group; no circles.
+    pub parent: Option<String>,
+    /// Ids of configured roles.
+    pub roles: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Role {
+    pub id: String,
+    pub display: String,
+    /// The higher, the mightier.
+    pub rank: i64,
+}
+
+/// A static bearer token, known by its digest alone.
+#[derive(Clone, Debug)]
+pub struct Token {
+    pub name: String,
+    /// SHA-256 of the token's bytes; unique over all tenants.
+    pub sha256: [u8; 32],
+    /// Whom it stands for.
+    pub caller: Arc<Caller>,
+}
+
+/// One LDAP directory behind the bridge.
+#[derive(Clone, Debug)]
+pub struct RepositorySettings {
+    /// `[a-z0-9-]+`, unique in the tenant.
+    pub id: Arc<str>,
+    /// At least one, in order of preference.
+    pub urls: Vec<ServerUrl>,
+    /// Whether the `ldap://` servers are spoken to over StartTLS.
+    pub starttls: bool,
+    /// Whether plain LDAP beyond loopback was accepted in writing. Never weakens TLS.
+    pub insecure: bool,
+    /// PEM file with further roots to trust.
+    pub ca: Option<PathBuf>,
+    /// PEM files: certificate chain, key.
+    pub client_certificate: Option<(PathBuf, PathBuf)>,
+    /// Absent for an anonymous bind, or for SASL EXTERNAL by the client certificate.
+    pub bind_dn: Option<String>,
+    /// Never empty, and present exactly where `bind_dn` is.
+    pub bind_password: Option<Secret<String>>,
+    pub base: String,
+    /// Who is a person here; where absent, what the mapping says.
+    pub filter: Option<String>,
+    /// Name of the mapping that is shipped with the bridge.
+    pub mapping: String,
+    /// SCIM path (as written) and what it adds to, or overrides in, the mapping.
+    pub attributes: Vec<(String, AttributeOverride)>,
+    pub connect_timeout: Duration,
+    pub operation_timeout: Duration,
+    /// Entries of one un-cursored search.
+    pub size_limit: usize,
+    /// Bytes of one LDAP message.
+    pub max_message: usize,
+    /// Shared look-up connections per server.
+    pub lookup: usize,
+    /// Exclusive scan connections per server.
+    pub scan: usize,
+    /// How long a connection may rest unused.
+    pub idle: Duration,
+    /// How long a connection may live.
+    pub max_age: Duration,
+    pub cache: CacheTimes,
+    /// Every bound person is re-read at least this often.
+    pub verify: Duration,
+    pub rules: Vec<Rule>,
+}
+
+impl RepositorySettings {
+    /// Whether anything is sent to `server` without TLS.
+    pub fn plain(&self, server: &ServerUrl) -> bool {
+        !server.ldaps && !self.starttls
+    }
+}
+
+/// Where one directory server is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ServerUrl {
+    /// A name or an address; an IPv6 address without brackets.
+    pub host: String,
+    pub port: u16,
+    /// Whether TLS starts with the first byte.
+    pub ldaps: bool,
+}
+
+impl ServerUrl {
+    /// Whether the host is this machine, as far as its spelling tells.
+    pub fn is_loopback(&self) -> bool {
+        self.host.eq_ignore_ascii_case("localhost")
+            || self.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+}
+
+impl fmt::Display for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.ldaps { "ldaps" } else { "ldap" };
+        if self.host.contains(':') {
+            write!(f, "{scheme}://[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{scheme}://{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// How one SCIM path is filled, where the mapping is not followed as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttributeOverride {
+    /// Where absent, what the mapping says.
+    pub attribute: Option<Source>,
+    /// Where absent, what the mapping says; [`Authority::Directory`] where it says nothing.
+    pub authority: Option<Authority>,
+    /// How values are read, as the repository's mappings name it (one word); where absent, what the
+    /// mapping or else the schema says.
+    pub kind: Option<String>,
+}
+
+/// Where a value comes from in an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// LDAP attributes; the first that has a value gives it. Never empty.
+    Attributes(Vec<String>),
+    /// Text in which `{attribute}` stands for the attribute's first value.
+    Template(String),
+}
+
+/// Who decides the value of a mapped path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authority {
+    /// The directory; the bridge refuses other values.
+    Directory,
+    /// The directory until somebody writes here, then the bridge.
+    Local,
+}
+
+/// How long directory facts are kept. All zero: no caching.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheTimes {
+    /// Served without asking.
+    pub fresh: Duration,
+    /// The same for "nobody".
+    pub negative: Duration,
+    /// Served, marked, while the directory fails.
+    pub stale: Duration,
+}
+
+/// Who of a repository is in which group and has which roles. Gives something (a group, a role) and
+/// asks for something (`base`, `filter`, `member_of`; all that are given must hold).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The id of a configured group.
+    pub group: Option<String>,
+    pub base: Option<String>,
+    pub filter: Option<String>,
+    pub member_of: Option<String>,
+    /// Ids of configured roles.
+    pub roles: Vec<String>,
+}

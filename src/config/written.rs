@@ -1,0 +1,379 @@
+//! The configuration as it stands in the file: every key that means something today, with its place.
+//!
+//! Knows nothing of defaults or of what a value means ([`super::resolve`] does), nor of the keys
+//! whose features do not exist yet ([`super::later`] does).
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use toml::Spanned;
+
+use crate::secret::Secret;
+
+/// A key that may be absent; a value knows where it stands.
+pub type Key<T> = Option<Spanned<T>>;
+/// A list of words, each with its place.
+pub type Words = Vec<Spanned<String>>;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    #[serde(default)]
+    pub server: Server,
+    #[serde(default)]
+    pub store: Store,
+    #[serde(default)]
+    pub cache: Cache,
+    #[serde(default)]
+    pub telemetry: Telemetry,
+    #[serde(default)]
+    pub tenant: Vec<Tenant>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// `host:port`; port 0 picks a free one.
+    pub listen: Key<String>,
+    /// Base of every `meta.location` and `$ref`.
+    pub public_url: Key<String>,
+    /// Whether a proxy in front terminates TLS.
+    pub behind_proxy: Option<bool>,
+    pub request_timeout: Key<String>,
+    pub max_body: Key<String>,
+    pub max_import: Key<String>,
+    pub max_connections: Key<u64>,
+    /// A listener of its own for `/metrics` and `/health`.
+    pub operations: Key<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    /// `sqlite:path` or `sqlite::memory:`.
+    pub url: Key<String>,
+    /// SCIM paths to index beside the usual ones.
+    #[serde(default)]
+    pub index: Words,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cache {
+    /// Size of all caches together.
+    pub capacity: Key<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Telemetry {
+    /// A level, or levels per module.
+    pub log: Key<String>,
+    /// `text` or `json`.
+    pub format: Key<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tenant {
+    pub name: Spanned<String>,
+    /// Base paths beside `/scim/<name>/v2`.
+    #[serde(default)]
+    pub mounts: Vec<Spanned<Mount>>,
+    pub max_results: Key<u64>,
+    /// `partial` or `fail`.
+    pub on_failure: Key<String>,
+    /// `show` or `first`.
+    pub on_conflict: Key<String>,
+    /// `disable` or `keep`.
+    pub on_vanish: Key<String>,
+    pub vanish_grace: Key<String>,
+    #[serde(default)]
+    pub vanish_brake: VanishBrake,
+    pub allow_scan: Option<bool>,
+    pub walk_limit: Key<u64>,
+    pub cursor_timeout: Key<String>,
+    #[serde(default)]
+    pub group: Vec<Group>,
+    #[serde(default)]
+    pub role: Vec<Role>,
+    #[serde(default)]
+    pub token: Vec<Token>,
+    #[serde(default)]
+    pub repository: Vec<Repository>,
+}
+
+/// `"path"` or `{ path = "…" }`.
+#[derive(Debug)]
+pub struct Mount(pub String);
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VanishBrake {
+    pub percent: Key<u64>,
+    pub at_least: Key<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Group {
+    pub id: Spanned<String>,
+    pub display: Option<String>,
+    /// The id of another group.
+    pub parent: Key<String>,
+    #[serde(default)]
+    pub roles: Words,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Role {
+    pub id: Spanned<String>,
+    pub display: Option<String>,
+    #[serde(default)]
+    pub rank: i64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Token {
+    pub name: Spanned<String>,
+    /// Hex digest of the token's bytes.
+    pub sha256: Spanned<String>,
+    pub permissions: Words,
+    /// Whether POST may bind by `externalId`.
+    #[serde(default)]
+    pub binds: bool,
+    /// The id that `/Me` answers.
+    pub user: Key<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Repository {
+    pub id: Spanned<String>,
+    /// In order of preference.
+    pub urls: Spanned<Words>,
+    /// `none` or `starttls`; of the `ldap://` URLs.
+    pub tls: Key<String>,
+    /// Accepts plain LDAP beyond loopback.
+    pub insecure: Key<bool>,
+    pub ca: Key<String>,
+    pub client_certificate: Option<ClientCertificate>,
+    pub bind_dn: Key<String>,
+    pub bind_password: Key<SecretText>,
+    pub base: Spanned<String>,
+    pub filter: Key<String>,
+    pub mapping: Key<String>,
+    pub verify: Key<String>,
+    #[serde(default)]
+    pub timeouts: Timeouts,
+    pub size_limit: Key<u64>,
+    pub max_message: Key<String>,
+    #[serde(default)]
+    pub connections: Connections,
+    #[serde(default)]
+    pub cache: RepositoryCache,
+    #[serde(default)]
+    pub attributes: BTreeMap<Spanned<String>, Spanned<Attribute>>,
+    #[serde(default)]
+    pub rule: Vec<Spanned<Rule>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientCertificate {
+    pub certificate: Spanned<String>,
+    pub key: Spanned<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Timeouts {
+    pub connect: Key<String>,
+    pub operation: Key<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Connections {
+    /// Shared by many look-ups at once.
+    pub lookup: Key<u64>,
+    /// Each for one long search at a time.
+    pub scan: Key<u64>,
+    pub idle: Key<String>,
+    pub max_age: Key<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RepositoryCache {
+    pub fresh: Key<String>,
+    pub negative: Key<String>,
+    pub stale: Key<String>,
+}
+
+/// `"attribute"`, `["attribute", "fallback"]`, or a table.
+#[derive(Debug, Default)]
+pub struct Attribute {
+    pub names: Option<Vec<String>>,
+    pub template: Key<String>,
+    pub authority: Key<String>,
+    pub kind: Key<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    pub group: Key<String>,
+    pub base: Key<String>,
+    pub filter: Key<String>,
+    pub member_of: Key<String>,
+    #[serde(default)]
+    pub roles: Words,
+}
+
+/// `"text"`, `{ env = "NAME" }` or `{ file = "path" }`.
+#[derive(Debug)]
+pub enum SecretText {
+    Text(Secret<String>),
+    Environment(String),
+    File(String),
+}
+
+impl<'de> Deserialize<'de> for SecretText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Reference {
+            env: Option<String>,
+            file: Option<String>,
+        }
+
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = SecretText;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string, { env = \"NAME\" } or { file = \"path\" }")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<SecretText, E> {
+                Ok(SecretText::Text(Secret::new(text.to_owned())))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<SecretText, A::Error> {
+                let reference = Reference::deserialize(MapAccessDeserializer::new(map))?;
+                match (reference.env, reference.file) {
+                    (Some(name), None) => Ok(SecretText::Environment(name)),
+                    (None, Some(path)) => Ok(SecretText::File(path)),
+                    _ => Err(A::Error::custom("takes one of env and file")),
+                }
+            }
+        }
+
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+impl<'de> Deserialize<'de> for Mount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Table {
+            path: String,
+        }
+
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Mount;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a path or { path = \"…\" }")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Mount, E> {
+                Ok(Mount(text.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Mount, A::Error> {
+                Ok(Mount(Table::deserialize(MapAccessDeserializer::new(map))?.path))
+            }
+        }
+
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+impl<'de> Deserialize<'de> for Attribute {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Table {
+            attribute: Option<Names>,
+            template: Key<String>,
+            authority: Key<String>,
+            #[serde(rename = "type")]
+            kind: Key<String>,
+        }
+
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Attribute;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of an LDAP attribute, a list of names, or a table")
+            }
+
+            fn visit_str<E: Error>(self, name: &str) -> Result<Attribute, E> {
+                Ok(Attribute { names: Some(vec![name.to_owned()]), ..Attribute::default() })
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Attribute, A::Error> {
+                let names = Vec::deserialize(SeqAccessDeserializer::new(list))?;
+                Ok(Attribute { names: Some(names), ..Attribute::default() })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Attribute, A::Error> {
+                let table = Table::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Attribute {
+                    names: table.attribute.map(|names| names.0),
+                    template: table.template,
+                    authority: table.authority,
+                    kind: table.kind,
+                })
+            }
+        }
+
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+/// One name or several.
+struct Names(Vec<String>);
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Names;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of an LDAP attribute or a list of names")
+            }
+
+            fn visit_str<E: Error>(self, name: &str) -> Result<Names, E> {
+                Ok(Names(vec![name.to_owned()]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Names, A::Error> {
+                Ok(Names(Vec::deserialize(SeqAccessDeserializer::new(list))?))
+            }
+        }
+
+        deserializer.deserialize_any(Reader)
+    }
+}

@@ -1,0 +1,328 @@
+//! Who owns which value: how directory values and ours become one, and how a write is divided.
+//!
+//! Rule 6: every mapped path has one authority. A directory-owned value may be repeated, never
+//! changed; a local one is the directory's until somebody writes it; what is not mapped is ours.
+
+use serde_json::{Map, Value};
+
+use super::compare::{repeats, same, sub};
+use super::person::SOURCE_URN;
+use crate::repository::{Authority, Repository};
+use crate::scim::schema::{Attribute, AttributePath, Kind};
+use crate::scim::{Attributes, ErrorKind, ResourceType, ScimError};
+
+/// Directory values with ours over and beside them.
+pub(super) fn merge(
+    resource_type: &ResourceType,
+    repository: Option<&dyn Repository>,
+    directory: &Attributes,
+    own: &Attributes,
+) -> Attributes {
+    let merging = Merging { resource_type, repository };
+    let mut merged = directory.clone();
+    for (name, ours) in own {
+        let value = match (merged.get(name), resource_type.extension(name)) {
+            (None, _) => ours.clone(),
+            (Some(Value::Object(theirs)), Some(schema)) => {
+                let prefix = format!("{name}:");
+                merging.members(&schema.attributes, &prefix, theirs, ours)
+            }
+            (Some(theirs), _) if name == "active" => {
+                let no = Value::Bool(false);
+                Value::Bool(*theirs != no && *ours != no)
+            }
+            (Some(theirs), _) => match resource_type.top_level(name) {
+                Some(definition) => merging.value(definition, name, theirs, ours),
+                None => ours.clone(),
+            },
+        };
+        merged.insert(name.clone(), value);
+    }
+    // Shown true only if neither side says no; a user about whom nobody says anything is active.
+    merged.entry("active").or_insert(Value::Bool(true));
+    merged
+}
+
+struct Merging<'a> {
+    resource_type: &'a ResourceType,
+    repository: Option<&'a dyn Repository>,
+}
+
+impl Merging<'_> {
+    fn authority(&self, path: &str) -> Option<Authority> {
+        self.repository.and_then(|repository| repository.authority(&self.resource_type.resolve(path)))
+    }
+
+    fn members(
+        &self,
+        definitions: &[Attribute],
+        prefix: &str,
+        theirs: &Attributes,
+        ours: &Value,
+    ) -> Value {
+        let mut merged = theirs.clone();
+        for (name, ours) in ours.as_object().into_iter().flatten() {
+            let value = match (theirs.get(name), definitions.iter().find(|one| one.name == *name)) {
+                (Some(theirs), Some(definition)) => {
+                    self.value(definition, &format!("{prefix}{name}"), theirs, ours)
+                }
+                _ => ours.clone(),
+            };
+            merged.insert(name.clone(), value);
+        }
+        Value::Object(merged)
+    }
+
+    fn value(&self, definition: &Attribute, path: &str, theirs: &Value, ours: &Value) -> Value {
+        if definition.kind == Kind::Complex
+            && !definition.multi_valued
+            && let Value::Object(theirs) = theirs
+        {
+            return self.members(&definition.sub_attributes, &format!("{path}."), theirs, ours);
+        }
+        match self.authority(path) {
+            Some(Authority::Directory) if definition.multi_valued => {
+                beside(definition, elements(Some(theirs)), elements(Some(ours)))
+            }
+            Some(Authority::Directory) => theirs.clone(),
+            Some(Authority::Local) | None => ours.clone(),
+        }
+    }
+}
+
+/// The directory's elements, then ours; ours wins where both claim to be primary.
+fn beside(definition: &Attribute, theirs: &[Value], ours: &[Value]) -> Value {
+    let primary = |element: &Value| element.get("primary") == Some(&Value::Bool(true));
+    let demote = ours.iter().any(primary);
+    let kept = theirs.iter().map(|element| {
+        let mut element = element.clone();
+        if demote && let Some(members) = element.as_object_mut() {
+            members.remove("primary");
+        }
+        element
+    });
+    let added =
+        ours.iter().filter(|ours| !theirs.iter().any(|held| repeats(definition, ours, held)));
+    Value::Array(kept.chain(added.cloned()).collect())
+}
+
+/// How a write says what it does not mention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// PUT, POST: absence is no write to a directory-owned attribute.
+    Replace,
+    /// PATCH: what is absent from the result was removed.
+    Modify,
+}
+
+/// Why a write was refused: it would change what the directory owns.
+#[derive(Debug, PartialEq)]
+pub(super) struct Owned {
+    pub(super) path: String,
+}
+
+impl Owned {
+    pub(super) fn into_error(self, repository: &str) -> ScimError {
+        ScimError::new(
+            ErrorKind::Mutability,
+            format!(
+                "\"{}\" is owned by the repository \"{repository}\"; change it there, or leave it \
+                 out here.",
+                self.path
+            ),
+        )
+    }
+}
+
+/// What a write is divided by.
+pub(super) struct Division<'a> {
+    pub(super) resource_type: &'a ResourceType,
+    pub(super) repository: Option<&'a dyn Repository>,
+    /// The entry's values now.
+    pub(super) directory: &'a Attributes,
+    /// The entry's values when last shown.
+    pub(super) shadow: Option<&'a Attributes>,
+    /// Our values before the write.
+    pub(super) own: &'a Attributes,
+    pub(super) mode: Mode,
+}
+
+impl Division<'_> {
+    /// Our values after the write of `wanted`, the whole resource as it shall be shown.
+    pub(super) fn own_after(&self, wanted: &Attributes) -> Result<Attributes, Owned> {
+        let mut after = Attributes::new();
+        let mut names: Vec<&String> = wanted.keys().collect();
+        names.extend(self.directory.keys().filter(|name| !wanted.contains_key(*name)));
+        for name in names {
+            // Never stored: what others compute, and passwords, which nothing here checks.
+            if matches!(name.as_str(), "id" | "meta" | "schemas" | "userType" | "password" | SOURCE_URN)
+            {
+                continue;
+            }
+            let sides = Sides {
+                theirs: self.directory.get(name),
+                shown: self.shadow.and_then(|shadow| shadow.get(name)),
+                ours: self.own.get(name),
+                wanted: wanted.get(name),
+            };
+            let value = if name == "active" {
+                self.active(sides)?
+            } else if let Some(schema) = self.resource_type.extension(name) {
+                self.members(&schema.attributes, &format!("{name}:"), sides)?
+            } else if let Some(definition) = self.resource_type.top_level(name) {
+                self.value(definition, name, sides)?
+            } else {
+                sides.wanted.cloned()
+            };
+            if let Some(value) = value {
+                after.insert(name.clone(), value);
+            }
+        }
+        if self.mode == Mode::Replace && !wanted.contains_key("active")
+            && let Some(active) = self.own.get("active")
+        {
+            // A PUT that does not mention `active` neither disables nor enables anybody.
+            after.insert("active".into(), active.clone());
+        }
+        Ok(after)
+    }
+
+    /// Both sides must say yes; writing `false` is ours, `true` takes our no back.
+    fn active(&self, sides: Sides<'_>) -> Result<Option<Value>, Owned> {
+        let no = Value::Bool(false);
+        let theirs_no = sides.theirs == Some(&no);
+        let shown = !theirs_no && sides.ours != Some(&no);
+        match sides.wanted {
+            None => Ok(sides.ours.filter(|_| self.mode == Mode::Replace).cloned()),
+            Some(Value::Bool(wanted)) if *wanted == shown => Ok(sides.ours.cloned()),
+            Some(Value::Bool(false)) => Ok(Some(no)),
+            Some(_) if theirs_no => Err(Owned { path: "active".into() }),
+            Some(_) if self.repository.is_none() => Ok(Some(Value::Bool(true))),
+            Some(_) => Ok(None),
+        }
+    }
+
+    fn members(
+        &self,
+        definitions: &[Attribute],
+        prefix: &str,
+        sides: Sides<'_>,
+    ) -> Result<Option<Value>, Owned> {
+        let mut after = Map::new();
+        for definition in definitions {
+            let path = format!("{prefix}{}", definition.name);
+            if let Some(value) = self.value(definition, &path, sides.member(&definition.name))? {
+                after.insert(definition.name.clone(), value);
+            }
+        }
+        Ok(if after.is_empty() { None } else { Some(Value::Object(after)) })
+    }
+
+    fn value(
+        &self,
+        definition: &Attribute,
+        path: &str,
+        sides: Sides<'_>,
+    ) -> Result<Option<Value>, Owned> {
+        if definition.kind == Kind::Complex && !definition.multi_valued {
+            return self.members(&definition.sub_attributes, &format!("{path}."), sides);
+        }
+        let resolved = self.resource_type.resolve(path);
+        match self.repository.and_then(|repository| repository.authority(&resolved)) {
+            None => Ok(sides.wanted.cloned()),
+            Some(Authority::Local) => Ok(self.local(definition, sides)),
+            Some(Authority::Directory) if definition.multi_valued => {
+                self.elements(definition, &resolved, sides)
+            }
+            Some(Authority::Directory) => match (sides.theirs, sides.wanted) {
+                (Some(_), None) if self.mode == Mode::Modify => Err(Owned { path: path.into() }),
+                (_, None) => Ok(None),
+                (theirs, Some(wanted)) => {
+                    let repeated = |held: Option<&Value>| {
+                        held.is_some_and(|held| same(definition, wanted, held))
+                    };
+                    if repeated(theirs) || repeated(sides.shown) {
+                        Ok(None)
+                    } else {
+                        Err(Owned { path: path.into() })
+                    }
+                }
+            },
+        }
+    }
+
+    fn local(&self, definition: &Attribute, sides: Sides<'_>) -> Option<Value> {
+        let wanted = sides.wanted?;
+        match (sides.ours, sides.theirs) {
+            (Some(ours), _) if same(definition, ours, wanted) => Some(ours.clone()),
+            (None, Some(theirs)) if same(definition, theirs, wanted) => None,
+            _ => Some(wanted.clone()),
+        }
+    }
+
+    /// Elements of a type that the mapping gives are the directory's; others stand beside them.
+    fn elements(
+        &self,
+        definition: &Attribute,
+        path: &AttributePath,
+        sides: Sides<'_>,
+    ) -> Result<Option<Value>, Owned> {
+        let (theirs, wanted) = (elements(sides.theirs), elements(sides.wanted));
+        let repeated = |given: &Value, held: &[Value]| {
+            held.iter().any(|held| repeats(definition, given, held))
+        };
+        if self.mode == Mode::Modify
+            && theirs.iter().any(|held| !wanted.iter().any(|given| repeats(definition, given, held)))
+        {
+            return Err(Owned { path: path.text.clone() });
+        }
+        let mut after = Vec::new();
+        for given in wanted {
+            if repeated(given, theirs) || repeated(given, elements(sides.shown)) {
+                continue;
+            }
+            let kind = sub(definition, "type").and_then(|_| given.get("type")).and_then(Value::as_str);
+            let owned = |kind| {
+                let authority =
+                    self.repository.and_then(|repository| repository.authority_of_type(path, kind));
+                authority == Some(Authority::Directory)
+            };
+            match kind {
+                Some(kind) if !owned(kind) => after.push(given.clone()),
+                _ => return Err(Owned { path: path.text.clone() }),
+            }
+        }
+        Ok(if after.is_empty() { None } else { Some(Value::Array(after)) })
+    }
+}
+
+/// One value as each side has it.
+#[derive(Clone, Copy)]
+struct Sides<'a> {
+    theirs: Option<&'a Value>,
+    shown: Option<&'a Value>,
+    ours: Option<&'a Value>,
+    wanted: Option<&'a Value>,
+}
+
+impl Sides<'_> {
+    fn member(&self, name: &str) -> Self {
+        Sides {
+            theirs: self.theirs.and_then(|value| value.get(name)),
+            shown: self.shown.and_then(|value| value.get(name)),
+            ours: self.ours.and_then(|value| value.get(name)),
+            wanted: self.wanted.and_then(|value| value.get(name)),
+        }
+    }
+}
+
+fn elements(value: Option<&Value>) -> &[Value] {
+    match value {
+        Some(Value::Array(elements)) => elements,
+        Some(single) => std::slice::from_ref(single),
+        None => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,230 @@
+//! Merging and dividing over a mapping of a few attributes.
+
+use futures_util::future::BoxFuture;
+use serde_json::json;
+
+use super::*;
+use crate::repository::{Bounds, EntryKey, Finding, Found, Plan, RepositoryError};
+use crate::scim::filter::Filter;
+use crate::scim::schema::AttributePath;
+
+/// A directory that owns names, work mail and the department, and lends the title.
+#[derive(Debug)]
+struct Mapped;
+
+impl Repository for Mapped {
+    fn id(&self) -> &'static str {
+        "corp"
+    }
+
+    fn maps(&self, path: &AttributePath) -> bool {
+        self.authority(path).is_some()
+    }
+
+    fn authority(&self, path: &AttributePath) -> Option<Authority> {
+        match path.text.as_str() {
+            "title" | "externalId" => Some(Authority::Local),
+            "userName" | "name.familyName" | "name.givenName" | "emails" | "displayName"
+            | "active" => Some(Authority::Directory),
+            text if text.ends_with(":department") => Some(Authority::Directory),
+            _ => None,
+        }
+    }
+
+    fn authority_of_type(&self, _: &AttributePath, kind: &str) -> Option<Authority> {
+        (kind == "work").then_some(Authority::Directory)
+    }
+
+    fn base(&self) -> &'static str {
+        "dc=example,dc=org"
+    }
+
+    fn plan(&self, _: &Filter) -> Plan {
+        Plan { text: String::new(), exact: false, scan: true }
+    }
+
+    fn search<'a>(
+        &'a self,
+        _: &'a Filter,
+        _: Bounds,
+    ) -> BoxFuture<'a, Result<Found, RepositoryError>> {
+        Box::pin(async { Err(RepositoryError::Timeout) })
+    }
+
+    fn read<'a>(
+        &'a self,
+        _: &'a [EntryKey],
+        _: Bounds,
+    ) -> BoxFuture<'a, Result<Found, RepositoryError>> {
+        Box::pin(async { Err(RepositoryError::Timeout) })
+    }
+
+    fn check(&self) -> BoxFuture<'_, Vec<Finding>> {
+        Box::pin(async { Vec::new() })
+    }
+
+    fn healthy(&self) -> Option<bool> {
+        None
+    }
+}
+
+const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+
+fn object(value: Value) -> Attributes {
+    match value {
+        Value::Object(object) => object,
+        other => panic!("{other} is no object"),
+    }
+}
+
+fn entry() -> Attributes {
+    object(json!({
+        "userName": "jdoe",
+        "externalId": "jdoe",
+        "name": { "familyName": "Doe", "givenName": "John" },
+        "title": "Clerk",
+        "emails": [{ "value": "jdoe@example.org", "type": "work", "primary": true }],
+        ENTERPRISE: { "department": "Sales" }
+    }))
+}
+
+fn merged(own: &Value) -> Value {
+    let own = object(own.clone());
+    Value::Object(merge(&ResourceType::user(&[]), Some(&Mapped), &entry(), &own))
+}
+
+fn divide(own: &Value, wanted: &Value, mode: Mode) -> Result<Value, String> {
+    let (entry, own) = (entry(), object(own.clone()));
+    Division {
+        resource_type: &ResourceType::user(&[]),
+        repository: Some(&Mapped),
+        directory: &entry,
+        shadow: None,
+        own: &own,
+        mode,
+    }
+    .own_after(&object(wanted.clone()))
+    .map(Value::Object)
+    .map_err(|owned| owned.path)
+}
+
+/// The merged user with some members changed, as a PATCH would leave it.
+fn patched(own: &Value, change: &dyn Fn(&mut Value)) -> Result<Value, String> {
+    let mut wanted = merged(own);
+    change(&mut wanted);
+    divide(own, &wanted, Mode::Modify)
+}
+
+#[test]
+fn ours_stands_beside_the_directorys() {
+    let shown = merged(&json!({
+        "nickName": "Jo",
+        "name": { "middleName": "Q" },
+        "emails": [{ "value": "jo@home.example", "type": "home" }],
+        ENTERPRISE: { "costCenter": "42" }
+    }));
+    assert_eq!(shown["nickName"], "Jo");
+    assert_eq!(shown["name"], json!({ "familyName": "Doe", "givenName": "John", "middleName": "Q" }));
+    assert_eq!(shown["emails"].as_array().map(Vec::len), Some(2));
+    assert_eq!(shown[ENTERPRISE], json!({ "department": "Sales", "costCenter": "42" }));
+    assert_eq!(shown["active"], true);
+}
+
+#[test]
+fn what_is_repeated_is_no_write() {
+    for own in [json!({}), json!({ "nickName": "Jo" }), json!({ "title": "Boss", "active": false })] {
+        for mode in [Mode::Replace, Mode::Modify] {
+            assert_eq!(divide(&own, &merged(&own), mode), Ok(own.clone()), "{mode:?}");
+        }
+    }
+    let otherwise_spelt = patched(&json!({}), &|user| user["userName"] = "JDOE".into());
+    assert_eq!(otherwise_spelt, Ok(json!({})), "userName is compared without case");
+}
+
+#[test]
+fn the_directorys_values_cannot_be_changed() {
+    let refused: [(&str, &dyn Fn(&mut Value)); 6] = [
+        ("userName", &|user| user["userName"] = "other".into()),
+        ("name.familyName", &|user| user["name"]["familyName"] = "Smith".into()),
+        ("displayName", &|user| user["displayName"] = "was absent".into()),
+        ("emails", &|user| user["emails"] = json!([])),
+        ("emails", &|user| user["emails"][0]["value"] = "x@example.org".into()),
+        ("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department", &|user| {
+            user[ENTERPRISE] = json!({});
+        }),
+    ];
+    for (path, change) in refused {
+        assert_eq!(patched(&json!({}), change), Err(path.to_owned()));
+    }
+}
+
+#[test]
+fn a_put_that_leaves_out_what_the_directory_owns_is_no_write_to_it() {
+    let wanted = json!({ "userName": "jdoe", "nickName": "Jo" });
+    assert_eq!(divide(&json!({}), &wanted, Mode::Replace), Ok(json!({ "nickName": "Jo" })));
+    // What is ours and left out is removed.
+    assert_eq!(divide(&json!({ "nickName": "Jo" }), &json!({}), Mode::Replace), Ok(json!({})));
+}
+
+#[test]
+fn a_local_value_is_the_directorys_until_written_and_again_when_removed() {
+    let ours = patched(&json!({}), &|user| user["title"] = "Boss".into());
+    assert_eq!(ours, Ok(json!({ "title": "Boss" })));
+    assert_eq!(merged(&json!({ "title": "Boss" }))["title"], "Boss");
+    let back = patched(&json!({ "title": "Boss" }), &|user| {
+        user.as_object_mut().unwrap().remove("title");
+    });
+    assert_eq!(back, Ok(json!({})));
+    assert_eq!(merged(&json!({}))["title"], "Clerk");
+}
+
+#[test]
+fn elements_of_other_types_are_ours() {
+    let home = json!({ "value": "jo@home.example", "type": "home" });
+    let added = patched(&json!({}), &|user| {
+        user["emails"].as_array_mut().unwrap().push(home.clone());
+    });
+    assert_eq!(added, Ok(json!({ "emails": [home] })));
+    let work = patched(&json!({}), &|user| {
+        let second = json!({ "value": "second@example.org", "type": "work" });
+        user["emails"].as_array_mut().unwrap().push(second);
+    });
+    assert_eq!(work, Err("emails".to_owned()));
+}
+
+#[test]
+fn active_is_both() {
+    let off = patched(&json!({}), &|user| user["active"] = false.into());
+    assert_eq!(off, Ok(json!({ "active": false })));
+    let on = patched(&json!({ "active": false }), &|user| user["active"] = true.into());
+    assert_eq!(on, Ok(json!({})));
+    // A PUT that does not mention it leaves the lock where it is.
+    assert_eq!(
+        divide(&json!({ "active": false }), &json!({ "userName": "jdoe" }), Mode::Replace),
+        Ok(json!({ "active": false }))
+    );
+    let mut locked = entry();
+    locked.insert("active".into(), false.into());
+    let own = Attributes::new();
+    let division = Division {
+        resource_type: &ResourceType::user(&[]),
+        repository: Some(&Mapped),
+        directory: &locked,
+        shadow: None,
+        own: &own,
+        mode: Mode::Modify,
+    };
+    let mut wanted = merge(&ResourceType::user(&[]), Some(&Mapped), &locked, &own);
+    assert_eq!(wanted["active"], false);
+    assert_eq!(division.own_after(&wanted), Ok(Attributes::new()), "a repeat is no write");
+    wanted.insert("active".into(), true.into());
+    assert_eq!(division.own_after(&wanted), Err(Owned { path: "active".into() }));
+}
+
+#[test]
+fn passwords_and_computed_values_are_never_ours() {
+    let wanted = json!({
+        "userName": "jdoe", "password": "secret", "id": "x", "meta": {}, "userType": "FTRESS"
+    });
+    assert_eq!(divide(&json!({}), &wanted, Mode::Replace), Ok(json!({})));
+}

@@ -1,0 +1,428 @@
+//! One repository as federation sees it: asked through the caches, with a deadline, and always
+//! telling how fresh and how whole the answer is.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::person::{Person, PersonKey};
+use super::rows::{Stored, StoredKey};
+use super::{RepositoryPart, Problem, too_many};
+use crate::cache::{Answer, Cache, Derived, Loaded, Lost, Moment, Policy, State};
+use crate::clock::Clock;
+use crate::repository::{
+    Bounds, Entry, EntryKey, Found, Plan, Repository, RepositoryError,
+};
+use crate::scim::Filter;
+use crate::scim::resource::digest;
+
+/// How long what a repository said is good for.
+pub type Freshness = Policy;
+
+/// The caches of the whole process; every key begins with the tenant.
+#[derive(Clone, Debug)]
+pub struct Shares {
+    pub entries: Arc<Cache<AskedKey, Option<Arc<Known>>>>,
+    pub searches: Arc<Cache<AskedKey, Arc<Hits>>>,
+    pub rows: Arc<Cache<StoredKey, Arc<Stored>>>,
+    pub people: Arc<Derived<PersonKey, Arc<Person>>>,
+}
+
+impl Shares {
+    /// Divides `capacity` bytes: 45 % entries, 10 % searches, 20 % rows, 25 % people.
+    pub fn new(capacity: u64) -> Self {
+        Self {
+            entries: Arc::new(Cache::new("entry", capacity / 100 * 45, |key, known| {
+                key.weight() + known.as_ref().map_or(64, |known| known.weight)
+            })),
+            searches: Arc::new(Cache::new("search", capacity / 100 * 10, |key, hits| {
+                key.weight() + 64 + 64 * u32::try_from(hits.keys.len()).unwrap_or(u32::MAX / 128)
+            })),
+            rows: Arc::new(Cache::new("row", capacity / 100 * 20, |key, stored| {
+                key.weight() + stored.weight
+            })),
+            people: Arc::new(Derived::new(capacity / 100 * 25, |_, person| {
+                // Attributes, and the bytes rendered from them.
+                let text = weigh(&person.attributes);
+                text.saturating_mul(2).saturating_add(256)
+            })),
+        }
+    }
+}
+
+/// What was asked of a repository: a canonical filter or an entry key, with whatever can change
+/// the answer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AskedKey {
+    tenant: Arc<str>,
+    repository: Arc<str>,
+    text: Arc<str>,
+    photos: bool,
+}
+
+impl AskedKey {
+    fn weight(&self) -> u32 {
+        u32::try_from(self.text.len()).unwrap_or(u32::MAX / 4) + 128
+    }
+}
+
+/// An entry as it was fetched.
+#[derive(Debug)]
+pub struct Known {
+    pub entry: Arc<Entry>,
+    /// Of the mapped attributes but photos, which are fetched only when asked for.
+    pub digest: u64,
+    pub fetched: Timestamp,
+    /// Whether photos were fetched along.
+    pub(super) photos: bool,
+    /// The person as shown while unbound, by the state of the entry.
+    pub(super) unbound: [OnceLock<Arc<Person>>; 3],
+    weight: u32,
+}
+
+/// What a search brought, as keys.
+#[derive(Debug)]
+pub struct Hits {
+    keys: Vec<EntryKey>,
+    complete: bool,
+    exact: bool,
+    scan: bool,
+}
+
+/// An answered search.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) people: Vec<(Arc<Known>, State)>,
+    pub(super) complete: bool,
+    /// The filter that was sent selects exactly what the SCIM filter selects.
+    pub(super) exact: bool,
+    pub(super) scan: bool,
+    pub(super) state: State,
+    pub(super) age: Duration,
+}
+
+/// What became of the wish to see certain entries.
+pub(super) type Looked = HashMap<EntryKey, Option<(Arc<Known>, State)>>;
+
+/// One repository with its caches.
+#[derive(Debug)]
+pub(super) struct Directory {
+    id: Arc<str>,
+    tenant: Arc<str>,
+    repository: Arc<dyn Repository>,
+    freshness: Freshness,
+    size_limit: usize,
+    timeout: Duration,
+    shares: Shares,
+    clock: Clock,
+}
+
+impl Directory {
+    pub(super) fn new(
+        tenant: Arc<str>,
+        part: RepositoryPart,
+        shares: &Shares,
+        clock: &Clock,
+    ) -> Self {
+        Self {
+            id: Arc::from(part.repository.id()),
+            tenant,
+            repository: part.repository,
+            freshness: part.freshness,
+            size_limit: part.size_limit,
+            timeout: part.timeout,
+            shares: shares.clone(),
+            clock: clock.clone(),
+        }
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(super) fn repository(&self) -> &dyn Repository {
+        &*self.repository
+    }
+
+    pub(super) fn healthy(&self) -> Option<bool> {
+        self.repository.healthy()
+    }
+
+    /// The canonical id of somebody found here: `<repository>.<entry key>`.
+    pub(super) fn long_id(&self, entry_key: &str) -> String {
+        format!("{}.{entry_key}", self.id)
+    }
+
+    pub(super) fn plan(&self, filter: &Filter) -> Plan {
+        self.repository.plan(filter)
+    }
+
+    /// Everybody who may match the filter, out of the cache within its rules.
+    pub(super) async fn search(
+        &self,
+        filter: &Filter,
+        photos: bool,
+        no_cache: bool,
+    ) -> Result<Answered, RepositoryError> {
+        let key = self.key(filter.canonical(), photos);
+        let answer = match self.shares.searches.peek(&key).filter(|_| !no_cache) {
+            Some(answer) => answer,
+            None => {
+                let (asked, filter) = (self.asking(photos), filter.clone());
+                let load = move || async move { asked.search(&filter).await };
+                self.shares.searches.get(key, self.freshness, no_cache, load).await?
+            }
+        };
+        self.answered(answer, photos).await
+    }
+
+    async fn answered(
+        &self,
+        answer: Answer<Arc<Hits>>,
+        photos: bool,
+    ) -> Result<Answered, RepositoryError> {
+        let hits = &answer.value;
+        let mut people = Vec::with_capacity(hits.keys.len());
+        let mut gone = Vec::new();
+        for entry_key in &hits.keys {
+            let key = self.key(Arc::clone(&entry_key.0), photos);
+            let kept = match answer.state {
+                State::Stale => self.shares.entries.last(&key),
+                State::Live | State::Cached => self.shares.entries.peek(&key),
+            };
+            match kept {
+                Some(Answer { value: Some(known), .. }) => people.push((known, answer.state)),
+                Some(Answer { value: None, .. }) => {}
+                None => gone.push(entry_key.clone()),
+            }
+        }
+        if !gone.is_empty() {
+            // Entries fell out of the cache before the search that names them did.
+            match self.look(&gone, photos, false).await {
+                Ok(looked) => people.extend(looked.into_values().flatten()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Answered {
+            people,
+            complete: hits.complete,
+            exact: hits.exact,
+            scan: hits.scan,
+            state: answer.state,
+            age: answer.age,
+        })
+    }
+
+    /// One entry by its key; `None` only when a read that succeeded did not find it.
+    pub(super) async fn entry(
+        &self,
+        entry_key: &str,
+        photos: bool,
+        no_cache: bool,
+    ) -> Result<Option<(Arc<Known>, State)>, RepositoryError> {
+        let key = self.key(entry_key, photos);
+        if let Some(answer) = self.shares.entries.peek(&key).filter(|_| !no_cache) {
+            return Ok(answer.value.map(|known| (known, answer.state)));
+        }
+        let load = {
+            let asked = self.asking(photos);
+            let wanted = [EntryKey(Arc::from(entry_key))];
+            move || async move {
+                let found = asked.repository.read(&wanted, asked.bounds()).await?;
+                let known = found.entries.into_iter().next().map(|entry| asked.know(entry));
+                let loaded = Loaded { empty: known.is_none(), cut: false, value: known };
+                Ok::<_, RepositoryError>(loaded)
+            }
+        };
+        let answer = self.shares.entries.get(key, self.freshness, no_cache, load).await?;
+        Ok(answer.value.map(|known| (known, answer.state)))
+    }
+
+    /// Several entries by key: from the cache what is there, the others in one batch.
+    pub(super) async fn look(
+        &self,
+        entry_keys: &[EntryKey],
+        photos: bool,
+        no_cache: bool,
+    ) -> Result<Looked, RepositoryError> {
+        let mut looked = Looked::with_capacity(entry_keys.len());
+        let mut missing = Vec::new();
+        for entry_key in entry_keys {
+            let kept = self.shares.entries.peek(&self.key(Arc::clone(&entry_key.0), photos));
+            match kept.filter(|_| !no_cache) {
+                Some(answer) => {
+                    let known = answer.value.map(|known| (known, answer.state));
+                    looked.insert(entry_key.clone(), known);
+                }
+                None => missing.push(entry_key.clone()),
+            }
+        }
+        if missing.is_empty() {
+            return Ok(looked);
+        }
+        let asked = self.asking(photos);
+        let found = asked.repository.read(&missing, asked.bounds()).await?;
+        let complete = found.complete;
+        for known in asked.keep(found) {
+            looked.insert(known.entry.key.clone(), Some((known, State::Live)));
+        }
+        if complete {
+            for entry_key in missing {
+                looked.entry(entry_key).or_insert(None);
+            }
+        }
+        Ok(looked)
+    }
+
+    /// One entry, read past every cache.
+    pub(super) async fn read(&self, entry_key: &str) -> Result<Option<Arc<Known>>, RepositoryError> {
+        let asked = self.asking(false);
+        let found =
+            asked.repository.read(&[EntryKey(Arc::from(entry_key))], asked.bounds()).await?;
+        Ok(asked.keep(found).pop())
+    }
+
+    /// Everybody who may match, asked past every cache; an answer that was cut is an error, because
+    /// it proves nothing.
+    pub(super) async fn resolve(&self, filter: &Filter) -> Result<Vec<Arc<Known>>, Problem> {
+        let asked = self.asking(false);
+        let found = asked
+            .repository
+            .search(filter, asked.bounds())
+            .await
+            .map_err(|error| super::unavailable(&self.id, &error))?;
+        if !found.complete {
+            return Err(too_many(format!(
+                "The repository \"{}\" has too many candidates to tell who is meant.",
+                self.id
+            )));
+        }
+        Ok(asked.keep(found))
+    }
+
+    fn key(&self, text: impl Into<Arc<str>>, photos: bool) -> AskedKey {
+        AskedKey {
+            tenant: Arc::clone(&self.tenant),
+            repository: Arc::clone(&self.id),
+            text: text.into(),
+            photos,
+        }
+    }
+
+    fn asking(&self, photos: bool) -> Asking {
+        Asking {
+            repository: Arc::clone(&self.repository),
+            entries: Arc::clone(&self.shares.entries),
+            tenant: Arc::clone(&self.tenant),
+            id: Arc::clone(&self.id),
+            freshness: self.freshness,
+            size_limit: self.size_limit,
+            timeout: self.timeout,
+            photos,
+            clock: self.clock.clone(),
+            began: self.shares.entries.moment(),
+        }
+    }
+}
+
+/// What a detached load takes along.
+struct Asking {
+    repository: Arc<dyn Repository>,
+    entries: Arc<Cache<AskedKey, Option<Arc<Known>>>>,
+    tenant: Arc<str>,
+    id: Arc<str>,
+    freshness: Freshness,
+    size_limit: usize,
+    timeout: Duration,
+    photos: bool,
+    clock: Clock,
+    /// Before anything was asked.
+    began: Moment,
+}
+
+impl Asking {
+    fn bounds(&self) -> Bounds {
+        Bounds {
+            size_limit: self.size_limit,
+            photos: self.photos,
+            deadline: Instant::now() + self.timeout,
+        }
+    }
+
+    async fn search(&self, filter: &Filter) -> Result<Loaded<Arc<Hits>>, RepositoryError> {
+        let found = self.repository.search(filter, self.bounds()).await?;
+        let (complete, exact, scan) = (found.complete, found.exact, found.scan);
+        let keys: Vec<EntryKey> =
+            self.keep(found).iter().map(|known| known.entry.key.clone()).collect();
+        Ok(Loaded {
+            empty: keys.is_empty(),
+            cut: !complete,
+            value: Arc::new(Hits { keys, complete, exact, scan }),
+        })
+    }
+
+    fn keep(&self, found: Found) -> Vec<Arc<Known>> {
+        let keep = |entry| {
+            let known = self.know(entry);
+            let key = AskedKey {
+                tenant: Arc::clone(&self.tenant),
+                repository: Arc::clone(&self.id),
+                text: Arc::clone(&known.entry.key.0),
+                photos: self.photos,
+            };
+            let loaded = Loaded::whole(Some(Arc::clone(&known)));
+            self.entries.insert_since(key, loaded, self.freshness, self.began);
+            known
+        };
+        found.entries.into_iter().map(keep).collect()
+    }
+
+    fn know(&self, entry: Arc<Entry>) -> Arc<Known> {
+        // The entry, the person made of it and that person's bytes.
+        let weight = weigh(&entry.attributes).saturating_mul(3).saturating_add(512);
+        let digest = match entry.attributes.get("photos") {
+            None => digest(&entry.attributes),
+            Some(_) => {
+                let mut attributes = entry.attributes.clone();
+                attributes.shift_remove("photos");
+                digest(&attributes)
+            }
+        };
+        Arc::new(Known {
+            digest,
+            photos: self.photos,
+            fetched: self.clock.now(),
+            unbound: Default::default(),
+            weight,
+            entry,
+        })
+    }
+}
+
+impl From<Lost> for RepositoryError {
+    fn from(_: Lost) -> Self {
+        Self::Unavailable("the look-up broke off; the log says where".into())
+    }
+}
+
+/// About how many bytes attributes take in memory.
+pub(super) fn weigh(attributes: &crate::scim::Attributes) -> u32 {
+    fn value(value: &serde_json::Value) -> usize {
+        use serde_json::Value;
+        match value {
+            Value::String(text) => 32 + text.len(),
+            Value::Array(values) => 32 + values.iter().map(value_of).sum::<usize>(),
+            Value::Object(object) => object_of(object),
+            _ => 32,
+        }
+    }
+    fn value_of(inner: &serde_json::Value) -> usize {
+        value(inner)
+    }
+    fn object_of(object: &crate::scim::Attributes) -> usize {
+        96 + object.iter().map(|(name, inner)| 72 + name.len() + value(inner)).sum::<usize>()
+    }
+    u32::try_from(object_of(attributes)).unwrap_or(u32::MAX / 16)
+}

@@ -1,0 +1,116 @@
+//! A filter as one source sees it: what is known of everybody there becomes a constant.
+
+use serde_json::Value;
+
+use super::person::SOURCE_URN;
+use crate::repository::{Authority, Repository};
+use crate::scim::filter::{Filter, Literal, Operator};
+use crate::scim::schema::AttributePath;
+
+/// How a directory is asked.
+#[derive(Debug, PartialEq)]
+pub(super) struct Asked {
+    /// What the directory's people must satisfy; `Constant(false)` asks nobody.
+    pub(super) filter: Filter,
+    /// Whether the answer, if what was sent was exact, also decides about bound people: no part of
+    /// the filter is about values that the store may own.
+    pub(super) decides_bound: bool,
+}
+
+/// The part of the filter that concerns a repository's people, bound or not.
+pub(super) fn for_directory(filter: &Filter, repository: &dyn Repository) -> Asked {
+    let mut decides_bound = true;
+    for path in filter.paths() {
+        let owned = repository.authority(path) == Some(Authority::Directory);
+        decides_bound &= owned && path.text != "active";
+    }
+    // The people found may be unbound or bound; a filter about `userType` may want only one kind.
+    let unbound = fold(filter, repository, "LDAP");
+    let bound = fold(filter, repository, "FTRESS_LDAP");
+    let filter = if unbound == bound {
+        unbound
+    } else {
+        Filter::or([unbound, bound]).simplify()
+    };
+    Asked { filter, decides_bound }
+}
+
+fn fold(filter: &Filter, repository: &dyn Repository, user_type: &str) -> Filter {
+    let known = |path: &AttributePath| -> Known {
+        if path.text == "userType" {
+            Known::Value(user_type.to_owned())
+        } else if path.extension.as_deref() == Some(SOURCE_URN) {
+            match path.attribute.as_str() {
+                "userRepositoryId" => Known::Value(repository.id().to_owned()),
+                _ => Known::Unknown,
+            }
+        } else if matches!(path.attribute.as_str(), "id" | "meta" | "active" | "schemas")
+            || repository.maps(path)
+        {
+            Known::Unknown
+        } else {
+            Known::Absent
+        }
+    };
+    filter
+        .rewrite(&mut |leaf| match leaf {
+            Filter::Compare { path, operator, value } => match known(path) {
+                Known::Unknown => None,
+                Known::Value(text) => Some(Filter::Constant(compare(path, *operator, value, &text))),
+                Known::Absent => Some(Filter::Constant(absent(*operator))),
+            },
+            Filter::Present(path) => match known(path) {
+                Known::Unknown => None,
+                Known::Value(_) => Some(Filter::Constant(true)),
+                Known::Absent => Some(Filter::Constant(false)),
+            },
+            Filter::Element { path, .. } => match known(path) {
+                Known::Absent => Some(Filter::Constant(false)),
+                // What stands inside is for the mapping to know.
+                _ => Some(leaf.clone()),
+            },
+            _ => None,
+        })
+        .simplify()
+}
+
+enum Known {
+    Unknown,
+    Absent,
+    Value(String),
+}
+
+/// An absent attribute makes every comparison false but `ne`.
+fn absent(operator: Operator) -> bool {
+    operator == Operator::Ne
+}
+
+fn compare(path: &AttributePath, operator: Operator, value: &Literal, text: &str) -> bool {
+    let mut attributes = crate::scim::Attributes::new();
+    let leaf = Filter::Compare { path: path.clone(), operator, value: value.clone() };
+    match &path.extension {
+        None => {
+            attributes.insert(path.attribute.clone(), Value::String(text.to_owned()));
+        }
+        Some(urn) => {
+            attributes.insert(urn.clone(), serde_json::json!({ path.attribute.clone(): text }));
+        }
+    }
+    leaf.matches(&attributes)
+}
+
+/// Whether the filter can concern any row of the store, and whether any unbound person.
+pub(super) fn concerns(filter: &Filter, user_types: &[&str]) -> bool {
+    user_types.iter().any(|user_type| {
+        let folded = filter
+            .rewrite(&mut |leaf| match leaf {
+                Filter::Compare { path, operator, value } if path.text == "userType" => {
+                    Some(Filter::Constant(compare(path, *operator, value, user_type)))
+                }
+                Filter::Present(path) if path.text == "userType" => Some(Filter::Constant(true)),
+                _ => None,
+            })
+            .simplify();
+        folded != Filter::Constant(false)
+    })
+}

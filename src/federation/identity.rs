@@ -1,0 +1,69 @@
+//! The one way to find out who is meant by an id: reads, writes and removals all come through here.
+
+use std::sync::Arc;
+
+use super::directory::{Directory, Known};
+use super::{Federation, Problem, unavailable};
+use crate::cache::State;
+use crate::store::{RowKey, UserRow};
+
+/// Who an id stands for.
+#[derive(Debug)]
+pub(super) enum Subject {
+    /// A row of ours, linked or not.
+    Row(Arc<UserRow>),
+    /// Somebody whom only a directory knows.
+    Unbound { directory: Arc<Directory>, known: Arc<Known>, state: State },
+}
+
+/// How sure the answer must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Care {
+    /// For showing: the caches are good enough.
+    Cached,
+    /// The caller wants the caches passed by.
+    Fresh,
+    /// For writing: past every cache, always.
+    Written,
+}
+
+impl Federation {
+    /// Resolves a canonical id, a number, or a long form `<repository>.<entry key>`.
+    pub(super) async fn resolve(&self, id: &str, care: Care) -> Result<Subject, Problem> {
+        let stored = self.rows.find(RowKey::Id(id.to_owned()), care != Care::Cached).await?;
+        if let Some(row) = stored.rows.first() {
+            return Ok(Subject::Row(Arc::clone(row)));
+        }
+        let Some((repository, entry_key)) = id.split_once('.') else {
+            return Err(nobody(id));
+        };
+        let Some(directory) = self.directory(repository) else { return Err(nobody(id)) };
+        let link =
+            RowKey::Link { repository: repository.to_owned(), entry_key: entry_key.to_owned() };
+        let stored = self.rows.find(link, care != Care::Cached).await?;
+        if let Some(row) = stored.rows.first() {
+            return Ok(Subject::Row(Arc::clone(row)));
+        }
+        if stored.tombstone {
+            return Err(nobody(id));
+        }
+        let found = match care {
+            Care::Written => {
+                directory.read(entry_key).await.map(|known| known.map(|known| (known, State::Live)))
+            }
+            _ => directory.entry(entry_key, false, care == Care::Fresh).await,
+        };
+        match found {
+            Ok(Some((known, state))) => {
+                Ok(Subject::Unbound { directory: Arc::clone(directory), known, state })
+            }
+            Ok(None) => Err(nobody(id)),
+            Err(error) => Err(unavailable(repository, &error)),
+        }
+    }
+}
+
+pub(super) fn nobody(id: &str) -> Problem {
+    let shown: String = id.chars().take(200).collect();
+    Problem::NotFound(format!("There is no user with the id \"{shown}\"."))
+}

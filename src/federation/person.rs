@@ -1,0 +1,260 @@
+//! A person as shown: row and entry merged into one set of attributes, with version and rendering.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::authority::merge;
+use super::directory::{Directory, Known};
+use crate::cache::{Derived, State};
+use crate::scim::resource::digest;
+use crate::scim::{Attributes, ResourceType};
+use crate::store::UserRow;
+
+/// The extension that says where a person comes from.
+pub const SOURCE_URN: &str = "urn:scimbridge:schemas:2.0:Source";
+
+/// One user of the merged list. Immutable and shared.
+#[derive(Debug)]
+pub struct Person {
+    pub id: String,
+    /// The inner text of the entity tag: `<row version>`, `<row version>.<hash of the entry>` for a
+    /// bound user, the hash alone for an unbound one.
+    pub version: String,
+    /// Everything under canonical names: `id`, `meta`, `userType` and the source extension too.
+    pub attributes: Attributes,
+    /// Whether the source extension is shown without being asked for: the person is unbound, or what
+    /// is shown is not fresh.
+    pub show_source: bool,
+    /// Default-projection bytes, per mount without and with the source extension.
+    rendered: Box<[OnceLock<Bytes>]>,
+}
+
+impl Person {
+    /// The bytes of the default projection for the mount, rendered at most once.
+    pub fn rendered(&self, mount: usize, source: bool, render: impl FnOnce() -> Bytes) -> Bytes {
+        match self.rendered.get(mount * 2 + usize::from(source)) {
+            Some(slot) => slot.get_or_init(render).clone(),
+            None => render(),
+        }
+    }
+
+    pub(super) fn user_name(&self) -> Option<&str> {
+        self.attributes.get("userName").and_then(Value::as_str)
+    }
+}
+
+/// Where a bound user's directory values come from.
+#[derive(Clone, Debug)]
+pub(super) enum Half {
+    /// The entry itself.
+    Entry(Arc<Known>, State),
+    /// The shadow, because the repository failed; the word tells how (`timeout`, `unavailable`).
+    Shadow(&'static str),
+    /// The shadow, because nobody asked the directory.
+    Unasked,
+}
+
+/// Makes people, and keeps the bound ones that were made from a given row and entry.
+#[derive(Debug)]
+pub(super) struct People {
+    tenant: Arc<str>,
+    resource_type: Arc<ResourceType>,
+    kept: Arc<Derived<PersonKey, Arc<Person>>>,
+    mounts: usize,
+}
+
+/// What a bound or local person was made from; equal keys mean equal bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PersonKey {
+    tenant: Arc<str>,
+    row: i64,
+    version: i64,
+    /// Hash of the entry and the time it was fetched; zero without one.
+    entry: (u64, i64),
+    /// How fresh the entry is, and whether photos came along.
+    state: u8,
+}
+
+impl People {
+    pub(super) fn new(
+        tenant: Arc<str>,
+        resource_type: Arc<ResourceType>,
+        kept: Arc<Derived<PersonKey, Arc<Person>>>,
+        mounts: usize,
+    ) -> Self {
+        Self { tenant, resource_type, kept, mounts }
+    }
+
+    /// Somebody whom only a directory knows.
+    pub(super) fn unbound(&self, directory: &Directory, known: &Known, state: State) -> Arc<Person> {
+        let slot = &known.unbound[state as usize];
+        Arc::clone(slot.get_or_init(|| self.make_unbound(directory, known, state_name(state), false)))
+    }
+
+    /// Somebody whose row was deleted: the tombstone keeps the person out until bound again.
+    pub(super) fn buried(&self, directory: &Directory, known: &Known, state: State) -> Arc<Person> {
+        self.make_unbound(directory, known, state_name(state), true)
+    }
+
+    fn make_unbound(
+        &self,
+        directory: &Directory,
+        known: &Known,
+        state: &str,
+        buried: bool,
+    ) -> Arc<Person> {
+        let entry = &known.entry;
+        let id = directory.long_id(&entry.key.0);
+        let mut attributes = entry.attributes.clone();
+        let active = !buried && attributes.get("active").and_then(Value::as_bool).unwrap_or(true);
+        attributes.insert("active".into(), Value::Bool(active));
+        attributes.insert("userType".into(), "LDAP".into());
+        let version = format!("{:016x}", known.digest ^ u64::from(buried));
+        attributes.insert("meta".into(), meta(entry.created, entry.last_modified, &version));
+        attributes.insert("id".into(), Value::String(id.clone()));
+        attributes.insert(
+            SOURCE_URN.into(),
+            source(directory.id(), &entry.dn, &entry.key.0, state, Some(known.fetched)),
+        );
+        self.person(id, version, attributes, true)
+    }
+
+    /// Somebody with a row; `directory` is the one that the link names, where it is configured.
+    pub(super) fn stored(
+        &self,
+        row: &UserRow,
+        directory: Option<&Directory>,
+        half: &Half,
+    ) -> Arc<Person> {
+        let (entry, state) = match half {
+            Half::Entry(known, state) => {
+                (
+                (known.digest, known.fetched.as_millisecond()),
+                1 + *state as u8 + 4 * u8::from(known.photos),
+            )
+            }
+            Half::Unasked => ((0, 0), 0),
+            Half::Shadow(_) => return self.make_stored(row, directory, half),
+        };
+        let key = PersonKey {
+            tenant: Arc::clone(&self.tenant),
+            row: row.key,
+            version: row.version,
+            entry,
+            state,
+        };
+        if let Some(person) = self.kept.get(&key) {
+            return person;
+        }
+        let person = self.make_stored(row, directory, half);
+        self.kept.insert(key, Arc::clone(&person));
+        person
+    }
+
+    fn make_stored(&self, row: &UserRow, directory: Option<&Directory>, half: &Half) -> Arc<Person> {
+        let mut modified = row.last_modified;
+        let mut version = row.version.to_string();
+        let mut show_source = false;
+        let mut attributes = match &row.link {
+            None => row.own.clone(),
+            Some(link) => {
+                let (values, dn, state, fetched, entry_modified) = match half {
+                    Half::Entry(known, state) => (
+                        &known.entry.attributes,
+                        known.entry.dn.as_str(),
+                        state_name(*state),
+                        known.fetched,
+                        known.entry.last_modified,
+                    ),
+                    Half::Shadow(how) => {
+                        (&link.shadow, link.dn.as_str(), *how, link.seen, link.entry_modified)
+                    }
+                    Half::Unasked => {
+                        (&link.shadow, link.dn.as_str(), "cached", link.seen, link.entry_modified)
+                    }
+                };
+                let hash = match half {
+                    Half::Entry(known, _) => known.digest,
+                    _ => digest(values),
+                };
+                version = format!("{version}.{hash:016x}");
+                modified = entry_modified.map_or(modified, |at| at.max(modified));
+                show_source = matches!(half, Half::Shadow(_) | Half::Entry(_, State::Stale));
+                let mut merged =
+                    merge(&self.resource_type, directory.map(Directory::repository), values, &row.own);
+                merged.insert(
+                    SOURCE_URN.into(),
+                    source(&link.repository, dn, &link.entry_key, state, Some(fetched)),
+                );
+                merged
+            }
+        };
+        attributes.insert("userType".into(), row.user_type.name().into());
+        attributes.insert("meta".into(), meta(Some(row.created), Some(modified), &version));
+        attributes.insert("id".into(), Value::String(row.id.clone()));
+        self.person(row.id.clone(), version, attributes, show_source)
+    }
+
+    /// The same person with the mark `conflict`: who else has the same `userName`.
+    pub(super) fn marked(&self, person: &Person, others: &str) -> Arc<Person> {
+        let mut attributes = person.attributes.clone();
+        let source = attributes.entry(SOURCE_URN).or_insert_with(|| json!({}));
+        if let Some(source) = source.as_object_mut() {
+            source.insert("conflict".into(), others.into());
+        }
+        self.person(person.id.clone(), person.version.clone(), attributes, person.show_source)
+    }
+
+    fn person(
+        &self,
+        id: String,
+        version: String,
+        attributes: Attributes,
+        show_source: bool,
+    ) -> Arc<Person> {
+        let rendered = (0..self.mounts * 2).map(|_| OnceLock::new()).collect();
+        Arc::new(Person { id, version, attributes, show_source, rendered })
+    }
+}
+
+fn state_name(state: State) -> &'static str {
+    match state {
+        State::Live => "ok",
+        State::Cached => "cached",
+        State::Stale => "stale",
+    }
+}
+
+fn meta(created: Option<Timestamp>, modified: Option<Timestamp>, version: &str) -> Value {
+    let mut meta = Attributes::new();
+    meta.insert("resourceType".into(), "User".into());
+    if let Some(created) = created {
+        meta.insert("created".into(), created.to_string().into());
+    }
+    if let Some(modified) = modified {
+        meta.insert("lastModified".into(), modified.to_string().into());
+    }
+    meta.insert("version".into(), format!("W/\"{version}\"").into());
+    Value::Object(meta)
+}
+
+fn source(
+    repository: &str,
+    dn: &str,
+    entry_key: &str,
+    state: &str,
+    fetched: Option<Timestamp>,
+) -> Value {
+    let mut source = Attributes::new();
+    source.insert("userRepositoryId".into(), repository.into());
+    source.insert("dn".into(), dn.into());
+    source.insert("entryKey".into(), entry_key.into());
+    source.insert("state".into(), state.into());
+    if let Some(fetched) = fetched {
+        source.insert("fetchedAt".into(), fetched.to_string().into());
+    }
+    Value::Object(source)
+}

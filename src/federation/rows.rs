@@ -1,0 +1,181 @@
+//! Rows of the store through the row cache: a hot look-up touches no SQL, and what is kept is good
+//! until the commit that touches exactly its keys.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::Problem;
+use super::directory::weigh;
+use crate::cache::{Cache, Loaded, Policy};
+use crate::repository::EntryKey;
+use crate::scim::Attributes;
+use crate::scim::text::{fold, nfc};
+use crate::store::{LinkState, RowKey, Store, UserRow};
+
+/// Rows change only through this process, which drops what it changes.
+const KEPT: Policy = Policy::UNTIL_INVALIDATED;
+
+/// A row look-up within a tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct StoredKey {
+    tenant: Arc<str>,
+    key: RowKey,
+}
+
+impl StoredKey {
+    pub(super) fn weight(&self) -> u32 {
+        let text = match &self.key {
+            RowKey::Id(text) | RowKey::UserName(text) | RowKey::ExternalId(text) => text.len(),
+            RowKey::Link { repository, entry_key } => repository.len() + entry_key.len(),
+        };
+        u32::try_from(text).unwrap_or(u32::MAX / 4) + 128
+    }
+}
+
+/// What the store holds under a key.
+#[derive(Debug, Default)]
+pub struct Stored {
+    pub(super) rows: Vec<Arc<UserRow>>,
+    /// The link's row was deleted; only an explicit POST binds again.
+    pub(super) tombstone: bool,
+    pub(super) weight: u32,
+}
+
+impl Stored {
+    fn new(rows: Vec<Arc<UserRow>>, tombstone: bool) -> Self {
+        let each = |row: &Arc<UserRow>| {
+            let shadow = row.link.as_ref().map_or(0, |link| weigh(&link.shadow));
+            weigh(&row.own).saturating_add(shadow).saturating_add(256)
+        };
+        let weight = rows.iter().map(each).fold(64, u32::saturating_add);
+        Self { rows, tombstone, weight }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Rows {
+    tenant: Arc<str>,
+    store: Arc<Store>,
+    kept: Arc<Cache<StoredKey, Arc<Stored>>>,
+}
+
+impl Rows {
+    pub(super) fn new(
+        tenant: Arc<str>,
+        store: Arc<Store>,
+        kept: Arc<Cache<StoredKey, Arc<Stored>>>,
+    ) -> Self {
+        Self { tenant, store, kept }
+    }
+
+    /// What stands under the key, out of the cache if it is there.
+    pub(super) async fn find(&self, key: RowKey, no_cache: bool) -> Result<Arc<Stored>, Problem> {
+        let stored_key = StoredKey { tenant: Arc::clone(&self.tenant), key };
+        if !no_cache && let Some(answer) = self.kept.peek(&stored_key) {
+            return Ok(answer.value);
+        }
+        let began = self.kept.moment();
+        let stored = Arc::new(self.load(&stored_key.key).await?);
+        self.kept.insert_since(stored_key, Loaded::whole(Arc::clone(&stored)), KEPT, began);
+        Ok(stored)
+    }
+
+    async fn load(&self, key: &RowKey) -> Result<Stored, Problem> {
+        if let RowKey::Link { repository, entry_key } = key {
+            let keys = [entry_key.clone()];
+            let states = self.store.find_links(&self.tenant, repository, &keys).await?;
+            return Ok(states.into_iter().next().map_or_else(Stored::default, stored));
+        }
+        Ok(Stored::new(self.store.find(&self.tenant, key).await?, false))
+    }
+
+    /// What became of each entry, in the order of the keys; what is not cached is asked in one go.
+    pub(super) async fn links(
+        &self,
+        repository: &str,
+        entry_keys: &[&EntryKey],
+        no_cache: bool,
+    ) -> Result<Vec<Arc<Stored>>, Problem> {
+        let began = self.kept.moment();
+        let mut found: Vec<Option<Arc<Stored>>> = Vec::with_capacity(entry_keys.len());
+        let mut missing = Vec::new();
+        for (position, entry_key) in entry_keys.iter().enumerate() {
+            let key = self.link(repository, &entry_key.0);
+            let kept = self.kept.peek(&key).filter(|_| !no_cache).map(|answer| answer.value);
+            if kept.is_none() {
+                missing.push((position, key));
+            }
+            found.push(kept);
+        }
+        if !missing.is_empty() {
+            let wanted: Vec<String> =
+                missing.iter().map(|(at, ..)| entry_keys[*at].0.to_string()).collect();
+            let states = self.store.find_links(&self.tenant, repository, &wanted).await?;
+            let mut by_key: std::collections::HashMap<String, Stored> =
+                states.into_iter().map(|state| (state_key(&state), stored(state))).collect();
+            for ((position, key), wanted) in missing.into_iter().zip(wanted) {
+                let stored = Arc::new(by_key.remove(&wanted).unwrap_or_default());
+                self.kept.insert_since(key, Loaded::whole(Arc::clone(&stored)), KEPT, began);
+                found[position] = Some(stored);
+            }
+        }
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// Drops every key under which the row stands or stood; `views` are the merged values before
+    /// and after the change.
+    pub(super) fn touched(&self, row: &UserRow, views: &[&Attributes]) {
+        let drop = |key: RowKey| {
+            self.kept.invalidate(&StoredKey { tenant: Arc::clone(&self.tenant), key });
+        };
+        drop(RowKey::Id(row.id.clone()));
+        drop(RowKey::Id(row.number.to_string()));
+        if let Some(link) = &row.link {
+            drop(RowKey::Link {
+                repository: link.repository.clone(),
+                entry_key: link.entry_key.clone(),
+            });
+        }
+        for view in views {
+            if let Some(name) = view.get("userName").and_then(Value::as_str) {
+                drop(user_name_key(name));
+            }
+            if let Some(id) = view.get("externalId").and_then(Value::as_str) {
+                drop(external_id_key(id));
+            }
+        }
+    }
+
+    fn link(&self, repository: &str, entry_key: &str) -> StoredKey {
+        let key = RowKey::Link {
+            repository: repository.to_owned(),
+            entry_key: entry_key.to_owned(),
+        };
+        StoredKey { tenant: Arc::clone(&self.tenant), key }
+    }
+}
+
+pub(super) fn user_name_key(name: &str) -> RowKey {
+    RowKey::UserName(fold(name).into_owned())
+}
+
+pub(super) fn external_id_key(id: &str) -> RowKey {
+    RowKey::ExternalId(nfc(id).into_owned())
+}
+
+fn state_key(state: &LinkState) -> String {
+    match state {
+        LinkState::Row(row) => {
+            row.link.as_ref().map_or_else(String::new, |link| link.entry_key.clone())
+        }
+        LinkState::Tombstone { entry_key } => entry_key.clone(),
+    }
+}
+
+fn stored(state: LinkState) -> Stored {
+    match state {
+        LinkState::Row(row) => Stored::new(vec![row], false),
+        LinkState::Tombstone { .. } => Stored::new(Vec::new(), true),
+    }
+}

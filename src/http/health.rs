@@ -1,0 +1,78 @@
+//! What operators ask: is it alive, is it ready, what does it count.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::{Value, json};
+
+use super::TenantState;
+use super::error::Failure;
+
+type Tenants = Arc<[Arc<TenantState>]>;
+
+/// The routes outside of every tenant.
+pub fn router(tenants: &[Arc<TenantState>], metrics: bool) -> Router {
+    let tenants: Tenants = tenants.into();
+    let routes = Router::new()
+        .route("/health/live", get(live))
+        .route("/health/ready", get(ready).with_state(tenants));
+    let routes = if metrics { routes.route("/metrics", get(self::metrics)) } else { routes };
+    routes
+        .method_not_allowed_fallback(async || Failure::Method("GET, HEAD").answer(""))
+        .fallback(async || Failure::UnknownPath.answer(""))
+}
+
+/// The process answers.
+async fn live() -> Response {
+    json_answer(StatusCode::OK, &json!({ "status": "live" }))
+}
+
+/// Whether requests can be served: that takes the store. A repository that is down is told, but
+/// local users are served without it.
+async fn ready(State(tenants): State<Tenants>) -> Response {
+    let mut repositories = Vec::new();
+    let mut store = true;
+    for tenant in tenants.iter() {
+        // Why not is in the log of the requests that fail; here anybody may ask.
+        store &= tenant.federation.ready().await.is_ok();
+        for (id, healthy) in tenant.federation.repositories() {
+            repositories.push(json!({
+                "tenant": &*tenant.name,
+                "id": id,
+                "state": match healthy {
+                    Some(true) => "ok",
+                    Some(false) => "unavailable",
+                    None => "unknown",
+                },
+            }));
+        }
+    }
+    let (status, word) = if store {
+        (StatusCode::OK, "ready")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready")
+    };
+    let body = json!({
+        "status": word,
+        "store": if store { "ok" } else { "unavailable" },
+        "repositories": repositories,
+    });
+    json_answer(status, &body)
+}
+
+async fn metrics() -> Response {
+    Body::empty().into_response()
+}
+
+fn json_answer(status: StatusCode, body: &Value) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (status, headers, Body::from(body.to_string())).into_response()
+}

@@ -1,0 +1,169 @@
+//! What every request passes through, outermost first:
+//!
+//! 1. it gets an id, which the answer carries, and 5xx errors and the log name;
+//! 2. one line goes to the log when it is answered;
+//! 3. a panic becomes a 500;
+//! 4. it has a time within which it must be answered, else it is a 503;
+//! 5. it is led to its handler, which reads no more of its body than is allowed;
+//! 6. whatever went wrong becomes a SCIM error; an answer to HEAD loses its body.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, Method, Request, Uri, header};
+use axum::response::Response;
+use futures_util::FutureExt;
+use hyper::body::Body as _;
+use tokio::time::timeout;
+
+use super::error::Failure;
+use super::{App, routes};
+use crate::clock::Clock;
+use crate::telemetry;
+
+/// Carries the request's id in every answer.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What the log line tells beside method, status and time; filled on the way in.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// How the route is called; `None` where there is none, then the path itself is told.
+    pub route: Option<&'static str>,
+    pub tenant: Option<Arc<str>>,
+    pub caller: Option<Arc<str>>,
+}
+
+/// A request as it came in.
+#[derive(Debug)]
+pub struct Asked {
+    pub id: String,
+    pub at: Instant,
+}
+
+/// Ids of requests: a part that is this process's own, and a count.
+#[derive(Debug)]
+pub struct RequestIds {
+    process: u32,
+    count: AtomicU64,
+}
+
+impl RequestIds {
+    pub fn new(clock: &Clock) -> Self {
+        // The last four bytes of a UUID of version 7 are random.
+        let [.., a, b, c, d] = clock.new_id().into_bytes();
+        Self { process: u32::from_be_bytes([a, b, c, d]), count: AtomicU64::new(1) }
+    }
+
+    fn next(&self) -> String {
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        format!("{:08x}-{count:x}", self.process)
+    }
+}
+
+/// Answers one request, whatever becomes of it.
+pub async fn answer(app: &App, request: Request<Body>) -> Response {
+    let app = &*app.0;
+    let asked = Asked { id: app.request_ids.next(), at: Instant::now() };
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let mut seen = Seen::default();
+    let handler = routes::dispatch(app, request, &asked, &mut seen);
+    let outcome = bounded(app.limits.request_timeout, handler).await;
+    let mut response = outcome.unwrap_or_else(|failure| failure.answer(&asked.id));
+    if let Ok(id) = HeaderValue::from_str(&asked.id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    if method == Method::HEAD {
+        strip(&mut response);
+    }
+    log(&method, &uri, &seen, &response, &asked);
+    response
+}
+
+/// Layers 3 and 4.
+async fn bounded(
+    time: Duration,
+    handler: impl Future<Output = Result<Response, Failure>>,
+) -> Result<Response, Failure> {
+    // What a panic may leave half done is the request's own, and goes with it.
+    match AssertUnwindSafe(timeout(time, handler)).catch_unwind().await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_elapsed)) => Err(Failure::TimedOut),
+        Err(panic) => Err(Failure::Panicked(message(panic.as_ref()))),
+    }
+}
+
+/// The one line of the request.
+fn log(method: &Method, uri: &Uri, seen: &Seen, response: &Response, asked: &Asked) {
+    telemetry::request::Request {
+        method: method.as_str(),
+        path: seen.route.unwrap_or(uri.path()),
+        status: response.status().as_u16(),
+        duration: asked.at.elapsed(),
+        tenant: seen.tenant.as_deref(),
+        caller: seen.caller.as_deref(),
+        request_id: &asked.id,
+        bytes: response.body().size_hint().exact().unwrap_or_default(),
+    }
+    .log();
+}
+
+/// What a panic said; for the log.
+pub fn message(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
+}
+
+/// RFC 9110 section 9.3.2: an answer to HEAD has the headers of GET, so its length, and no body.
+fn strip(response: &mut Response) {
+    if let Some(length) = response.body().size_hint().exact() {
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    *response.body_mut() = Body::empty();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_ids_differ() {
+        let ids = RequestIds::new(&Clock::system());
+        let (first, second) = (ids.next(), ids.next());
+        assert_ne!(first, second);
+        assert!(first.ends_with("-1"), "{first}");
+        ids.count.store(u64::MAX, Ordering::Relaxed);
+        assert_eq!(ids.next().len(), 25);
+        assert_ne!(RequestIds::new(&Clock::system()).next(), first);
+    }
+
+    #[tokio::test]
+    async fn a_handler_can_neither_hang_nor_panic() {
+        let time = Duration::from_secs(30);
+        let hangs = bounded(Duration::from_millis(5), std::future::pending()).await.unwrap_err();
+        assert!(matches!(hangs, Failure::TimedOut), "{hangs}");
+        for panics in [
+            bounded(time, async { panic!("plain") }).await,
+            bounded(time, async { panic!("{}", "plain") }).await,
+        ] {
+            let panics = panics.unwrap_err();
+            assert!(matches!(&panics, Failure::Panicked(said) if said == "plain"), "{panics}");
+        }
+        let answers = bounded(time, async { Ok(Response::new(Body::empty())) }).await;
+        assert!(answers.is_ok());
+    }
+
+    #[test]
+    fn an_answer_to_head_keeps_its_length() {
+        let mut response = Response::new(Body::from("12345"));
+        strip(&mut response);
+        assert_eq!(response.headers()[header::CONTENT_LENGTH], "5");
+        assert!(response.body().is_end_stream());
+    }
+}

@@ -1,0 +1,142 @@
+//! One resource: create, read, replace, modify, remove (RFC 7644 sections 3.3 to 3.6).
+
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+
+use super::body::{Payload, ScimJson};
+use super::caller::Call;
+use super::error::Failure;
+use super::{etag, layers, query};
+use crate::federation::Person;
+use crate::scim::dialect::{location, render_resource};
+use crate::scim::schema::check::Purpose;
+use crate::scim::{Patch, Projection, Query};
+
+/// POST: creates a user, or binds one.
+pub async fn create(call: Call, payload: Payload) -> Result<Response, Failure> {
+    let projection = projection(&call)?;
+    let checked =
+        call.resource_type().check(payload.json(&call.head.headers).await?, Purpose::Create)?;
+    to_the_end(async move {
+        let created = call.federation().create(&call.caller, checked, &call.view).await?;
+        Ok(single(&call, &created.person, &projection, StatusCode::CREATED))
+    })
+    .await
+}
+
+/// GET of one.
+pub async fn read(call: Call, id: &str) -> Result<Response, Failure> {
+    let projection = projection(&call)?;
+    let person = call.federation().read(&call.caller, id, &call.view).await?;
+    if etag::none_match(&call.head.headers, &person.version)? {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response.headers_mut().extend(etag::etag(&person.version).map(|tag| (header::ETAG, tag)));
+        return Ok(response);
+    }
+    Ok(single(&call, &person, &projection, StatusCode::OK))
+}
+
+/// GET of the user that the token stands for (RFC 7644 section 3.11).
+pub async fn me(call: Call) -> Result<Response, Failure> {
+    let id = call.caller.user.clone().ok_or(Failure::NoUser)?;
+    read(call, &id).await
+}
+
+/// PUT.
+pub async fn replace(call: Call, payload: Payload, id: &str) -> Result<Response, Failure> {
+    let projection = projection(&call)?;
+    let if_match = etag::if_match(&call.head.headers)?;
+    let checked =
+        call.resource_type().check(payload.json(&call.head.headers).await?, Purpose::Replace)?;
+    let id = id.to_owned();
+    to_the_end(async move {
+        let (caller, view) = (&call.caller, &call.view);
+        let person =
+            call.federation().replace(caller, &id, if_match.as_ref(), checked, view).await?;
+        Ok(single(&call, &person, &projection, StatusCode::OK))
+    })
+    .await
+}
+
+/// PATCH; the answer is the whole resource, which every known client is content with.
+pub async fn modify(call: Call, payload: Payload, id: &str) -> Result<Response, Failure> {
+    let projection = projection(&call)?;
+    let if_match = etag::if_match(&call.head.headers)?;
+    let patch = Patch::parse(&payload.json(&call.head.headers).await?, call.resource_type())?;
+    let id = id.to_owned();
+    to_the_end(async move {
+        let (caller, view) = (&call.caller, &call.view);
+        let person = call.federation().modify(caller, &id, if_match.as_ref(), &patch, view).await?;
+        Ok(single(&call, &person, &projection, StatusCode::OK))
+    })
+    .await
+}
+
+/// DELETE.
+pub async fn remove(call: Call, id: &str) -> Result<Response, Failure> {
+    let if_match = etag::if_match(&call.head.headers)?;
+    let id = id.to_owned();
+    to_the_end(async move {
+        call.federation().remove(&call.caller, &id, if_match.as_ref(), &call.view).await?;
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        Ok(response)
+    })
+    .await
+}
+
+/// The resource's message under the projection; `source` is whether it tells without being asked
+/// where the person comes from.
+pub fn message(call: &Call, person: &Person, projection: &Projection, source: bool) -> Bytes {
+    let render = || {
+        let kind = call.resource_type();
+        let base = &call.mount.base;
+        render_resource(&person.attributes, projection, kind, base, source).into()
+    };
+    match projection {
+        Projection::Default => person.rendered(call.mount.index, source, render),
+        Projection::Only(_) | Projection::Without(_) => render(),
+    }
+}
+
+fn single(call: &Call, person: &Person, projection: &Projection, status: StatusCode) -> Response {
+    let body = message(call, person, projection, person.show_source);
+    let mut response = ScimJson(body).into_response();
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    if let Some(tag) = etag::etag(&person.version) {
+        headers.insert(header::ETAG, tag);
+    }
+    let location = location(&call.mount.base, call.resource_type(), &person.id);
+    if let Ok(location) = HeaderValue::try_from(location) {
+        headers.insert(header::CONTENT_LOCATION, location.clone());
+        headers.insert(header::LOCATION, location);
+    }
+    response
+}
+
+/// What `attributes` or `excludedAttributes` of the query string select (RFC 7644 section 3.9).
+fn projection(call: &Call) -> Result<Projection, Failure> {
+    let Some(written) = call.head.uri.query() else { return Ok(Projection::Default) };
+    // What else there is, is for searches and means nothing here.
+    let pairs = query::pairs(Some(written))?.into_iter().filter(|(name, _)| {
+        name.eq_ignore_ascii_case("attributes") || name.eq_ignore_ascii_case("excludedAttributes")
+    });
+    Ok(Query::from_parameters(pairs, call.resource_type())?.projection)
+}
+
+/// Runs a write that nothing cuts off halfway: when the client hangs up or the request's time is
+/// over, the write goes on until it is whole, caches and all.
+async fn to_the_end(
+    write: impl Future<Output = Result<Response, Failure>> + Send + 'static,
+) -> Result<Response, Failure> {
+    tokio::spawn(write).await.unwrap_or_else(|stopped| {
+        Err(Failure::Panicked(match stopped.try_into_panic() {
+            Ok(panic) => layers::message(panic.as_ref()),
+            Err(cancelled) => cancelled.to_string(),
+        }))
+    })
+}

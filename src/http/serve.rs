@@ -1,0 +1,303 @@
+//! Connections: accepting them, bounding them, and letting them finish.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::Request;
+use axum::response::Response;
+use hyper::body::{Body as _, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::{App, layers};
+
+/// What connections may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionLimits {
+    /// Open at the same time; who comes later waits in the listener's queue.
+    pub max_connections: usize,
+    /// From an open or idle connection to the end of the next request's head.
+    pub header_timeout: Duration,
+    /// Bytes of a request's head.
+    pub max_header: usize,
+    /// How long requests in flight may go on after the shutdown has begun.
+    pub drain: Duration,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            max_connections: 10_000,
+            header_timeout: Duration::from_secs(30),
+            max_header: 64 * 1024,
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Answers on `listener` until `shutdown` completes: then no connection is accepted any more, idle
+/// ones are closed, and requests in flight have [`ConnectionLimits::drain`] to finish.
+pub async fn serve(
+    listener: TcpListener,
+    app: App,
+    limits: ConnectionLimits,
+    shutdown: impl Future<Output = ()>,
+) {
+    let respond = move |request| {
+        let app = app.clone();
+        async move { layers::answer(&app, request).await }
+    };
+    run(listener, respond, limits, shutdown).await;
+}
+
+async fn run<F>(
+    listener: TcpListener,
+    respond: impl Fn(Request<Body>) -> F + Clone + Send + 'static,
+    limits: ConnectionLimits,
+    shutdown: impl Future<Output = ()>,
+) where
+    F: Future<Output = Response> + Send + 'static,
+{
+    let places = Arc::new(Semaphore::new(limits.max_connections));
+    let (stop, stopping) = watch::channel(false);
+    let mut connections = JoinSet::new();
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut shutdown => break,
+            accepted = accept(&listener, &places) => accepted,
+        };
+        // Finished ones are reaped here, so that the set does not grow.
+        while connections.try_join_next().is_some() {}
+        match accepted {
+            Ok((stream, place)) => {
+                let connection = connection(stream, respond.clone(), limits, stopping.clone());
+                connections.spawn(async move {
+                    connection.await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                // Out of file descriptors, most likely: time is what helps.
+                tracing::warn!(error = %error, "a connection could not be accepted");
+                sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+    drop(listener);
+    stop.send_replace(true);
+    let drained = timeout(limits.drain, async { while connections.join_next().await.is_some() {} });
+    if drained.await.is_err() {
+        tracing::warn!(
+            connections = connections.len(),
+            "requests did not finish in time; their connections are closed"
+        );
+        connections.shutdown().await;
+    }
+}
+
+type Place = tokio::sync::OwnedSemaphorePermit;
+
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(TcpStream, Place)> {
+    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return Ok((stream, place)),
+            // The peer went away while it waited to be accepted.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+                ) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+async fn connection<F>(
+    stream: TcpStream,
+    respond: impl Fn(Request<Body>) -> F,
+    limits: ConnectionLimits,
+    mut stopping: watch::Receiver<bool>,
+) where
+    F: Future<Output = Response>,
+{
+    // Without it a short answer waits for the peer's delayed acknowledgement.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(error = %error, "TCP_NODELAY could not be set");
+    }
+    let service = service_fn(move |request: Request<Incoming>| {
+        let answer = respond(request.map(body));
+        async move { Ok::<_, Infallible>(answer.await) }
+    });
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.header_timeout)
+            .max_header_size(limits.max_header)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    let stopped = async {
+        // The sender outlives every connection; were it gone, stopping would be right too.
+        let _ = stopping.wait_for(|stop| *stop).await;
+    };
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stopped => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    // The peer's doing, and often: nothing that an operator could mend.
+    if let Err(error) = ended {
+        tracing::debug!(error = %error, "a connection ended early");
+    }
+}
+
+/// Most requests have no body; theirs is not worth a box.
+fn body(incoming: Incoming) -> Body {
+    if incoming.is_end_stream() { Body::empty() } else { Body::new(incoming) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::{Notify, oneshot};
+    use tokio::task::JoinHandle;
+
+    use super::*;
+
+    /// A server whose answers wait for `gate` where the path is `/slow`.
+    struct Server {
+        address: SocketAddr,
+        gate: Arc<Notify>,
+        /// Told whenever a request to `/slow` has arrived.
+        arrived: Arc<Notify>,
+        stop: oneshot::Sender<()>,
+        running: JoinHandle<()>,
+    }
+
+    async fn start(limits: ConnectionLimits) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (gate, arrived) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (stop, stopped) = oneshot::channel();
+        let respond = {
+            let (gate, arrived) = (Arc::clone(&gate), Arc::clone(&arrived));
+            move |request: Request<Body>| {
+                let (gate, arrived) = (Arc::clone(&gate), Arc::clone(&arrived));
+                async move {
+                    if request.uri().path() == "/slow" {
+                        arrived.notify_one();
+                        gate.notified().await;
+                    }
+                    Response::new(Body::from("done"))
+                }
+            }
+        };
+        let running = tokio::spawn(run(listener, respond, limits, async {
+            let _ = stopped.await;
+        }));
+        Server { address, gate, arrived, stop, running }
+    }
+
+    async fn send(server: &Server, path: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: b\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream
+    }
+
+    /// Everything up to the end of the stream.
+    async fn rest(stream: &mut TcpStream) -> String {
+        let mut read = String::new();
+        stream.read_to_string(&mut read).await.unwrap();
+        read
+    }
+
+    async fn answer(stream: &mut TcpStream) -> String {
+        let mut read = Vec::new();
+        while !read.ends_with(b"done") {
+            let mut piece = [0; 1024];
+            let length = stream.read(&mut piece).await.unwrap();
+            assert_ne!(length, 0, "the connection ended early");
+            read.extend_from_slice(&piece[..length]);
+        }
+        String::from_utf8(read).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_shutdown_lets_requests_finish_and_closes_the_idle() {
+        let server = start(ConnectionLimits::default()).await;
+        let mut idle = send(&server, "/quick").await;
+        assert!(answer(&mut idle).await.starts_with("HTTP/1.1 200 OK"));
+        let mut busy = send(&server, "/slow").await;
+        server.arrived.notified().await;
+        server.stop.send(()).unwrap();
+        assert_eq!(rest(&mut idle).await, "");
+        assert!(!server.running.is_finished());
+        server.gate.notify_one();
+        let last = rest(&mut busy).await;
+        assert!(last.ends_with("done") && last.contains("connection: close"), "{last}");
+        server.running.await.unwrap();
+        assert!(TcpStream::connect(server.address).await.is_err(), "nobody listens any more");
+    }
+
+    #[tokio::test]
+    async fn a_request_that_never_finishes_does_not_hold_the_shutdown_up() {
+        let drain = Duration::from_millis(50);
+        let server = start(ConnectionLimits { drain, ..ConnectionLimits::default() }).await;
+        let mut busy = send(&server, "/slow").await;
+        server.arrived.notified().await;
+        server.stop.send(()).unwrap();
+        server.running.await.unwrap();
+        assert_eq!(rest(&mut busy).await, "");
+    }
+
+    #[tokio::test]
+    async fn who_comes_too_late_waits_for_a_place() {
+        let limits = ConnectionLimits { max_connections: 1, ..ConnectionLimits::default() };
+        let server = start(limits).await;
+        let mut first = send(&server, "/slow").await;
+        server.arrived.notified().await;
+        let mut second = send(&server, "/slow").await;
+        // The first is answered and goes; only then the second is heard.
+        server.gate.notify_one();
+        answer(&mut first).await;
+        drop(first);
+        server.arrived.notified().await;
+        server.gate.notify_one();
+        answer(&mut second).await;
+    }
+
+    #[tokio::test]
+    async fn a_head_that_does_not_end_is_cut_off() {
+        let limits = ConnectionLimits {
+            header_timeout: Duration::from_millis(50),
+            ..ConnectionLimits::default()
+        };
+        let server = start(limits).await;
+        let mut silent = TcpStream::connect(server.address).await.unwrap();
+        assert_eq!(rest(&mut silent).await, "", "no head at all");
+        let mut half = TcpStream::connect(server.address).await.unwrap();
+        half.write_all(b"GET / HTTP/1.1\r\nHost: ").await.unwrap();
+        rest(&mut half).await;
+        let server = start(ConnectionLimits { max_header: 1024, ..limits }).await;
+        let mut long = TcpStream::connect(server.address).await.unwrap();
+        let head = format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(2048));
+        long.write_all(head.as_bytes()).await.unwrap();
+        let refused = rest(&mut long).await;
+        assert!(refused.starts_with("HTTP/1.1 431"), "{refused:?}");
+    }
+}

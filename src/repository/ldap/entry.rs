@@ -1,0 +1,432 @@
+//! From an LDAP entry to a person: reads what a directory sent by a [`Mapping`], and survives
+//! whatever it sent.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
+use serde_json::{Map, Value};
+use tracing::debug;
+use uuid::Uuid;
+
+use super::dn::Dn;
+use super::mapping::{AttributeName, Element, Form, Mapped, Mapping, Piece, Source};
+use super::wire::RawEntry;
+use crate::repository::{Entry, EntryKey};
+use crate::scim::Attributes;
+use crate::scim::schema::{AttributePath, Kind};
+use crate::scim::text::fold;
+
+/// Reads an entry; `None` where it does not tell its key, without which nobody can be told apart.
+pub fn read(mapping: &Mapping, raw: &RawEntry) -> Option<Entry> {
+    let values = Values::of(mapping, raw);
+    let key = canonical_key(values.of_name(mapping.key).first()?)?;
+    let mut attributes = Attributes::new();
+    for field in &mapping.fields {
+        if let Some(value) = values.field(&field.mapped, field.path.multi_valued) {
+            put(&mut attributes, &field.path, field.path.sub.as_deref(), value);
+        }
+    }
+    for element in &mapping.elements {
+        values.elements(element, &mut attributes);
+    }
+    let time = |name: Option<usize>| {
+        name.and_then(|name| values.of_name(name).first().copied()).and_then(|value| {
+            generalized_time(std::str::from_utf8(value).ok()?)
+        })
+    };
+    Some(Entry {
+        key,
+        dn: raw.dn.clone(),
+        created: time(mapping.created),
+        last_modified: time(mapping.last_modified),
+        hash: hash(mapping, &attributes),
+        attributes,
+    })
+}
+
+/// An `entryUUID` (RFC 4530) in canonical text: lower-case with dashes.
+pub fn canonical_key(value: &[u8]) -> Option<EntryKey> {
+    let uuid = Uuid::try_parse_ascii(value).ok()?;
+    let mut buffer = Uuid::encode_buffer();
+    Some(EntryKey(Arc::from(&*uuid.as_hyphenated().encode_lower(&mut buffer))))
+}
+
+/// The values of an entry by the mapping's names.
+struct Values<'a> {
+    mapping: &'a Mapping,
+    raw: &'a RawEntry,
+    by_name: Vec<Vec<&'a [u8]>>,
+}
+
+impl<'a> Values<'a> {
+    fn of(mapping: &'a Mapping, raw: &'a RawEntry) -> Self {
+        let mut by_name: Vec<Vec<&[u8]>> = vec![Vec::new(); mapping.names.len()];
+        // What has no options comes first: RFC 4512 section 2.5.2 makes `cn;lang-de` a kind of `cn`.
+        for tagged in [false, true] {
+            for (name, values) in &raw.attributes {
+                let mut parts = name.split(';');
+                let base = parts.next().unwrap_or_default();
+                if name.contains(';') != tagged {
+                    continue;
+                }
+                for (wanted, found) in mapping.names.iter().zip(&mut by_name) {
+                    if wanted.is_met_by(base, name) {
+                        found.extend(values.iter().map(Vec::as_slice));
+                    }
+                }
+            }
+        }
+        Self { mapping, raw, by_name }
+    }
+
+    fn of_name(&self, name: usize) -> &[&'a [u8]] {
+        self.by_name.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// One value, or of an attribute that holds several in SCIM a list.
+    fn field(&self, mapped: &Mapped, several: bool) -> Option<Value> {
+        if several {
+            let values: Vec<Value> = self.all(mapped).collect();
+            return (!values.is_empty()).then_some(Value::Array(values));
+        }
+        if mapped.form == Form::TrueWhileAbsent {
+            let absent = mapped.source.names().all(|name| self.of_name(name).is_empty());
+            return Some(Value::Bool(absent));
+        }
+        self.first(mapped)
+    }
+
+    /// The value for a place that holds one: of several in the entry, the one that its DN names.
+    fn first(&self, mapped: &Mapped) -> Option<Value> {
+        let names = match &mapped.source {
+            Source::First(names) => names,
+            Source::Template(pieces) => return self.filled(pieces).map(Value::String),
+        };
+        names.iter().find_map(|&name| {
+            let values = self.of_name(name);
+            let named = if values.len() > 1 { self.named_by_dn(name, values) } else { None };
+            let mut ordered = named.into_iter().chain(values.iter().copied());
+            ordered.find_map(|value| self.value(name, mapped, value))
+        })
+    }
+
+    /// Every value, without doubles.
+    fn all(&self, mapped: &Mapped) -> impl Iterator<Item = Value> {
+        let values: Vec<Value> = match &mapped.source {
+            Source::Template(pieces) => self.filled(pieces).map(Value::String).into_iter().collect(),
+            Source::First(names) => names
+                .iter()
+                .map(|&name| self.read_all(name, mapped))
+                .find(|values| !values.is_empty())
+                .unwrap_or_default(),
+        };
+        values.into_iter()
+    }
+
+    fn read_all(&self, name: usize, mapped: &Mapped) -> Vec<Value> {
+        let mut values = Vec::new();
+        for bytes in self.of_name(name) {
+            if let Some(value) = self.value(name, mapped, bytes)
+                && !values.contains(&value)
+            {
+                values.push(value);
+            }
+        }
+        values
+    }
+
+    fn filled(&self, pieces: &[Piece]) -> Option<String> {
+        let mut text = String::new();
+        for piece in pieces {
+            match piece {
+                Piece::Text(piece) => text.push_str(piece),
+                Piece::First(name) => {
+                    let mut values = self.of_name(*name).iter();
+                    text.push_str(values.find_map(|value| readable(value))?);
+                }
+            }
+        }
+        Some(text)
+    }
+
+    fn named_by_dn(&self, name: usize, values: &[&'a [u8]]) -> Option<&'a [u8]> {
+        let dn = Dn::parse(&self.raw.dn).ok()?;
+        let own = fold(std::str::from_utf8(dn.own_value(&self.mapping.names.get(name)?.base)?).ok()?)
+            .into_owned();
+        values.iter().copied().find(|value| {
+            std::str::from_utf8(value).is_ok_and(|value| fold(value) == own)
+        })
+    }
+
+    fn value(&self, name: usize, mapped: &Mapped, bytes: &[u8]) -> Option<Value> {
+        let value = read_value(bytes, mapped.form, mapped.kind);
+        if value.is_none() {
+            let attribute = self.mapping.names.get(name).map_or("", |name| &name.text);
+            debug!(ldap.dn = %self.raw.dn, ldap.attribute = attribute, "a value is passed over: it is empty or not of its type");
+        }
+        value
+    }
+
+    fn elements(&self, element: &Element, attributes: &mut Attributes) {
+        let mut made: Vec<Map<String, Value>> = Vec::new();
+        if element.each {
+            for (sub, mapped) in &element.subs {
+                made.extend(self.all(mapped).map(|value| Map::from_iter([(sub.clone(), value)])));
+            }
+        } else {
+            let one: Map<String, Value> = element
+                .subs
+                .iter()
+                .filter_map(|(sub, mapped)| Some((sub.clone(), self.first(mapped)?)))
+                .collect();
+            if !one.is_empty() {
+                made.push(one);
+            }
+        }
+        if made.is_empty() {
+            return;
+        }
+        let mut list = take_list(attributes, &element.list);
+        for mut one in made {
+            for (sub, value) in &element.fixed {
+                one.insert(sub.clone(), value.clone());
+            }
+            if list.iter().any(|other| same_value(other, &one)) {
+                continue;
+            }
+            if element.primary && list.is_empty() {
+                one.insert("primary".into(), Value::Bool(true));
+            }
+            list.push(Value::Object(one));
+        }
+        put_list(attributes, &element.list, list);
+    }
+}
+
+impl AttributeName {
+    /// Whether an attribute called `name`, which is `base` without options, is this or a subtype of
+    /// it by its options.
+    fn is_met_by(&self, base: &str, name: &str) -> bool {
+        self.base.eq_ignore_ascii_case(base)
+            && self.options.iter().all(|option| {
+                name.split(';').skip(1).any(|given| given.eq_ignore_ascii_case(option))
+            })
+    }
+}
+
+/// RFC 7643 section 2.4: "the same (type, value) combination" should not stand twice.
+fn same_value(other: &Value, one: &Map<String, Value>) -> bool {
+    one.iter().all(|(sub, value)| other.get(sub) == Some(value))
+        && other.as_object().is_some_and(|other| {
+            other.keys().all(|sub| sub == "primary" || one.contains_key(sub))
+        })
+}
+
+/// Puts the elements of a list back where [`take_list`] found them.
+fn put_list(attributes: &mut Attributes, path: &AttributePath, list: Vec<Value>) {
+    if !list.is_empty() {
+        put(attributes, path, None, Value::Array(list));
+    }
+}
+
+fn take_list(attributes: &mut Attributes, path: &AttributePath) -> Vec<Value> {
+    let container = match &path.extension {
+        Some(urn) => attributes.get_mut(urn).and_then(Value::as_object_mut),
+        None => Some(attributes),
+    };
+    match container.and_then(|container| container.get_mut(&path.attribute)) {
+        Some(Value::Array(list)) => std::mem::take(list),
+        _ => Vec::new(),
+    }
+}
+
+/// Puts a value at its place, making the objects on the way.
+fn put(attributes: &mut Attributes, path: &AttributePath, sub: Option<&str>, value: Value) {
+    let place: Vec<&str> =
+        path.extension.as_deref().into_iter().chain([path.attribute.as_str()]).chain(sub).collect();
+    let Some((last, way)) = place.split_last() else { return };
+    let mut map = attributes;
+    for step in way {
+        let inner = map.entry(*step).or_insert_with(|| Value::Object(Map::new()));
+        // Nothing else than an object was ever put there.
+        let Value::Object(inner) = inner else { return };
+        map = inner;
+    }
+    map.insert((*last).to_owned(), value);
+}
+
+/// A text that SCIM can show: neither empty nor with U+0000.
+fn readable(bytes: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    (!text.is_empty() && !text.contains('\0')).then_some(text)
+}
+
+fn read_value(bytes: &[u8], form: Form, kind: Kind) -> Option<Value> {
+    if bytes.is_empty() {
+        return None;
+    }
+    match form {
+        Form::Binary => return Some(STANDARD.encode(bytes).into()),
+        Form::Jpeg => {
+            return Some(format!("data:image/jpeg;base64,{}", STANDARD.encode(bytes)).into());
+        }
+        _ => {}
+    }
+    let text = readable(bytes)?;
+    let typed = match form {
+        Form::Boolean => Value::Bool(match text {
+            _ if text.eq_ignore_ascii_case("TRUE") => true,
+            _ if text.eq_ignore_ascii_case("FALSE") => false,
+            _ => return None,
+        }),
+        Form::Integer => Value::from(text.trim().parse::<i64>().ok()?),
+        Form::Decimal => Value::from(text.trim().parse::<f64>().ok().filter(|n| n.is_finite())?),
+        Form::DateTime => Value::from(generalized_time(text)?.to_string()),
+        Form::Date => Value::from(date(text).into_owned()),
+        Form::PostalAddress => Value::from(postal_address(text)?),
+        Form::LabeledUri => {
+            Value::from(text.split(' ').next().filter(|address| !address.is_empty())?)
+        }
+        _ => Value::from(text),
+    };
+    // The ActivID extension holds every value as text.
+    match (kind, typed) {
+        (Kind::String | Kind::Reference | Kind::Complex, Value::Bool(truth)) => {
+            Some(Value::from(truth.to_string()))
+        }
+        (Kind::String | Kind::Reference | Kind::Complex, Value::Number(number)) => {
+            Some(Value::from(number.to_string()))
+        }
+        (_, typed) => Some(typed),
+    }
+}
+
+/// Lines between `$`; `\24` and `\5C` stand for `$` and `\` (RFC 4517 section 3.3.28).
+fn postal_address(text: &str) -> Option<String> {
+    let lines: Vec<String> = text
+        .split('$')
+        .map(|line| line.replace("\\24", "$").replace("\\5C", "\\").replace("\\5c", "\\"))
+        .collect();
+    let address = lines.join("\n");
+    let shown = address.trim();
+    (!shown.is_empty()).then(|| shown.to_owned())
+}
+
+/// The day, where the text is a time or eight digits; else the text.
+fn date(text: &str) -> Cow<'_, str> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    if digits == 8 && text.len() == 8 {
+        return Cow::Owned(format!("{}-{}-{}", &text[..4], &text[4..6], &text[6..]));
+    }
+    match generalized_time(text) {
+        Some(_) => Cow::Owned(format!("{}-{}-{}", &text[..4], &text[4..6], &text[6..8])),
+        None => Cow::Borrowed(text),
+    }
+}
+
+/// `YYYYMMDDHH[MM[SS]][.f](Z|±HH[MM])` (RFC 4517 section 3.3.13) as an instant.
+pub fn generalized_time(text: &str) -> Option<Timestamp> {
+    let bytes = text.as_bytes();
+    let length = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<i32>().ok();
+    // What a fraction is a fraction of, in seconds.
+    let (minute, second, unit) = match length {
+        10 => (0, 0, 3600.0),
+        12 => (number(10..12)?, 0, 60.0),
+        14 => (number(10..12)?, number(12..14)?, 1.0),
+        _ => return None,
+    };
+    let mut rest = &text[length..];
+    let mut fraction = 0.0;
+    if rest.starts_with(['.', ',']) {
+        let digits = rest[1..].bytes().take_while(u8::is_ascii_digit).count();
+        if digits == 0 {
+            return None;
+        }
+        fraction = format!("0.{}", &rest[1..=digits]).parse::<f64>().ok()? * unit;
+        rest = &rest[1 + digits..];
+    }
+    let offset = match rest.as_bytes() {
+        b"Z" => 0,
+        [sign @ (b'+' | b'-'), digits @ ..] if matches!(digits.len(), 2 | 4) => {
+            let number = |range: std::ops::Range<usize>| rest.get(range)?.parse::<i32>().ok();
+            let hours = number(1..3)?;
+            let minutes = if digits.len() == 4 { number(3..5)? } else { 0 };
+            let seconds = hours * 3600 + minutes * 60;
+            if *sign == b'-' { -seconds } else { seconds }
+        }
+        _ => return None,
+    };
+    let date_time = DateTime::new(
+        i16::try_from(number(0..4)?).ok()?,
+        i8::try_from(number(4..6)?).ok()?,
+        i8::try_from(number(6..8)?).ok()?,
+        i8::try_from(number(8..10)?).ok()?,
+        i8::try_from(minute).ok()?,
+        // A leap second counts as the second before it.
+        i8::try_from(if second == 60 { 59 } else { second }).ok()?,
+        0,
+    )
+    .ok()?;
+    let start = Offset::from_seconds(offset).ok()?.to_timestamp(date_time).ok()?;
+    start.checked_add(jiff::SignedDuration::try_from_secs_f64(fraction).ok()?).ok()
+}
+
+/// FNV-1a over names and values, in the mapping's order.
+fn hash(mapping: &Mapping, attributes: &Attributes) -> u64 {
+    let large = |name: &String| {
+        mapping.elements.iter().any(|element| {
+            element.is_large() && element.list.extension.is_none() && element.list.attribute == *name
+        })
+    };
+    let mut state = Fnv(0xcbf2_9ce4_8422_2325);
+    for (name, value) in attributes.iter().filter(|(name, _)| !large(name)) {
+        state.feed(name.as_bytes());
+        state.value(value);
+    }
+    state.0
+}
+
+struct Fnv(u64);
+
+impl Fnv {
+    fn feed(&mut self, bytes: &[u8]) {
+        // 0xff is in no text: it keeps neighbours apart.
+        for byte in bytes.iter().chain(&[0xff]) {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    fn value(&mut self, value: &Value) {
+        match value {
+            Value::Null => self.feed(b"n"),
+            Value::Bool(truth) => self.feed(if *truth { b"t" } else { b"f" }),
+            Value::Number(number) => self.feed(number.to_string().as_bytes()),
+            Value::String(text) => {
+                self.feed(b"s");
+                self.feed(text.as_bytes());
+            }
+            Value::Array(values) => {
+                self.feed(b"[");
+                values.iter().for_each(|value| self.value(value));
+                self.feed(b"]");
+            }
+            Value::Object(members) => {
+                self.feed(b"{");
+                for (name, value) in members {
+                    self.feed(name.as_bytes());
+                    self.value(value);
+                }
+                self.feed(b"}");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,538 @@
+//! From SCIM paths to LDAP attributes: what a mapping says, once it is read and cannot be wrong.
+//!
+//! Knows nothing of entries ([`super::entry`] reads them by it) or of filters ([`super::pushdown`]
+//! turns them round by it).
+
+mod written;
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use super::filter::is_attribute_name;
+use super::literal::Comparison;
+use crate::config::{self, AttributeOverride};
+use crate::repository::Authority;
+use crate::scim::schema::standard::{SOURCE, USER_ATTRIBUTE};
+use crate::scim::schema::{AttributePath, Kind, ResourceType};
+use written::{File, Key, Written};
+
+/// How the entries of a repository look in SCIM.
+#[derive(Debug)]
+pub struct Mapping {
+    /// Every LDAP attribute that is needed, once; the rest refers to them by index.
+    pub(super) names: Vec<AttributeName>,
+    pub(super) key: usize,
+    pub(super) created: Option<usize>,
+    pub(super) last_modified: Option<usize>,
+    pub(super) fields: Vec<Field>,
+    pub(super) elements: Vec<Element>,
+    pub(super) comparison: Comparison,
+    filter: String,
+    usual: Vec<String>,
+    all: Vec<String>,
+}
+
+/// The name of an LDAP attribute.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct AttributeName {
+    /// As the mapping spells it, with options.
+    pub text: String,
+    /// In lower case, without options.
+    pub base: String,
+    /// In lower case: `lang-de`.
+    pub options: Vec<String>,
+}
+
+/// An attribute or sub-attribute that does not stand in an element of a complex list.
+#[derive(Debug)]
+pub(super) struct Field {
+    pub path: AttributePath,
+    pub mapped: Mapped,
+}
+
+/// Where values come from, and how they are read.
+#[derive(Debug)]
+pub(super) struct Mapped {
+    pub source: Source,
+    pub form: Form,
+    pub authority: Authority,
+    /// What the values are in SCIM.
+    pub kind: Kind,
+    pub case_exact: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// The first of these attributes that has a value.
+    First(Vec<usize>),
+    Template(Vec<Piece>),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    Text(String),
+    /// The first value of an attribute.
+    First(usize),
+}
+
+/// The elements that a mapping makes in a complex list: the `work` ones of `emails`.
+#[derive(Debug)]
+pub(super) struct Element {
+    /// `emails`
+    pub list: AttributePath,
+    /// Sub-attributes that are the same in each: `type`.
+    pub fixed: Vec<(String, Value)>,
+    /// Sub-attributes that come from the entry.
+    pub subs: Vec<(String, Mapped)>,
+    /// Whether the first of all elements in the list is marked as the primary one.
+    pub primary: bool,
+    /// Whether each value makes an element; else the first values make one.
+    pub each: bool,
+}
+
+/// How the values of an LDAP attribute are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Text,
+    Boolean,
+    /// True for who lacks the attribute.
+    TrueWhileAbsent,
+    Integer,
+    Decimal,
+    /// Generalized time (RFC 4517 section 3.3.13) as RFC 3339.
+    DateTime,
+    /// The day of a generalized time, or of eight digits.
+    Date,
+    /// In base 64.
+    Binary,
+    /// As a `data:` address.
+    Jpeg,
+    PostalAddress,
+    LabeledUri,
+}
+
+/// Why a mapping is none: the key, what is wrong with it, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the mapping of {key}: {what}; {remedy}")]
+pub struct MappingError {
+    /// The SCIM path as written, or a key of a mapping file.
+    pub key: String,
+    pub what: String,
+    pub remedy: String,
+}
+
+impl MappingError {
+    fn new(key: &str, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { key: key.to_owned(), what: what.into(), remedy: remedy.into() }
+    }
+}
+
+/// The mappings that ship with the program.
+const SHIPPED: [(&str, &str); 1] =
+    [("openldap", include_str!("../../../config/mappings/openldap.toml"))];
+
+impl Mapping {
+    /// The mapping called `name`, with what a repository's configuration adds or overrides.
+    pub fn new(
+        name: &str,
+        overrides: &[(String, AttributeOverride)],
+        resource: &ResourceType,
+    ) -> Result<Self, MappingError> {
+        let text = SHIPPED.iter().find(|(shipped, _)| *shipped == name).map(|(_, text)| *text);
+        let Some(text) = text else {
+            let names: Vec<&str> = SHIPPED.iter().map(|(name, _)| *name).collect();
+            let remedy = format!("use one of: {}", names.join(", "));
+            return Err(MappingError::new(name, "no such mapping is shipped", remedy));
+        };
+        Self::parse(text, overrides, resource)
+    }
+
+    /// The mapping that a file describes, with what a configuration adds or overrides.
+    pub fn parse(
+        text: &str,
+        overrides: &[(String, AttributeOverride)],
+        resource: &ResourceType,
+    ) -> Result<Self, MappingError> {
+        let file = File::parse(text)?;
+        let mut entries: Vec<(Key, Written)> = Vec::new();
+        for (key, written) in &file.attributes {
+            entries.push((Key::parse(key, None, resource)?, written.clone()));
+        }
+        for (text, change) in overrides {
+            let (key, change) = overridden(text, change, resource)?;
+            apply(&mut entries, key, change);
+        }
+        // The order in which the schema lists the types: work before home.
+        entries.sort_by_key(|(key, _)| key.rank(resource));
+        let mut builder = Builder::default();
+        let key = builder.name("key", &file.key)?;
+        let created = file.created.map(|name| builder.name("created", &name)).transpose()?;
+        let last_modified =
+            file.last_modified.map(|name| builder.name("last_modified", &name)).transpose()?;
+        for (key, written) in entries {
+            builder.add(key, written, &file.primary, resource)?;
+        }
+        Ok(builder.finish(key, created, last_modified, file.comparison, file.filter))
+    }
+
+    /// Who is a person, where the repository says nothing else.
+    pub fn filter(&self) -> &str {
+        &self.filter
+    }
+
+    /// The attributes to ask a directory for.
+    pub(super) fn requested(&self, photos: bool) -> &[String] {
+        if photos { &self.all } else { &self.usual }
+    }
+
+    /// The attributes whose presence makes people inactive.
+    pub(super) fn locking(&self) -> impl Iterator<Item = usize> {
+        self.fields
+            .iter()
+            .filter(|field| field.mapped.form == Form::TrueWhileAbsent)
+            .flat_map(|field| field.mapped.source.names())
+    }
+
+    /// Whether `path` has a value for anybody.
+    pub fn maps(&self, path: &AttributePath) -> bool {
+        path.known
+            && match path.text.as_str() {
+                "id" => true,
+                "meta" => self.created.is_some() || self.last_modified.is_some(),
+                "meta.created" => self.created.is_some(),
+                "meta.lastModified" => self.last_modified.is_some(),
+                _ => {
+                    self.fields.iter().any(|field| field.answers(path))
+                        || self.elements.iter().any(|element| element.answers(path))
+                }
+            }
+    }
+
+    /// Who decides the value of `path`; `None` where the mapping gives it none. Of a path that
+    /// covers several mapped ones, the directory decides if it decides one of them.
+    pub fn authority(&self, path: &AttributePath) -> Option<Authority> {
+        self.strictest(path, |_| true)
+    }
+
+    /// Who decides the values of `path` in elements of this type, in any case.
+    pub fn authority_of_type(&self, path: &AttributePath, kind: &str) -> Option<Authority> {
+        self.strictest(path, |element| element.is_of_type(kind))
+    }
+
+    fn strictest(
+        &self,
+        path: &AttributePath,
+        wanted: impl Fn(&Element) -> bool,
+    ) -> Option<Authority> {
+        let fields =
+            self.fields.iter().filter(|field| field.answers(path)).map(|field| &field.mapped);
+        let elements = self.elements.iter().filter(|element| wanted(element)).flat_map(|element| {
+            let all = element.has_fixed(path);
+            element.subs.iter().filter_map(move |(sub, mapped)| {
+                (all || covers(path, &element.list, Some(sub))).then_some(mapped)
+            })
+        });
+        fields.chain(elements).map(|mapped| mapped.authority).reduce(|one, other| {
+            if one == other { one } else { Authority::Directory }
+        })
+    }
+}
+
+impl Field {
+    pub fn answers(&self, path: &AttributePath) -> bool {
+        covers(path, &self.path, self.path.sub.as_deref())
+    }
+}
+
+impl Element {
+    pub fn answers(&self, path: &AttributePath) -> bool {
+        self.has_fixed(path)
+            || (self.primary && covers(path, &self.list, Some("primary")))
+            || self.subs.iter().any(|(sub, _)| covers(path, &self.list, Some(sub)))
+    }
+
+    fn has_fixed(&self, path: &AttributePath) -> bool {
+        self.fixed.iter().any(|(sub, _)| covers(path, &self.list, Some(sub)))
+    }
+
+    fn is_of_type(&self, kind: &str) -> bool {
+        let own = self.fixed.iter().find(|(sub, _)| sub == "type").and_then(|(_, v)| v.as_str());
+        own.is_some_and(|own| own.eq_ignore_ascii_case(kind))
+    }
+
+    /// Whether its values are large and rarely wanted.
+    pub fn is_large(&self) -> bool {
+        self.subs.iter().any(|(_, mapped)| matches!(mapped.form, Form::Binary | Form::Jpeg))
+    }
+}
+
+/// Whether `path` names what stands at `top` and `sub`, or something that holds it.
+fn covers(path: &AttributePath, top: &AttributePath, sub: Option<&str>) -> bool {
+    path.extension == top.extension
+        && (path.attribute.is_empty()
+            || (path.attribute == top.attribute
+                && path.sub.as_deref().is_none_or(|wanted| sub.is_none_or(|sub| sub == wanted))))
+}
+
+impl Source {
+    /// The attributes it reads.
+    pub fn names(&self) -> impl Iterator<Item = usize> {
+        let (first, pieces): (&[usize], &[Piece]) = match self {
+            Self::First(names) => (names, &[]),
+            Self::Template(pieces) => (&[], pieces),
+        };
+        first.iter().copied().chain(pieces.iter().filter_map(|piece| match piece {
+            Piece::First(name) => Some(*name),
+            Piece::Text(_) => None,
+        }))
+    }
+}
+
+/// What a configuration says of a key, as a mapping file would say it.
+fn overridden(
+    text: &str,
+    change: &AttributeOverride,
+    resource: &ResourceType,
+) -> Result<(Key, Written), MappingError> {
+    let mut written = Written { authority: change.authority, ..Written::default() };
+    match &change.attribute {
+        Some(config::Source::Attributes(names)) => written.attributes.clone_from(names),
+        Some(config::Source::Template(template)) => written.template = Some(template.clone()),
+        None => {}
+    }
+    // What is no way to read values can still be the type of an element: type = "home".
+    let form = change.kind.as_deref().map(|name| (name, Form::named(name)));
+    let element_type = match form {
+        Some((name, None)) => Some(name),
+        _ => None,
+    };
+    written.form = form.and_then(|(name, form)| Some((name.to_owned(), form?)));
+    Ok((Key::parse(text, element_type, resource)?, written))
+}
+
+/// Changes what `entries` say of `key`, or adds it. A key without a type speaks of every type.
+fn apply(entries: &mut Vec<(Key, Written)>, key: Key, change: Written) {
+    let replaces = !change.attributes.is_empty() || change.template.is_some();
+    let mut found = false;
+    if replaces && key.element_type.is_none() {
+        entries.retain(|(old, _)| !(old.is_like(&key) && old.element_type.is_some()));
+    }
+    for (old, written) in entries.iter_mut() {
+        let same = old.is_like(&key)
+            && (old.element_type == key.element_type || key.element_type.is_none());
+        if !same {
+            continue;
+        }
+        found = true;
+        if replaces {
+            written.attributes.clone_from(&change.attributes);
+            written.template.clone_from(&change.template);
+            written.form.clone_from(&change.form);
+        } else if change.form.is_some() {
+            written.form.clone_from(&change.form);
+        }
+        written.authority = change.authority.or(written.authority);
+    }
+    if !found {
+        entries.push((key, change));
+    }
+}
+
+#[derive(Default)]
+struct Builder {
+    names: Vec<AttributeName>,
+    fields: Vec<Field>,
+    elements: Vec<Element>,
+}
+
+impl Builder {
+    fn name(&mut self, key: &str, text: &str) -> Result<usize, MappingError> {
+        if !is_attribute_name(text) {
+            return Err(MappingError::new(
+                key,
+                format!("\"{text}\" is no name of an LDAP attribute"),
+                "use letters, digits and hyphens, as in telephoneNumber",
+            ));
+        }
+        let lower = text.to_ascii_lowercase();
+        let mut parts = lower.split(';').map(str::to_owned);
+        let base = parts.next().unwrap_or_default();
+        let options: Vec<String> = parts.collect();
+        let known = |name: &AttributeName| name.base == base && name.options == options;
+        if let Some(index) = self.names.iter().position(known) {
+            return Ok(index);
+        }
+        self.names.push(AttributeName { text: text.to_owned(), base, options });
+        Ok(self.names.len() - 1)
+    }
+
+    fn add(
+        &mut self,
+        key: Key,
+        written: Written,
+        primary: &[String],
+        resource: &ResourceType,
+    ) -> Result<(), MappingError> {
+        key.refuse_what_is_not_the_directorys()?;
+        let form = key.form(&written)?;
+        let source = self.source(&key, &written)?;
+        let case_exact = key.path.case_exact;
+        let authority = written.authority.unwrap_or(Authority::Directory);
+        let mapped = Mapped { source, form, authority, kind: key.path.kind, case_exact };
+        if let Some(code) = &key.code {
+            let list = resource.resolve(&format!("{USER_ATTRIBUTE}:attributes"));
+            let data_type = written.form.map_or_else(|| "string".to_owned(), |(name, _)| name);
+            let read_only = authority == Authority::Directory;
+            let fixed = vec![
+                ("name".to_owned(), Value::from(code.as_str())),
+                ("type".to_owned(), Value::from(data_type)),
+                ("readOnly".to_owned(), Value::from(read_only)),
+            ];
+            let subs = vec![("value".to_owned(), mapped)];
+            self.elements.push(Element { list, fixed, subs, primary: false, each: false });
+            return Ok(());
+        }
+        let (true, Some(sub)) = (key.path.multi_valued, key.path.sub.clone()) else {
+            self.fields.push(Field { path: key.path, mapped });
+            return Ok(());
+        };
+        let list = resource.resolve(&match &key.path.extension {
+            Some(urn) => format!("{urn}:{}", key.path.attribute),
+            None => key.path.attribute.clone(),
+        });
+        let fixed: Vec<(String, Value)> =
+            key.element_type.iter().map(|kind| ("type".into(), Value::from(kind.as_str()))).collect();
+        let same = |old: &&mut Element| old.list == list && old.fixed == fixed;
+        if let Some(element) = self.elements.iter_mut().find(same) {
+            element.each = false;
+            element.subs.push((sub, mapped));
+            return Ok(());
+        }
+        let primary = primary.contains(&list.text);
+        self.elements.push(Element { list, fixed, subs: vec![(sub, mapped)], primary, each: true });
+        Ok(())
+    }
+
+    fn source(&mut self, key: &Key, written: &Written) -> Result<Source, MappingError> {
+        match (&written.template, written.attributes.as_slice()) {
+            (Some(template), []) => self.template(key, template).map(Source::Template),
+            (None, names) if !names.is_empty() => {
+                let names: Result<Vec<usize>, MappingError> =
+                    names.iter().map(|name| self.name(&key.text, name)).collect();
+                names.map(Source::First)
+            }
+            (Some(_), _) => Err(MappingError::new(
+                &key.text,
+                "both attribute and template are given",
+                "keep one of them",
+            )),
+            _ => Err(MappingError::new(
+                &key.text,
+                "it is not in the mapping, and no LDAP attribute is named",
+                "add attribute = \"…\"",
+            )),
+        }
+    }
+
+    fn template(&mut self, key: &Key, template: &str) -> Result<Vec<Piece>, MappingError> {
+        let fault = || {
+            MappingError::new(
+                &key.text,
+                format!("the template \"{template}\" names no attribute, or a brace is not closed"),
+                "write it as in \"{givenName} {sn}\"",
+            )
+        };
+        let mut pieces = Vec::new();
+        let mut rest = template;
+        while let Some((text, after)) = rest.split_once('{') {
+            let (name, after) = after.split_once('}').ok_or_else(fault)?;
+            if !text.is_empty() {
+                pieces.push(Piece::Text(text.to_owned()));
+            }
+            pieces.push(Piece::First(self.name(&key.text, name)?));
+            rest = after;
+        }
+        if pieces.is_empty() || rest.contains('}') {
+            return Err(fault());
+        }
+        if !rest.is_empty() {
+            pieces.push(Piece::Text(rest.to_owned()));
+        }
+        Ok(pieces)
+    }
+
+    fn finish(
+        self,
+        key: usize,
+        created: Option<usize>,
+        last_modified: Option<usize>,
+        comparison: Comparison,
+        filter: String,
+    ) -> Mapping {
+        let small = self.elements.iter().filter(|element| !element.is_large());
+        let usual: HashSet<usize> = [Some(key), created, last_modified]
+            .into_iter()
+            .flatten()
+            .chain(self.fields.iter().flat_map(|field| field.mapped.source.names()))
+            .chain(small.flat_map(|element| &element.subs).flat_map(|(_, m)| m.source.names()))
+            .collect();
+        let texts = |wanted: &dyn Fn(&usize) -> bool| -> Vec<String> {
+            (0..self.names.len()).filter(wanted).map(|i| self.names[i].text.clone()).collect()
+        };
+        Mapping {
+            usual: texts(&|index| usual.contains(index)),
+            all: texts(&|_| true),
+            names: self.names,
+            key,
+            created,
+            last_modified,
+            fields: self.fields,
+            elements: self.elements,
+            comparison,
+            filter,
+        }
+    }
+}
+
+impl Form {
+    /// As a mapping or a configuration names it under `type`.
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "string" | "reference" => Self::Text,
+            "boolean" => Self::Boolean,
+            "integer" => Self::Integer,
+            "decimal" => Self::Decimal,
+            "date" => Self::Date,
+            "dateTime" => Self::DateTime,
+            "binary" => Self::Binary,
+            "trueWhileAbsent" => Self::TrueWhileAbsent,
+            "jpeg" => Self::Jpeg,
+            "postalAddress" => Self::PostalAddress,
+            "labeledUri" => Self::LabeledUri,
+            _ => return None,
+        })
+    }
+}
+
+impl Key {
+    /// What is the bridge's own to say, whatever an entry holds.
+    fn refuse_what_is_not_the_directorys(&self) -> Result<(), MappingError> {
+        let path = &self.path;
+        let own = matches!(
+            path.attribute.as_str(),
+            "id" | "schemas" | "meta" | "userType" | "password" | "groups"
+        ) && path.extension.is_none();
+        if own || path.extension.as_deref() == Some(SOURCE) {
+            return Err(MappingError::new(
+                &self.text,
+                "no directory decides this attribute",
+                "take the key out",
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

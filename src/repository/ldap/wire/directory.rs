@@ -1,0 +1,382 @@
+//! One directory: its servers in order of preference, and how a search finds its way through them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rustls_pki_types::ServerName;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+
+use super::connection::{AnswerEnd, Ask, Identity, Outcome, Weight};
+use super::dial::Dial;
+use super::entry::{Paging, RawEntry, RawFound, SearchRequest};
+use super::failure::Failure;
+use super::server::{Plan, Server};
+use super::settings::{Settings, SettingsError};
+use super::tls;
+use crate::repository::RepositoryError;
+use crate::secret::Secret;
+
+/// Entries that may come over a shared connection where paging is allowed: more would keep the
+/// look-ups of others waiting.
+const SHARED: usize = 100;
+
+/// Empty pages in a row after which a paged search is taken to go nowhere.
+const EMPTY_PAGES: usize = 1000;
+
+/// Binds in other people's names at the same time.
+const VERIFIERS: usize = 4;
+
+/// A client for one directory. Cheap to clone; all clones share the connections.
+#[derive(Clone, Debug)]
+pub struct Directory(pub(super) Arc<Inner>);
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub servers: Vec<Arc<Server>>,
+    /// Bytes held by all answers in the making.
+    weight: Arc<AtomicUsize>,
+    verifiers: Semaphore,
+    last: AtomicU8,
+}
+
+/// What the last contact said, in [`Inner::last`].
+const UNKNOWN: u8 = 0;
+const WELL: u8 = 1;
+const ILL: u8 = 2;
+
+impl Directory {
+    /// Makes the client; nothing is connected before the first use. `name` is for the log.
+    pub fn new(name: &str, settings: Settings) -> Result<Self, SettingsError> {
+        if settings.urls.is_empty() {
+            return Err(SettingsError::NoServer);
+        }
+        let wants_tls = |ldaps: bool| ldaps || settings.starttls;
+        let config = settings
+            .urls
+            .iter()
+            .any(|url| wants_tls(url.ldaps))
+            .then(|| tls::client_config(&settings))
+            .transpose()?;
+        let identity = identity(&settings)?;
+        let mut servers = Vec::with_capacity(settings.urls.len());
+        for url in &settings.urls {
+            if wants_tls(url.ldaps) {
+                ServerName::try_from(url.host.as_str())
+                    .map_err(|_| SettingsError::HostName(url.host.clone()))?;
+            }
+            servers.push(Server::new(Plan {
+                name: name.into(),
+                dial: Dial {
+                    url: url.clone(),
+                    starttls: settings.starttls,
+                    tls: config.clone(),
+                    timeout: settings.connect_timeout,
+                    silence: (settings.operation_timeout * 2)
+                        .clamp(Duration::from_secs(5), Duration::from_secs(60)),
+                },
+                identity: identity.clone(),
+                operation_timeout: settings.operation_timeout,
+                max_message: settings.max_message,
+                lookup: settings.lookup.max(1),
+                scan: settings.scan,
+                idle: settings.idle,
+                max_age: settings.max_age,
+            }));
+        }
+        Ok(Self(Arc::new(Inner {
+            servers,
+            weight: Arc::default(),
+            verifiers: Semaphore::new(VERIFIERS),
+            last: AtomicU8::new(UNKNOWN),
+        })))
+    }
+
+    /// Searches on the first server that can be reached. A read whose connection breaks is asked
+    /// once more on a fresh one; a dropped future abandons the search on the server.
+    ///
+    /// Fails with [`RepositoryError::Unavailable`] where the base does not exist or may not be
+    /// read: only a complete answer says that something is not there.
+    pub async fn search(
+        &self,
+        request: &SearchRequest,
+        deadline: std::time::Instant,
+    ) -> Result<RawFound, RepositoryError> {
+        let deadline = Instant::from_std(deadline);
+        let mut broken = false;
+        let mut last = None;
+        for (index, server) in self.0.servers.iter().enumerate() {
+            // Where others may be well, a server that is slow to connect does not get all the time.
+            let is_last = index + 1 == self.0.servers.len();
+            let patience = if is_last {
+                deadline
+            } else {
+                deadline.min(Instant::now() + server.plan.dial.timeout)
+            };
+            loop {
+                match self.0.ask(server, request, patience, deadline).await {
+                    Ok(found) => {
+                        self.0.last.store(WELL, Ordering::Relaxed);
+                        return Ok(found);
+                    }
+                    Err(Failure::Died(_)) if !broken => {
+                        broken = true;
+                        server.suspect();
+                    }
+                    Err(Failure::Refused(text)) => {
+                        self.0.last.store(WELL, Ordering::Relaxed);
+                        return Err(RepositoryError::Unavailable(text));
+                    }
+                    Err(Failure::Timeout { .. }) => {
+                        self.0.last.store(ILL, Ordering::Relaxed);
+                        return Err(RepositoryError::Timeout);
+                    }
+                    Err(failure) => {
+                        last = Some(failure);
+                        break;
+                    }
+                }
+            }
+        }
+        self.0.last.store(ILL, Ordering::Relaxed);
+        Err(last.map_or(RepositoryError::Timeout, RepositoryError::from))
+    }
+
+    /// Whether `password` is the one of the entry `dn`, by a bind on a connection of its own.
+    /// `Ok(false)` only where the server said so; an empty name or password is never sent, because
+    /// servers take it for an anonymous bind and report success (RFC 4513, section 5.1.2).
+    pub async fn verify_bind(
+        &self,
+        dn: &str,
+        password: &Secret<String>,
+        deadline: std::time::Instant,
+    ) -> Result<bool, RepositoryError> {
+        if dn.is_empty() || password.expose().is_empty() {
+            return Ok(false);
+        }
+        let deadline = Instant::from_std(deadline);
+        let verify = async {
+            let _permit = self.0.verifiers.acquire().await;
+            let mut last = None;
+            for server in &self.0.servers {
+                match server.verify(dn, password, deadline).await {
+                    Ok(verdict) => return Ok(verdict),
+                    Err(failure) => last = Some(failure),
+                }
+            }
+            Err(last.map_or(RepositoryError::Timeout, RepositoryError::from))
+        };
+        timeout_at(deadline, verify).await.unwrap_or(Err(RepositoryError::Timeout))
+    }
+
+    /// Whether the last search got an answer; `None` before any.
+    pub fn healthy(&self) -> Option<bool> {
+        match self.0.last.load(Ordering::Relaxed) {
+            UNKNOWN => None,
+            last => Some(last == WELL),
+        }
+    }
+}
+
+impl Inner {
+    /// One search on one server: `patience` bounds the wait for a connection.
+    async fn ask(
+        &self,
+        server: &Arc<Server>,
+        request: &SearchRequest,
+        patience: Instant,
+        deadline: Instant,
+    ) -> Result<RawFound, Failure> {
+        let result = match request.paging {
+            Paging::Always => self.scan(server, request, patience, deadline).await,
+            Paging::Never => {
+                self.lookup(server, request, request.size_limit, patience, deadline).await
+            }
+            Paging::Overflow => {
+                let first = request.size_limit.min(SHARED);
+                match self.lookup(server, request, first, patience, deadline).await {
+                    Ok(found) if found.complete => Ok(found),
+                    Ok(found) => self.overflow(server, request, found, patience, deadline).await,
+                    Err(failure) => Err(failure),
+                }
+            }
+        };
+        match &result {
+            Err(Failure::Timeout { silent: true }) => server.silent(),
+            Ok(_) | Err(Failure::Refused(_) | Failure::Busy(_)) => server.answered(),
+            Err(_) => {}
+        }
+        result
+    }
+
+    /// What came over a shared connection was cut. Where the cut is the caller's own limit, paging
+    /// would bring nothing more.
+    async fn overflow(
+        &self,
+        server: &Arc<Server>,
+        request: &SearchRequest,
+        found: RawFound,
+        patience: Instant,
+        deadline: Instant,
+    ) -> Result<RawFound, Failure> {
+        if found.entries.len() >= request.size_limit {
+            return Ok(found);
+        }
+        match self.scan(server, request, patience, deadline).await {
+            // A server that cannot page has given what it gives.
+            Err(Failure::Refused(_)) => Ok(found),
+            other => other,
+        }
+    }
+
+    async fn lookup(
+        &self,
+        server: &Arc<Server>,
+        request: &SearchRequest,
+        limit: usize,
+        patience: Instant,
+        deadline: Instant,
+    ) -> Result<RawFound, Failure> {
+        let connection =
+            server.lookup(patience).await.map_err(|failure| waited(server, failure, deadline))?;
+        let weight = Weight::new(&self.weight);
+        let limit = limit.max(1);
+        let pause = server.plan.operation_timeout;
+        // One more than wanted tells whether there is more, and needs no Abandon.
+        let keep = limit + 1;
+        let ask =
+            Ask { request, size_limit: keep, keep, page: None, pause, deadline, weight: &weight };
+        let answer = connection.search(&ask).await.map_err(|failure| named(server, failure))?;
+        let complete = match answer.end {
+            AnswerEnd::Cut => false,
+            AnswerEnd::Said { outcome, .. } => match outcome.code {
+                0 => true,
+                3 | 4 | 11 => false,
+                _ => return Err(refusal(server, request, &outcome)),
+            },
+        };
+        Ok(found(answer.entries, limit, complete))
+    }
+
+    async fn scan(
+        &self,
+        server: &Arc<Server>,
+        request: &SearchRequest,
+        patience: Instant,
+        deadline: Instant,
+    ) -> Result<RawFound, Failure> {
+        let lease =
+            server.scan(patience).await.map_err(|failure| waited(server, failure, deadline))?;
+        let Some(connection) = lease.connection() else {
+            return Err(Failure::Died(server.text("the connection is gone")));
+        };
+        let weight = Weight::new(&self.weight);
+        let limit = request.size_limit.max(1);
+        let mut entries: Vec<RawEntry> = Vec::new();
+        let mut cookie = Vec::new();
+        let mut page = server.page();
+        let mut empty = 0;
+        let complete = loop {
+            // One more than wanted tells whether there is more.
+            let keep = limit + 1 - entries.len();
+            let ask = Ask {
+                request,
+                // The page is the limit; a size limit besides it would end the whole walk.
+                size_limit: 0,
+                keep,
+                page: Some((page.min(keep), &cookie)),
+                pause: server.plan.operation_timeout,
+                deadline,
+                weight: &weight,
+            };
+            let answer = connection.search(&ask).await.map_err(|failure| named(server, failure))?;
+            let none = answer.entries.is_empty();
+            if entries.is_empty() {
+                entries = answer.entries;
+            } else {
+                entries.extend(answer.entries);
+            }
+            let AnswerEnd::Said { outcome, cookie: next } = answer.end else {
+                // The rest of the page is still under way here: the lease is not given back.
+                return Ok(found(entries, limit, false));
+            };
+            match outcome.code {
+                0 if next.is_empty() || entries.len() > limit => break true,
+                0 => {
+                    // An empty page is no end by itself, the missing cookie is.
+                    empty = if none { empty + 1 } else { 0 };
+                    if empty > EMPTY_PAGES {
+                        break false;
+                    }
+                    cookie = next;
+                }
+                11 if none && cookie.is_empty() && page > 1 => {
+                    page /= 2;
+                    server.set_page(page);
+                }
+                3 | 4 | 11 => break false,
+                _ => return Err(refusal(server, request, &outcome)),
+            }
+        };
+        lease.give_back();
+        Ok(found(entries, limit, complete))
+    }
+}
+
+/// At most `limit` entries; that there were more makes the answer incomplete.
+fn found(mut entries: Vec<RawEntry>, limit: usize, complete: bool) -> RawFound {
+    let complete = complete && entries.len() <= limit;
+    entries.truncate(limit);
+    RawFound { entries, complete }
+}
+
+fn identity(settings: &Settings) -> Result<Identity, SettingsError> {
+    match (&settings.bind_dn, &settings.bind_password) {
+        (Some(dn), Some(password)) if !dn.is_empty() && !password.expose().is_empty() => {
+            Ok(Identity::Simple { dn: dn.clone(), password: password.clone() })
+        }
+        (Some(_), _) => Err(SettingsError::EmptyPassword),
+        (None, Some(_)) => Err(SettingsError::PasswordWithoutName),
+        (None, None) if settings.client_certificate.is_some() => Ok(Identity::Certificate),
+        (None, None) => Ok(Identity::Anonymous),
+    }
+}
+
+/// A wait for a connection that ended before the deadline leaves time for another server.
+fn waited(server: &Server, failure: Failure, deadline: Instant) -> Failure {
+    match failure {
+        Failure::Timeout { .. } if Instant::now() < deadline => {
+            Failure::Down(server.text("no connection was to be had in time"))
+        }
+        other => other,
+    }
+}
+
+/// Says which server a failure is about.
+fn named(server: &Server, failure: Failure) -> Failure {
+    match failure {
+        Failure::Died(text) => Failure::Died(server.text(&text)),
+        Failure::Refused(text) => Failure::Refused(server.text(&text)),
+        other => other,
+    }
+}
+
+/// A result code that makes the whole answer an error.
+fn refusal(server: &Server, request: &SearchRequest, outcome: &Outcome) -> Failure {
+    let base = &request.base;
+    let why = match outcome.code {
+        32 => format!("base \"{base}\" does not exist, or may not be seen by this bind"),
+        34 => format!("base \"{base}\" is no DN"),
+        50 => format!("this bind may not search below \"{base}\" (insufficientAccessRights)"),
+        10 => format!("\"{base}\" is held by another server (referral)"),
+        12 => "paged results are not supported".to_owned(),
+        51 | 52 => "the server is busy or shutting down".to_owned(),
+        code => format!("the search failed with result code {code}"),
+    };
+    let text = if outcome.text.is_empty() { why } else { format!("{why}: {}", outcome.text) };
+    match outcome.code {
+        51 | 52 => Failure::Busy(server.text(&text)),
+        _ => Failure::Refused(server.text(&text)),
+    }
+}

@@ -1,0 +1,109 @@
+//! Searches and what they bring back, as the directory wrote it. Decoding never panics.
+
+use ldap3::ResultEntry;
+use ldap3::asn1::{PL, StructureTag};
+
+/// How far below the base a search looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    Base,
+    One,
+    Subtree,
+}
+
+/// When a search may take a connection of its own and come page by page (RFC 2696).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Paging {
+    /// A shared connection only; what exceeds the server's limits is cut off.
+    Never,
+    /// A small answer comes over a shared connection; for a larger one the search is asked again,
+    /// page by page.
+    #[default]
+    Overflow,
+    /// Page by page from the start.
+    Always,
+}
+
+/// One search.
+#[derive(Clone, Debug)]
+pub struct SearchRequest {
+    /// A DN in the text form of RFC 4514; empty for the root DSE.
+    pub base: String,
+    pub scope: Scope,
+    /// The text form of RFC 4515, values escaped.
+    pub filter: String,
+    /// `*` and `+` as in RFC 4511; empty means all user attributes, `1.1` none.
+    pub attributes: Vec<String>,
+    /// At most this many entries come back, at least one is asked for.
+    pub size_limit: usize,
+    pub paging: Paging,
+}
+
+/// What a search brought back.
+#[derive(Clone, Debug, Default)]
+pub struct RawFound {
+    pub entries: Vec<RawEntry>,
+    /// False when any limit, the directory's or ours, cut the answer.
+    pub complete: bool,
+}
+
+/// One entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawEntry {
+    pub dn: String,
+    /// Names as sent, options (`;binary`, `;range=0-1499`) included, with their values.
+    pub attributes: Vec<(String, Vec<Vec<u8>>)>,
+}
+
+/// One message of an answer.
+#[derive(Debug)]
+pub(super) enum Item {
+    Entry(RawEntry),
+    /// A reference elsewhere, or an intermediate response: neither is followed.
+    Other,
+    /// Not what LDAP prescribes.
+    Broken,
+}
+
+impl Item {
+    pub(super) fn decode(message: ResultEntry) -> Self {
+        if message.is_ref() || message.is_intermediate() {
+            return Self::Other;
+        }
+        RawEntry::decode(message.0).map_or(Self::Broken, Self::Entry)
+    }
+}
+
+impl RawEntry {
+    fn decode(tag: StructureTag) -> Option<Self> {
+        if tag.id != 4 {
+            return None;
+        }
+        let mut parts = tag.expect_constructed()?.into_iter();
+        let dn = String::from_utf8(parts.next()?.expect_primitive()?).ok()?;
+        let list = parts.next()?.expect_constructed()?;
+        let mut attributes = Vec::with_capacity(list.len());
+        for attribute in list {
+            let mut pair = attribute.expect_constructed()?.into_iter();
+            let name = String::from_utf8(pair.next()?.expect_primitive()?).ok()?;
+            let set = pair.next()?.expect_constructed()?;
+            let mut values = Vec::with_capacity(set.len());
+            for value in set {
+                match value.payload {
+                    PL::P(bytes) => values.push(bytes),
+                    PL::C(_) => return None,
+                }
+            }
+            attributes.push((name, values));
+        }
+        Some(Self { dn, attributes })
+    }
+
+    /// About what the entry takes up in memory, in bytes.
+    pub(super) fn weight(&self) -> usize {
+        let values =
+            |values: &[Vec<u8>]| values.iter().map(|value| value.len() + 24).sum::<usize>();
+        let attributes = self.attributes.iter().map(|(name, list)| name.len() + 48 + values(list));
+        self.dn.len() + 48 + attributes.sum::<usize>()
+    }
+}

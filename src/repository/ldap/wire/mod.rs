@@ -1,0 +1,22 @@
+//! A client for one LDAP directory of one or more servers: connections, TLS, deadlines, limits.
+//! Knows nothing of SCIM, of mappings, or of what the attributes mean.
+
+mod ber;
+mod connection;
+mod diagnose;
+mod dial;
+mod directory;
+mod entry;
+mod failure;
+mod guard;
+mod health;
+mod relay;
+mod server;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+pub use directory::Directory;
+pub use entry::{Paging, RawEntry, RawFound, Scope, SearchRequest};
+pub use settings::{ServerUrl, Settings, SettingsError};

@@ -1,1 +1,0 @@
-//! How answers are written: the one module that knows what the messages look like.

@@ -1,0 +1,135 @@
+//! The discovery documents (RFC 7644 section 4, RFC 7643 sections 5 to 7), made from the same data
+//! that checks and filters work with.
+
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
+
+use super::{ListHead, render_list};
+use crate::scim::schema::{ResourceType, Schema};
+
+/// What this service can do, as ServiceProviderConfig says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// The longest list that one answer holds.
+    pub max_results: u64,
+    /// The largest body that is accepted, in bytes.
+    pub max_payload_size: u64,
+    /// How many operations one bulk request may hold; `None`: there is no bulk.
+    pub bulk_operations: Option<u64>,
+    pub change_password: bool,
+    pub sort: bool,
+    pub etag: bool,
+}
+
+/// ServiceProviderConfig (RFC 7643 section 5). Without members that strict clients do not know;
+/// with `bulk.maxOperations` and `bulk.maxPayloadSize` even where there is no bulk (then 0), since
+/// clients read both before they look at `supported`.
+pub fn service_provider_config(capabilities: &Capabilities, base: &str) -> Vec<u8> {
+    let bulk_size = capabilities.bulk_operations.map_or(0, |_| capabilities.max_payload_size);
+    bytes(&json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"],
+        "patch": { "supported": true },
+        "bulk": {
+            "supported": capabilities.bulk_operations.is_some(),
+            "maxOperations": capabilities.bulk_operations.unwrap_or_default(),
+            "maxPayloadSize": bulk_size,
+        },
+        "filter": { "supported": true, "maxResults": capabilities.max_results },
+        "changePassword": { "supported": capabilities.change_password },
+        "sort": { "supported": capabilities.sort },
+        "etag": { "supported": capabilities.etag },
+        "authenticationSchemes": [{
+            "type": "oauthbearertoken",
+            "name": "OAuth Bearer Token",
+            "description": "A bearer token in the Authorization header (RFC 6750).",
+            "specUri": "https://www.rfc-editor.org/info/rfc6750",
+            "primary": true,
+        }],
+        "meta": {
+            "resourceType": "ServiceProviderConfig",
+            "location": format!("{base}/ServiceProviderConfig"),
+        },
+    }))
+}
+
+/// Every schema of these resource types, each once.
+pub fn schemas_list(types: &[&ResourceType], base: &str) -> Vec<u8> {
+    let documents: Vec<_> =
+        all_schemas(types).map(|schema| schema_document(schema, base)).collect();
+    list(&documents)
+}
+
+/// The schema with this URN, in any case.
+pub fn schema(urn: &str, types: &[&ResourceType], base: &str) -> Option<Vec<u8>> {
+    let found = all_schemas(types).find(|schema| schema.id.eq_ignore_ascii_case(urn))?;
+    Some(schema_document(found, base))
+}
+
+pub fn resource_types_list(types: &[&ResourceType], base: &str) -> Vec<u8> {
+    let documents: Vec<_> = types.iter().map(|kind| type_document(kind, base)).collect();
+    list(&documents)
+}
+
+/// The resource type with this name, in any case.
+pub fn resource_type(name: &str, types: &[&ResourceType], base: &str) -> Option<Vec<u8>> {
+    let found = types.iter().find(|kind| kind.name.eq_ignore_ascii_case(name))?;
+    Some(type_document(found, base))
+}
+
+fn all_schemas<'a>(types: &'a [&ResourceType]) -> impl Iterator<Item = &'a Schema> {
+    let mut seen = HashSet::new();
+    types
+        .iter()
+        .flat_map(|kind| {
+            let extensions = kind.extensions.iter().map(|(schema, _)| schema.as_ref());
+            std::iter::once(kind.schema.as_ref()).chain(extensions)
+        })
+        .filter(move |schema| seen.insert(schema.id.as_str()))
+}
+
+fn schema_document(schema: &Schema, base: &str) -> Vec<u8> {
+    let mut document = json!({ "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Schema"] });
+    if let (Value::Object(document), Ok(Value::Object(members))) =
+        (&mut document, serde_json::to_value(schema))
+    {
+        document.extend(members);
+        document.insert(
+            "meta".to_owned(),
+            json!({ "resourceType": "Schema", "location": format!("{base}/Schemas/{}", schema.id) }),
+        );
+    }
+    bytes(&document)
+}
+
+fn type_document(kind: &ResourceType, base: &str) -> Vec<u8> {
+    let extensions: Vec<Value> = kind
+        .extensions
+        .iter()
+        .map(|(schema, required)| json!({ "schema": schema.id, "required": required }))
+        .collect();
+    bytes(&json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:ResourceType"],
+        "id": kind.name,
+        "name": kind.name,
+        "endpoint": kind.endpoint,
+        "description": kind.description,
+        "schema": kind.schema.id,
+        "schemaExtensions": extensions,
+        "meta": {
+            "resourceType": "ResourceType",
+            "location": format!("{base}/ResourceTypes/{}", kind.name),
+        },
+    }))
+}
+
+/// RFC 7644 section 4: discovery lists are whole, without pages.
+fn list(documents: &[Vec<u8>]) -> Vec<u8> {
+    let total = documents.len() as u64;
+    let head = ListHead { total: Some(total), start_index: Some(1), ..ListHead::default() };
+    render_list(&head, documents)
+}
+
+fn bytes(document: &Value) -> Vec<u8> {
+    document.to_string().into_bytes()
+}

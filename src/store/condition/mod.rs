@@ -1,0 +1,416 @@
+//! A filter as SQL: the strongest condition that loses no match.
+//!
+//! Every leaf is a subquery about one user, so that `not` means what it says; what the index cannot
+//! tell counts as true where more is harmless and as false under `not`. Beside it stands, where one
+//! can be had, a subquery that lists candidates out of an index: it decides speed, never the answer.
+//!
+//! Rows are seen as their view was when written: `meta.lastModified` is the later of the row's and,
+//! as last seen, the linked entry's.
+
+mod compare;
+#[cfg(test)]
+mod tests;
+
+use super::engine::Datum;
+use super::index::{self, Index, Indexed, Place};
+use super::{Rows, UserType};
+use crate::scim::filter::{Literal, Operator};
+use crate::scim::text::comparable;
+use crate::scim::{AttributePath, Filter};
+use compare::{Columns, Parameters};
+
+/// The tenant's key, by its name in `$1`.
+pub(super) const TENANT: &str = "(SELECT key FROM tenants WHERE name = $1)";
+
+/// SQLite joins at most 500 subqueries by UNION ALL.
+const MAX_LISTS: usize = 256;
+
+/// A condition on the table `users u` for `WHERE`.
+#[derive(Debug)]
+pub(super) struct Condition {
+    pub sql: String,
+    /// `$1`, the tenant's name, and what follows.
+    pub values: Vec<Datum>,
+    /// Whether it selects what the filter selects; else it selects more.
+    pub exact: bool,
+}
+
+impl Condition {
+    /// The users of `tenant` that are among `rows` and may match `filter`.
+    pub(super) fn new(tenant: &str, filter: Option<&Filter>, rows: Rows, index: &Index) -> Self {
+        let mut builder =
+            Builder { index, parameters: Parameters(vec![tenant.into()]), exact: true };
+        // `+`: with candidates at hand no index by tenant is to be used.
+        let candidates = filter.and_then(|filter| builder.candidates(filter));
+        let mut sql = match candidates {
+            Some(keys) => format!("+u.tenant = {TENANT} AND u.key IN ({keys})"),
+            None => format!("u.tenant = {TENANT}"),
+        };
+        let linked = UserType::FtressLdap.number();
+        match rows {
+            Rows::All => {}
+            Rows::Linked => sql.push_str(&format!(" AND u.user_type = {linked}")),
+            Rows::Unlinked => sql.push_str(&format!(" AND u.user_type <> {linked}")),
+        }
+        match filter.map_or(Sql::Always, |filter| builder.check(filter, Bound::Upper)) {
+            Sql::Always => {}
+            Sql::Never => sql.push_str(" AND 1 = 0"),
+            Sql::Text(check) => sql.push_str(&format!(" AND {check}")),
+        }
+        Self { sql, values: builder.parameters.0, exact: builder.exact }
+    }
+}
+
+/// On which side an answer may err where the index cannot tell.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Bound {
+    /// Every match and perhaps more.
+    Upper,
+    /// Matches only and perhaps not all.
+    Lower,
+}
+
+impl Bound {
+    fn other(self) -> Self {
+        match self {
+            Self::Upper => Self::Lower,
+            Self::Lower => Self::Upper,
+        }
+    }
+}
+
+/// A condition that is true or false of every row, never NULL.
+enum Sql {
+    Always,
+    Never,
+    Text(String),
+}
+
+impl From<bool> for Sql {
+    fn from(outcome: bool) -> Self {
+        if outcome { Self::Always } else { Self::Never }
+    }
+}
+
+struct Builder<'a> {
+    index: &'a Index,
+    parameters: Parameters,
+    exact: bool,
+}
+
+impl Builder<'_> {
+    fn check(&mut self, filter: &Filter, bound: Bound) -> Sql {
+        match filter {
+            Filter::And(parts) => self.all(parts, |builder, part| builder.check(part, bound)),
+            Filter::Or(parts) => self.any(parts, |builder, part| builder.check(part, bound)),
+            Filter::Not(inner) => match self.check(inner, bound.other()) {
+                Sql::Always => Sql::Never,
+                Sql::Never => Sql::Always,
+                Sql::Text(sql) => Sql::Text(format!("NOT {sql}")),
+            },
+            Filter::Compare { path, operator, value } => {
+                self.compare(path, *operator, value, bound)
+            }
+            Filter::Present(path) => self.present(path, bound),
+            Filter::Element { filter, .. } => {
+                // That one and the same element satisfies two conditions is seen in memory only.
+                if !is_single(filter) {
+                    self.exact = false;
+                    if bound == Bound::Lower {
+                        return Sql::Never;
+                    }
+                }
+                self.element(filter, bound)
+            }
+            Filter::Constant(outcome) => (*outcome).into(),
+        }
+    }
+
+    /// What some element satisfies, seen on all values of the attribute at once.
+    fn element(&mut self, filter: &Filter, bound: Bound) -> Sql {
+        match filter {
+            Filter::And(parts) => self.all(parts, |builder, part| builder.element(part, bound)),
+            Filter::Or(parts) => self.any(parts, |builder, part| builder.element(part, bound)),
+            Filter::Constant(outcome) => (*outcome).into(),
+            leaf if is_positive(leaf) => self.check(leaf, bound),
+            _ => self.unknown(bound),
+        }
+    }
+
+    fn all(&mut self, parts: &[Filter], mut each: impl FnMut(&mut Self, &Filter) -> Sql) -> Sql {
+        let mut texts = Vec::new();
+        for part in parts {
+            match each(self, part) {
+                Sql::Always => {}
+                Sql::Never => texts.push("1 = 0".to_owned()),
+                Sql::Text(sql) => texts.push(sql),
+            }
+        }
+        if texts.is_empty() { Sql::Always } else { Sql::Text(join(&texts, " AND ")) }
+    }
+
+    fn any(&mut self, parts: &[Filter], mut each: impl FnMut(&mut Self, &Filter) -> Sql) -> Sql {
+        let mut texts = Vec::new();
+        for part in parts {
+            match each(self, part) {
+                Sql::Always => texts.push("1 = 1".to_owned()),
+                Sql::Never => {}
+                Sql::Text(sql) => texts.push(sql),
+            }
+        }
+        if texts.is_empty() { Sql::Never } else { Sql::Text(join(&texts, " OR ")) }
+    }
+
+    fn unknown(&mut self, bound: Bound) -> Sql {
+        self.exact = false;
+        (bound == Bound::Upper).into()
+    }
+
+    fn present(&mut self, path: &AttributePath, bound: Bound) -> Sql {
+        if !path.known {
+            return Sql::Never;
+        }
+        match self.index.place(path) {
+            None => self.unknown(bound),
+            Some(Place::UserName) => {
+                Sql::Text("(u.user_name_absent = 0 AND u.user_name <> '')".to_owned())
+            }
+            Some(Place::Id | Place::UserType | Place::Created | Place::Modified) => Sql::Always,
+            Some(Place::Attribute(indexed)) => {
+                Sql::Text(exists(&format!("{} AND a.fold <> ''", any_type(indexed))))
+            }
+        }
+    }
+
+    fn compare(
+        &mut self,
+        path: &AttributePath,
+        operator: Operator,
+        literal: &Literal,
+        bound: Bound,
+    ) -> Sql {
+        if *literal == Literal::Null {
+            return if operator == Operator::Ne {
+                self.present(path, bound)
+            } else {
+                match self.present(path, bound.other()) {
+                    Sql::Always => Sql::Never,
+                    Sql::Never => Sql::Always,
+                    Sql::Text(sql) => Sql::Text(format!("NOT {sql}")),
+                }
+            };
+        }
+        if !path.known {
+            return (operator == Operator::Ne).into();
+        }
+        match self.index.place(path) {
+            None => self.unknown(bound),
+            Some(Place::UserType) => user_types(path, operator, literal),
+            Some(Place::Attribute(indexed)) if operator == Operator::Ne => {
+                let Some(differs) = self.value(Place::Attribute(indexed), "a", operator, literal)
+                else {
+                    return Sql::Always;
+                };
+                let (any, other) = (any_type(indexed), -indexed.key);
+                Sql::Text(format!(
+                    "(NOT {} OR {})",
+                    exists(&any),
+                    exists(&format!("{any} AND (a.path = {other} OR {differs})"))
+                ))
+            }
+            Some(Place::Attribute(indexed)) => {
+                match self.value(Place::Attribute(indexed), "a", operator, literal) {
+                    Some(sql) => Sql::Text(exists(&format!("a.path = {} AND {sql}", indexed.key))),
+                    None => self.undecided(literal, bound),
+                }
+            }
+            Some(place) => match self.value(place, "u", operator, literal) {
+                Some(sql) if !matches!(place, Place::UserName) => Sql::Text(sql),
+                Some(sql) if operator == Operator::Ne => {
+                    Sql::Text(format!("(u.user_name_absent = 1 OR {sql})"))
+                }
+                Some(sql) => Sql::Text(format!("(u.user_name_absent = 0 AND {sql})")),
+                None if operator == Operator::Ne => Sql::Always,
+                None => self.undecided(literal, bound),
+            },
+        }
+    }
+
+    /// A comparison that no value can satisfy, or a pattern too long for SQL.
+    fn undecided(&mut self, literal: &Literal, bound: Bound) -> Sql {
+        match literal {
+            Literal::String(_) => self.unknown(bound),
+            _ => Sql::Never,
+        }
+    }
+
+    /// The comparison with one value at `place`, whose table is called `table` here.
+    fn value(
+        &mut self,
+        place: Place<'_>,
+        table: &str,
+        operator: Operator,
+        literal: &Literal,
+    ) -> Option<String> {
+        let parameters = &mut self.parameters;
+        let column = |name: &str| format!("{table}.{name}");
+        let (fold, rest) = match place {
+            Place::UserType => return None,
+            Place::UserName => (column("user_name"), Some(column("user_name_rest"))),
+            Place::Id => (column("id"), None),
+            Place::Attribute(_) => (column("fold"), Some(column("rest"))),
+            Place::Created | Place::Modified => {
+                let Literal::DateTime(at) = literal else { return None };
+                let name =
+                    if matches!(place, Place::Created) { "created" } else { "shown_modified" };
+                return compare::milliseconds(&column(name), operator, *at, parameters);
+            }
+        };
+        let columns = Columns { fold: &fold, rest: rest.as_deref() };
+        match literal {
+            Literal::String(text) => compare::text(columns, operator, &text.key, parameters),
+            Literal::Boolean(value) => {
+                compare::text(columns, operator, index::boolean(*value), parameters)
+            }
+            Literal::DateTime(at) => {
+                compare::text(columns, operator, &index::fixed_width(*at), parameters)
+            }
+            Literal::Number(number) => {
+                compare::number(&column("number"), operator, *number, parameters)
+            }
+            Literal::Null => None,
+        }
+    }
+
+    /// Subqueries that together list the keys of all who may match, where an index makes that cheap.
+    fn candidates(&mut self, filter: &Filter) -> Option<String> {
+        let bound = self.parameters.0.len();
+        let lists = self.cost(filter).and_then(|_| self.lists(filter));
+        if lists.is_none() {
+            self.parameters.0.truncate(bound);
+        }
+        lists.map(|lists| lists.join(" UNION ALL "))
+    }
+
+    fn lists(&mut self, filter: &Filter) -> Option<Vec<String>> {
+        match filter {
+            Filter::And(parts) => {
+                let costs = parts.iter().filter_map(|part| Some((self.cost(part)?, part)));
+                let (_, best) = costs.min_by_key(|(cost, _)| *cost)?;
+                self.lists(best)
+            }
+            Filter::Or(parts) => {
+                let mut lists = Vec::with_capacity(parts.len());
+                for part in parts {
+                    lists.extend(self.lists(part)?);
+                }
+                (lists.len() <= MAX_LISTS).then_some(lists)
+            }
+            Filter::Element { filter, .. } => self.lists(filter),
+            Filter::Compare { path, operator, value } => {
+                let place = self.index.place(path)?;
+                let sql = self.value(place, "c", *operator, value)?;
+                let (key, table, more) = match place {
+                    Place::Attribute(indexed) => {
+                        ("user_key", "attributes", format!(" AND c.path = {}", indexed.key))
+                    }
+                    Place::UserName => ("key", "users", " AND c.user_name_absent = 0".to_owned()),
+                    _ => ("key", "users", String::new()),
+                };
+                Some(vec![format!(
+                    "SELECT c.{key} FROM {table} c WHERE c.tenant = {TENANT}{more} AND {sql}"
+                )])
+            }
+            Filter::Not(_) | Filter::Present(_) | Filter::Constant(_) => None,
+        }
+    }
+
+    /// How much of an index is read for the candidates of `filter`, roughly ordered; `None` where
+    /// it would be most of it.
+    fn cost(&self, filter: &Filter) -> Option<u8> {
+        match filter {
+            Filter::And(parts) => parts.iter().filter_map(|part| self.cost(part)).min(),
+            Filter::Or(parts) => {
+                let costs: Option<Vec<_>> = parts.iter().map(|part| self.cost(part)).collect();
+                costs?.into_iter().max()
+            }
+            Filter::Element { filter, .. } => self.cost(filter),
+            Filter::Compare { path, operator, value } => {
+                if matches!(self.index.place(path)?, Place::UserType) {
+                    return None;
+                }
+                let empty = matches!(value, Literal::String(text) if text.key.is_empty());
+                match (operator, value) {
+                    (_, Literal::Boolean(_) | Literal::Null) | (Operator::Ne, _) => None,
+                    (Operator::Eq, _) => Some(0),
+                    (Operator::Sw | Operator::Co | Operator::Ew, _) if empty => None,
+                    (Operator::Sw, _) => Some(1),
+                    (Operator::Gt | Operator::Ge | Operator::Lt | Operator::Le, _) => Some(2),
+                    (Operator::Co | Operator::Ew, _) => Some(3),
+                }
+            }
+            Filter::Not(_) | Filter::Present(_) | Filter::Constant(_) => None,
+        }
+    }
+}
+
+/// Whether what some element satisfies is what some value satisfies: one comparison, or a choice of
+/// such.
+fn is_single(filter: &Filter) -> bool {
+    match filter {
+        Filter::Or(parts) => parts.iter().all(is_single),
+        leaf => is_positive(leaf),
+    }
+}
+
+/// Whether a leaf asks for a value to be there; `ne`, `eq null` and `not` may hold of an element
+/// that has none, while another element has one.
+fn is_positive(leaf: &Filter) -> bool {
+    match leaf {
+        Filter::Compare { operator, value: Literal::Null, .. } => *operator == Operator::Ne,
+        Filter::Compare { operator, .. } => *operator != Operator::Ne,
+        Filter::Present(_) => true,
+        _ => false,
+    }
+}
+
+/// `userType` has three values, which are compared here.
+fn user_types(path: &AttributePath, operator: Operator, literal: &Literal) -> Sql {
+    let matching: Vec<_> = UserType::ALL
+        .into_iter()
+        .filter(|user_type| {
+            let Literal::String(text) = literal else { return operator == Operator::Ne };
+            let name = comparable(user_type.name(), path.case_exact);
+            let (name, key) = (name.as_ref(), text.key.as_str());
+            match operator {
+                Operator::Eq => name == key,
+                Operator::Ne => name != key,
+                Operator::Co => name.contains(key),
+                Operator::Sw => name.starts_with(key),
+                Operator::Ew => name.ends_with(key),
+                Operator::Gt => name > key,
+                Operator::Ge => name >= key,
+                Operator::Lt => name < key,
+                Operator::Le => name <= key,
+            }
+        })
+        .map(|user_type| user_type.number().to_string())
+        .collect();
+    match matching.len() {
+        0 => Sql::Never,
+        3 => Sql::Always,
+        _ => Sql::Text(format!("u.user_type IN ({})", matching.join(", "))),
+    }
+}
+
+fn any_type(indexed: &Indexed) -> String {
+    format!("a.path IN ({}, {})", indexed.key, -indexed.key)
+}
+
+fn exists(condition: &str) -> String {
+    format!("EXISTS (SELECT 1 FROM attributes a WHERE a.user_key = u.key AND {condition})")
+}
+
+fn join(texts: &[String], between: &str) -> String {
+    format!("({})", texts.join(between))
+}

@@ -1,0 +1,143 @@
+//! Links: which entry of which repository is bound to which row, and what is left of a link whose
+//! row is deleted.
+
+use std::sync::Arc;
+
+use super::engine::{Change, Expect, Query, Value};
+use super::user::{KEYS, columns, decode, encode, list};
+use super::{LinkRow, LinkState, Store, StoreError, milliseconds};
+
+impl Store {
+    /// What these entries of a repository are bound to, in no order; unbound ones are missing.
+    pub async fn find_links(
+        &self,
+        tenant: &str,
+        repository: &str,
+        entry_keys: &[String],
+    ) -> Result<Vec<LinkState>, StoreError> {
+        let mut found = Vec::new();
+        for chunk in entry_keys.chunks(KEYS) {
+            let mut values = vec![tenant.into(), repository.into()];
+            let keys = list(&mut values, chunk.iter().map(|key| key.as_str().into()));
+            let sql = format!(
+                "SELECT l.entry_key, {} FROM links l LEFT JOIN users u ON u.key = l.user_key \
+                 WHERE l.tenant = (SELECT key FROM tenants WHERE name = $1) \
+                 AND l.repository = $2 AND l.entry_key IN ({keys})",
+                columns!()
+            );
+            for mut row in self.engine.query(Query { sql: sql.into(), values }).await? {
+                let entry_key = row.text()?;
+                found.push(if row.is_null() {
+                    LinkState::Tombstone { entry_key }
+                } else {
+                    LinkState::Row(Arc::new(decode(&mut row)?))
+                });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether the user that this entry was bound to is deleted.
+    pub async fn is_tombstone(
+        &self,
+        tenant: &str,
+        repository: &str,
+        entry_key: &str,
+    ) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM links WHERE tenant = (SELECT key FROM tenants WHERE name = $1) \
+                   AND repository = $2 AND entry_key = $3 AND user_key IS NULL";
+        let values = [tenant.into(), repository.into(), entry_key.into()];
+        Ok(!self.engine.query(Query::new(sql, values)).await?.is_empty())
+    }
+}
+
+impl LinkRow {
+    /// As it is read back: instants in whole milliseconds.
+    pub(super) fn as_stored(mut self) -> Self {
+        let whole = |at| super::timestamp(milliseconds(at)).unwrap_or(at);
+        self.seen = whole(self.seen);
+        self.entry_modified = self.entry_modified.map(whole);
+        self
+    }
+}
+
+/// The link of a new row.
+pub(super) fn push_new(
+    change: &mut Change,
+    tenant: &Value,
+    user: &Value,
+    link: &LinkRow,
+    revive: bool,
+) -> Result<(), StoreError> {
+    if revive {
+        change.push(
+            "DELETE FROM links WHERE tenant = $1 AND repository = $2 AND entry_key = $3 \
+             AND user_key IS NULL",
+            [tenant.clone(), link.repository.as_str().into(), link.entry_key.as_str().into()],
+            Expect::Any,
+        );
+    }
+    change.push(
+        "INSERT INTO links \
+         (tenant, repository, entry_key, user_key, dn, shadow, seen, entry_modified) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        values(tenant, user, link)?,
+        Expect::Exactly(1),
+    );
+    Ok(())
+}
+
+/// The link of a row that stands, as it shall be: made, changed or taken away.
+pub(super) fn push_replaced(
+    change: &mut Change,
+    tenant: &Value,
+    user: i64,
+    link: Option<&LinkRow>,
+) -> Result<(), StoreError> {
+    let Some(link) = link else {
+        push_removed(change, user, None);
+        return Ok(());
+    };
+    change.push(
+        "DELETE FROM links WHERE user_key = $1 AND NOT (repository = $2 AND entry_key = $3)",
+        [user.into(), link.repository.as_str().into(), link.entry_key.as_str().into()],
+        Expect::Any,
+    );
+    change.push(
+        "INSERT INTO links \
+         (tenant, repository, entry_key, user_key, dn, shadow, seen, entry_modified) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+         ON CONFLICT (tenant, repository, entry_key) DO UPDATE SET dn = excluded.dn, \
+         shadow = excluded.shadow, seen = excluded.seen, entry_modified = excluded.entry_modified \
+         WHERE links.user_key = excluded.user_key",
+        values(tenant, &user.into(), link)?,
+        Expect::Exactly(1),
+    );
+    Ok(())
+}
+
+/// The link of a row that goes: a tombstone since `removed`, or nothing.
+pub(super) fn push_removed(change: &mut Change, user: i64, removed: Option<i64>) {
+    match removed {
+        Some(at) => change.push(
+            "UPDATE links SET user_key = NULL, removed = $1, dn = '', shadow = '{}', \
+             entry_modified = NULL WHERE user_key = $2",
+            [at.into(), user.into()],
+            Expect::Any,
+        ),
+        None => change.push("DELETE FROM links WHERE user_key = $1", [user.into()], Expect::Any),
+    };
+}
+
+fn values(tenant: &Value, user: &Value, link: &LinkRow) -> Result<[Value; 8], StoreError> {
+    Ok([
+        tenant.clone(),
+        link.repository.as_str().into(),
+        link.entry_key.as_str().into(),
+        user.clone(),
+        link.dn.as_str().into(),
+        encode(&link.shadow)?.into(),
+        milliseconds(link.seen).into(),
+        link.entry_modified.map(milliseconds).into(),
+    ])
+}

@@ -1,0 +1,572 @@
+//! The contract of the store, on a file and in memory.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::engine::{Change, Expect};
+use super::*;
+use crate::audit::{Action, AuditRecord};
+use crate::scim::{Filter, ResourceType};
+
+const ACME: &str = "acme";
+
+/// A store in memory and one on a file, which goes with the directory.
+struct Stores {
+    stores: [Store; 2],
+    directory: tempfile::TempDir,
+}
+
+impl Stores {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let stores = [open("sqlite::memory:", &[]), open(&url(&directory), &[])];
+        Self { stores, directory }
+    }
+}
+
+fn url(directory: &tempfile::TempDir) -> String {
+    format!("sqlite:{}", directory.path().join("store.db").display())
+}
+
+fn open(url: &str, index: &[&str]) -> Store {
+    let user = ResourceType::user(&[]);
+    let index: Vec<_> = index.iter().map(|text| user.resolve(text)).collect();
+    Store::open(url, &index, Clock::system()).unwrap()
+}
+
+fn at(milliseconds: i64) -> Timestamp {
+    Timestamp::from_millisecond(1_704_067_200_000 + milliseconds).unwrap()
+}
+
+fn attributes(value: serde_json::Value) -> Attributes {
+    let serde_json::Value::Object(attributes) = value else { panic!("an object") };
+    attributes
+}
+
+fn record(action: Action, subject: &str) -> AuditRecord {
+    AuditRecord {
+        at: at(0),
+        caller: "tests".to_owned(),
+        action,
+        subject: subject.to_owned(),
+        request_id: "r1".to_owned(),
+    }
+}
+
+/// A local user that owns all it shows.
+fn local(view: serde_json::Value) -> UserWrite {
+    let view = attributes(view);
+    UserWrite {
+        own: view.clone(),
+        view,
+        owns_user_name: true,
+        owns_external_id: true,
+        link: None,
+        at: at(0),
+    }
+}
+
+/// A bound user whose attributes all come from its entry.
+fn bound(entry_key: &str, view: serde_json::Value) -> UserWrite {
+    let view = attributes(view);
+    UserWrite {
+        own: attributes(json!({"nickName": "own"})),
+        owns_user_name: false,
+        owns_external_id: false,
+        link: Some(LinkRow {
+            repository: "corp".to_owned(),
+            entry_key: entry_key.to_owned(),
+            dn: format!("uid={entry_key},dc=example,dc=org"),
+            shadow: view.clone(),
+            seen: at(7),
+            entry_modified: Some(at(9)),
+        }),
+        view,
+        at: at(0),
+    }
+}
+
+async fn create(store: &Store, id: &str, write: &UserWrite) -> Result<UserRow, StoreError> {
+    let record = record(Action::UserCreate, id);
+    store.create(ACME, id, UserType::Ftress, write, false, record).await
+}
+
+async fn ids(store: &Store, key: RowKey) -> Vec<String> {
+    let rows = store.find(ACME, &key).await.unwrap();
+    rows.into_iter().map(|row| row.id.clone()).collect()
+}
+
+fn sort(path: &str, descending: bool) -> Sort {
+    Sort { path: ResourceType::user(&[]).resolve(path), descending }
+}
+
+async fn search(store: &Store, filter: &str, sort: &Sort) -> StoreAnswer {
+    let filter = Filter::parse(filter, &ResourceType::user(&[])).unwrap();
+    store.search(ACME, Some(&filter), Rows::All, sort, 0, 100, true).await.unwrap()
+}
+
+fn shown(rows: &[Arc<UserRow>]) -> Vec<&str> {
+    rows.iter().map(|row| row.id.as_str()).collect()
+}
+
+fn same(one: &UserRow, other: &UserRow) {
+    assert_eq!(format!("{one:?}"), format!("{other:?}"));
+}
+
+#[tokio::test]
+async fn a_row_is_found_by_all_that_identifies_it() {
+    let stores = Stores::new();
+    for store in &stores.stores {
+        let write = local(json!({"userName": "Änna", "externalId": "X-1", "title": "t"}));
+        let made = create(store, "u1", &write).await.unwrap();
+        assert_eq!((made.number, made.version, made.created), (10001, 1, at(0)));
+        let long = "é".repeat(400);
+        let write = bound("e-1", json!({"userName": "änna", "externalId": long}));
+        let bound = create(store, "corp.e-1", &write).await.unwrap();
+        assert_eq!((bound.number, bound.user_type), (10002, UserType::FtressLdap));
+
+        for key in [
+            RowKey::Id("u1".to_owned()),
+            RowKey::Id("10001".to_owned()),
+            RowKey::ExternalId("X-1".to_owned()),
+        ] {
+            let found = store.find(ACME, &key).await.unwrap();
+            assert_eq!(found.len(), 1, "{key:?}");
+            same(&found[0], &made);
+            assert!(store.find("other", &key).await.unwrap().is_empty());
+        }
+        let link = RowKey::Link { repository: "corp".to_owned(), entry_key: "e-1".to_owned() };
+        same(&store.find(ACME, &link).await.unwrap()[0], &bound);
+        let name = RowKey::UserName("A\u{308}NNA".to_owned());
+        assert_eq!(ids(store, name).await, ["corp.e-1", "u1"]);
+        let external = RowKey::ExternalId("e\u{301}".repeat(400));
+        assert_eq!(ids(store, external).await, ["corp.e-1"]);
+        for nobody in [
+            RowKey::Id("U1".to_owned()),
+            RowKey::Id("010001".to_owned()),
+            RowKey::Id("99999999999999999999".to_owned()),
+            RowKey::Id(String::new()),
+            RowKey::ExternalId("x-1".to_owned()),
+            RowKey::UserName(String::new()),
+            RowKey::Link { repository: "corp".to_owned(), entry_key: "E-1".to_owned() },
+        ] {
+            assert!(ids(store, nobody.clone()).await.is_empty(), "{nobody:?}");
+        }
+        let keys = [bound.key, 999, made.key];
+        assert_eq!(shown(&store.read(ACME, &keys).await.unwrap()), ["corp.e-1", "u1"]);
+        assert!(store.read("other", &keys).await.unwrap().is_empty());
+        assert!(store.read(ACME, &[]).await.unwrap().is_empty());
+        store.ready().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn each_tenant_counts_for_itself() {
+    for store in &Stores::new().stores {
+        let write = local(json!({"userName": "anna"}));
+        create(store, "u1", &write).await.unwrap();
+        let record = record(Action::UserCreate, "u1");
+        let other =
+            store.create("other", "u1", UserType::ScimFed, &write, false, record).await.unwrap();
+        assert_eq!((other.number, other.user_type), (10001, UserType::ScimFed));
+        // A refused write takes no number.
+        create(store, "u2", &write).await.unwrap_err();
+        let made = create(store, "u3", &local(json!({"userName": "berta"}))).await.unwrap();
+        assert_eq!(made.number, 10002);
+    }
+}
+
+#[tokio::test]
+async fn what_the_store_owns_is_unique_and_the_holder_is_named() {
+    for store in &Stores::new().stores {
+        let anna = local(json!({"userName": "Anna", "externalId": "1"}));
+        let made = create(store, "u1", &anna).await.unwrap();
+        let taken = |error: StoreError| match error {
+            StoreError::Taken { attribute, id } => (attribute, id),
+            other => panic!("{other}"),
+        };
+        let error = create(store, "u2", &local(json!({"userName": "ANNA"}))).await.unwrap_err();
+        assert_eq!(taken(error), ("userName", "u1".to_owned()));
+        let again = local(json!({"userName": "berta", "externalId": "1"}));
+        let error = create(store, "u2", &again).await.unwrap_err();
+        assert_eq!(taken(error), ("externalId", "u1".to_owned()));
+        let error = create(store, "u1", &local(json!({"userName": "c"}))).await.unwrap_err();
+        assert_eq!(taken(error), ("id", "u1".to_owned()));
+
+        // A name that the directory owns is under no unique index.
+        let berta = bound("e-1", json!({"userName": "anna", "externalId": "1"}));
+        let bound = create(store, "corp.e-1", &berta).await.unwrap();
+        let mut owning = berta.clone();
+        owning.owns_user_name = true;
+        let replace = record(Action::UserReplace, "corp.e-1");
+        let error = store.update(ACME, bound.key, 1, &owning, replace.clone()).await.unwrap_err();
+        assert_eq!(taken(error), ("userName", "u1".to_owned()));
+
+        // Giving the name up makes it free.
+        let renamed = local(json!({"userName": "anna2", "externalId": "1"}));
+        let renaming = record(Action::UserReplace, "u1");
+        store.update(ACME, made.key, 1, &renamed, renaming).await.unwrap();
+        store.update(ACME, bound.key, 1, &owning, replace).await.unwrap();
+        assert_eq!(ids(store, RowKey::UserName("ANNA".to_owned())).await, ["corp.e-1"]);
+    }
+}
+
+#[tokio::test]
+async fn an_update_replaces_the_whole_row_once() {
+    for store in &Stores::new().stores {
+        let write =
+            local(json!({"userName": "anna", "title": "old", "emails": [{"value": "a@x"}]}));
+        let made = create(store, "u1", &write).await.unwrap();
+        let mut write = local(json!({"userName": "anna", "title": "new"}));
+        write.at = at(60_000);
+        let replace = record(Action::UserReplace, "u1");
+        let updated = store.update(ACME, made.key, 1, &write, replace.clone()).await.unwrap();
+        assert_eq!((updated.version, updated.number), (2, 10001));
+        assert_eq!((updated.created, updated.last_modified), (at(0), at(60_000)));
+        same(&store.find(ACME, &RowKey::Id("u1".to_owned())).await.unwrap()[0], &updated);
+        let order = sort("userName", false);
+        assert_eq!(search(store, r#"title eq "new""#, &order).await.total, Some(1));
+        assert_eq!(
+            search(store, r#"title eq "old" or emails.value pr"#, &order).await.total,
+            Some(0)
+        );
+
+        let stale = |outcome| assert!(matches!(outcome, Err(StoreError::Stale)), "{outcome:?}");
+        stale(store.update(ACME, made.key, 1, &write, replace.clone()).await);
+        stale(store.update("other", made.key, 2, &write, replace.clone()).await);
+        stale(store.update(ACME, 999, 1, &write, replace.clone()).await);
+        assert_eq!(store.audit_records(ACME, None).await.unwrap().len(), 2);
+
+        // Many at once with one version: one wins.
+        let all = (0..20).map(|_| store.update(ACME, made.key, 2, &write, replace.clone()));
+        let all = futures_util::future::join_all(all).await;
+        assert_eq!(all.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn of_many_first_writes_one_binds() {
+    for store in &Stores::new().stores {
+        let mut write = bound("e-1", json!({"userName": "anna", "externalId": "1"}));
+        // Even where more than the link collides, the link is what is told.
+        write.owns_external_id = true;
+        let all = (0..20).map(|_| create(store, "corp.e-1", &write));
+        let all = futures_util::future::join_all(all).await;
+        assert_eq!(all.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+        for error in all.into_iter().filter_map(Result::err) {
+            assert!(matches!(&error, StoreError::Linked { id } if id == "corp.e-1"), "{error}");
+        }
+        let error = create(store, "another-id", &write).await.unwrap_err();
+        assert!(matches!(&error, StoreError::Linked { id } if id == "corp.e-1"), "{error}");
+        assert_eq!(store.audit_records(ACME, None).await.unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_bound_user_leaves_a_tombstone() {
+    let stores = Stores::new();
+    for store in &stores.stores {
+        let write = bound("e-1", json!({"userName": "anna", "emails": [{"value": "a@x"}]}));
+        let made = create(store, "corp.e-1", &write).await.unwrap();
+        let delete = record(Action::UserDelete, "corp.e-1");
+        let error = store.delete(ACME, made.key, 5, true, delete.clone()).await.unwrap_err();
+        assert!(matches!(error, StoreError::Stale), "{error}");
+        assert!(!store.is_tombstone(ACME, "corp", "e-1").await.unwrap());
+        store.delete(ACME, made.key, 1, true, delete.clone()).await.unwrap();
+        assert!(store.is_tombstone(ACME, "corp", "e-1").await.unwrap());
+        assert!(!store.is_tombstone("other", "corp", "e-1").await.unwrap());
+        assert!(ids(store, RowKey::Id("corp.e-1".to_owned())).await.is_empty());
+        let order = sort("userName", false);
+        assert_eq!(search(store, r#"emails.value pr"#, &order).await.total, Some(0));
+
+        let error = create(store, "corp.e-1", &write).await.unwrap_err();
+        assert!(matches!(error, StoreError::Tombstone), "{error}");
+        let other = create(store, "u2", &local(json!({"userName": "berta"}))).await.unwrap();
+        let replace = record(Action::UserReplace, "u2");
+        let error = store.update(ACME, other.key, 1, &write, replace).await.unwrap_err();
+        assert!(matches!(error, StoreError::Tombstone), "{error}");
+
+        let bind = record(Action::UserBind, "corp.e-1");
+        let again =
+            store.create(ACME, "corp.e-1", UserType::Ftress, &write, true, bind).await.unwrap();
+        assert_ne!(again.key, made.key, "a key is never given again");
+        assert!(!store.is_tombstone(ACME, "corp", "e-1").await.unwrap());
+        // Reviving takes no link from a row.
+        let bind = record(Action::UserBind, "u3");
+        let error =
+            store.create(ACME, "u3", UserType::Ftress, &write, true, bind).await.unwrap_err();
+        assert!(matches!(error, StoreError::Linked { .. }), "{error}");
+
+        store.delete(ACME, again.key, 1, false, delete.clone()).await.unwrap();
+        assert!(!store.is_tombstone(ACME, "corp", "e-1").await.unwrap());
+        let last = create(store, "corp.e-1", &write).await.unwrap();
+        store.delete(ACME, last.key, 1, true, delete).await.unwrap();
+    }
+    // Nothing of the person is left but the entry key.
+    stores.stores[1].close().await;
+    let connection = rusqlite::Connection::open(stores.directory.path().join("store.db")).unwrap();
+    for (table, column, rows) in
+        [("attributes", "fold", 0), ("links", "NULLIF(dn || shadow, '{}')", 0), ("users", "own", 1)]
+    {
+        let sql = format!("SELECT COUNT({column}) FROM {table}");
+        let left: i64 = connection.query_row(&sql, [], |row| row.get(0)).unwrap();
+        assert_eq!(left, rows, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn links_are_read_in_one_go() {
+    for store in &Stores::new().stores {
+        for number in 0..12 {
+            let key = format!("e-{number}");
+            let write = bound(&key, json!({"userName": key}));
+            let made = create(store, &format!("corp.{key}"), &write).await.unwrap();
+            if number == 3 {
+                let delete = record(Action::UserDelete, &made.id);
+                store.delete(ACME, made.key, 1, true, delete).await.unwrap();
+            }
+        }
+        for asked in [1, 4, 9, 70, 1200] {
+            let keys: Vec<_> = (0..asked).map(|number| format!("e-{number}")).collect();
+            let states = store.find_links(ACME, "corp", &keys).await.unwrap();
+            assert_eq!(states.len(), asked.min(12), "{asked}");
+            for state in states {
+                match state {
+                    LinkState::Tombstone { entry_key } => assert_eq!(entry_key, "e-3"),
+                    LinkState::Row(row) => {
+                        assert_eq!(
+                            row.id,
+                            format!("corp.{}", row.link.as_ref().unwrap().entry_key)
+                        );
+                    }
+                }
+            }
+        }
+        assert!(store.find_links(ACME, "corp", &[]).await.unwrap().is_empty());
+        assert!(store.find_links(ACME, "other", &["e-1".to_owned()]).await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_row_may_win_and_lose_its_link() {
+    for store in &Stores::new().stores {
+        let made = create(store, "u1", &local(json!({"userName": "anna"}))).await.unwrap();
+        let modify = record(Action::UserBind, "u1");
+        let mut write = bound("e-1", json!({"userName": "anna"}));
+        let row = store.update(ACME, made.key, 1, &write, modify.clone()).await.unwrap();
+        assert_eq!(row.user_type, UserType::FtressLdap);
+        write.link.as_mut().unwrap().entry_key = "e-2".to_owned();
+        let row = store.update(ACME, made.key, 2, &write, modify.clone()).await.unwrap();
+        same(&store.find(ACME, &RowKey::Id("u1".to_owned())).await.unwrap()[0], &row);
+        let keys = ["e-1".to_owned(), "e-2".to_owned()];
+        assert_eq!(store.find_links(ACME, "corp", &keys).await.unwrap().len(), 1);
+        let row = store
+            .update(ACME, made.key, 3, &local(json!({"userName": "anna"})), modify)
+            .await
+            .unwrap();
+        assert_eq!(row.user_type, UserType::Ftress);
+        assert!(store.find_links(ACME, "corp", &keys).await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn pages_are_sorted_and_counted() {
+    for store in &Stores::new().stores {
+        let long = "b".repeat(300);
+        let longer = format!("{long}b");
+        let exactly = "b".repeat(256);
+        for (id, name, title) in [
+            ("u5", Some("anna"), Some("a")),
+            ("u4", Some("Berta"), Some("")),
+            ("u3", None, None),
+            ("u2", Some(longer.as_str()), Some("Z")),
+            ("u1", Some(long.as_str()), Some("z")),
+            ("u0", None, Some(exactly.as_str())),
+            ("u6", Some(exactly.as_str()), Some(long.as_str())),
+        ] {
+            create(store, id, &local(json!({"userName": name, "title": title}))).await.unwrap();
+        }
+        let order = |path: &str, descending| {
+            let sort = sort(path, descending);
+            async move {
+                let answer =
+                    store.search(ACME, None, Rows::All, &sort, 0, 100, true).await.unwrap();
+                assert!(answer.exact);
+                assert_eq!(answer.total, Some(7));
+                shown(&answer.rows).join(" ")
+            }
+        };
+        assert_eq!(order("userName", false).await, "u5 u6 u1 u2 u4 u0 u3");
+        assert_eq!(order("userName", true).await, "u0 u3 u4 u2 u1 u6 u5");
+        assert_eq!(order("title", false).await, "u4 u5 u0 u6 u1 u2 u3");
+        assert_eq!(order("title", true).await, "u3 u1 u2 u6 u0 u5 u4");
+        assert_eq!(order("id", true).await, "u6 u5 u4 u3 u2 u1 u0");
+        assert_eq!(order("meta.created", true).await, "u0 u1 u2 u3 u4 u5 u6");
+        assert_eq!(order("emails", false).await, "u0 u1 u2 u3 u4 u5 u6");
+        assert_eq!(order("shoeSize", true).await, "u0 u1 u2 u3 u4 u5 u6");
+
+        let page = |offset, limit| {
+            let sort = sort("userName", false);
+            async move {
+                let answer =
+                    store.search(ACME, None, Rows::All, &sort, offset, limit, true).await.unwrap();
+                (shown(&answer.rows).join(" "), answer.total)
+            }
+        };
+        assert_eq!(page(0, 2).await, ("u5 u6".to_owned(), Some(7)));
+        assert_eq!(page(5, 2).await, ("u0 u3".to_owned(), Some(7)));
+        assert_eq!(page(6, 2).await, ("u3".to_owned(), Some(7)));
+        assert_eq!(page(9, 2).await, (String::new(), Some(7)));
+        assert_eq!(page(0, 0).await, (String::new(), Some(7)));
+        assert_eq!(page(0, u64::MAX).await.1, Some(7));
+        assert_eq!(page(u64::MAX, 1).await.1, Some(7));
+        let sort = sort("userName", false);
+        let answer = store.search("nobody", None, Rows::All, &sort, 0, 5, true).await.unwrap();
+        assert_eq!((answer.rows.len(), answer.total), (0, Some(0)));
+    }
+}
+
+#[tokio::test]
+async fn what_sql_cannot_tell_is_left_to_memory() {
+    for store in &Stores::new().stores {
+        for number in 0..5 {
+            let id = format!("u{number}");
+            let write = local(json!({"userName": id, "nickName": "n", "title": "t"}));
+            create(store, &id, &write).await.unwrap();
+        }
+        create(store, "corp.e", &bound("e", json!({"userName": "e"}))).await.unwrap();
+        let order = sort("userName", false);
+        let answer = search(store, r#"nickName eq "n" and title eq "t""#, &order).await;
+        assert_eq!((answer.exact, answer.rows.len(), answer.total), (false, 5, None));
+        let answer = search(store, r#"title eq "t""#, &sort("nickName", false)).await;
+        assert_eq!((answer.exact, answer.rows.len(), answer.total), (false, 5, None));
+        let filter = Filter::parse("nickName pr", &ResourceType::user(&[])).unwrap();
+        let cut = store.search(ACME, Some(&filter), Rows::All, &order, 3, 4, true).await.unwrap();
+        assert_eq!((cut.exact, cut.rows.len()), (false, 4));
+        for (rows, count) in [(Rows::All, 6), (Rows::Linked, 1), (Rows::Unlinked, 5)] {
+            let answer = store.search(ACME, None, rows, &order, 0, 9, true).await.unwrap();
+            assert_eq!(answer.total, Some(count), "{rows:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_index_follows_the_configuration() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = url(&directory);
+    let by_name = sort("userName", false);
+    let exact = |store: &Store| {
+        let filter = Filter::parse(r#"nickName eq "n7""#, &ResourceType::user(&[])).unwrap();
+        condition::Condition::new(ACME, Some(&filter), Rows::All, &store.index).exact
+    };
+    let store = open(&url, &[]);
+    for number in 0..450 {
+        let id = format!("u{number}");
+        let write = if number % 2 == 0 {
+            local(json!({"userName": id, "nickName": format!("N{number}")}))
+        } else {
+            bound(&id, json!({"userName": id, "nickName": format!("N{number}")}))
+        };
+        create(&store, &id, &write).await.unwrap();
+    }
+    assert!(!exact(&store));
+    store.close().await;
+
+    let store = open(&url, &["nickName", "roles"]);
+    assert!(exact(&store));
+    let answer = search(&store, r#"nickName eq "n7" or nickName eq "n448""#, &by_name).await;
+    assert_eq!((shown(&answer.rows), answer.exact), (vec!["u448", "u7"], true));
+    store.close().await;
+
+    let store = open(&url, &[]);
+    assert!(!exact(&store));
+    let made = create(&store, "late", &local(json!({"userName": "l", "nickName": "n7"}))).await;
+    made.unwrap();
+    // An index that was left half built, and values whose rows went stale meanwhile.
+    let mut change = Change::default();
+    let sql = "INSERT INTO paths (path, form) VALUES ($1, $2)";
+    change.push(sql, ["nickName".into(), "".into()], Expect::Exactly(1));
+    store.engine.execute(change).await.unwrap();
+    store.close().await;
+    let store = open(&url, &["nickName"]);
+    let answer = search(&store, r#"nickName eq "n7""#, &by_name).await;
+    assert_eq!((shown(&answer.rows), answer.exact), (vec!["late", "u7"], true));
+    let answer = search(&store, "nickName pr", &by_name).await;
+    assert_eq!(answer.total, Some(451));
+}
+
+#[tokio::test]
+async fn every_change_is_written_down_and_persons_are_tokens() {
+    let stores = Stores::new();
+    for store in &stores.stores {
+        let made = create(store, "u1", &local(json!({"userName": "anna"}))).await.unwrap();
+        create(store, "u2", &local(json!({"userName": "berta"}))).await.unwrap();
+        create(store, "u3", &local(json!({"userName": "anna"}))).await.unwrap_err();
+        let modify = record(Action::UserModify, "u1");
+        let write = local(json!({"userName": "anna", "title": "t"}));
+        store.update(ACME, made.key, 1, &write, modify.clone()).await.unwrap();
+        store.update(ACME, made.key, 1, &write, modify).await.unwrap_err();
+        let delete = record(Action::UserDelete, "u1");
+        store.delete(ACME, made.key, 2, true, delete).await.unwrap();
+
+        let trail = store.audit_records(ACME, None).await.unwrap();
+        let actions: Vec<_> = trail.iter().map(|entry| entry.action.as_str()).collect();
+        assert_eq!(actions, ["user.create", "user.create", "user.modify", "user.delete"]);
+        let hers = store.audit_records(ACME, Some("u1")).await.unwrap();
+        assert_eq!(hers.len(), 3);
+        assert!(hers.iter().all(|entry| entry.token == hers[0].token));
+        assert_eq!(hers[0].token.len(), 32);
+        assert_ne!(trail[1].token, hers[0].token);
+        assert_eq!(hers[0].person.as_deref(), Some("u1"));
+        assert_eq!((hers[0].at, hers[0].caller.as_str()), (at(0), "tests"));
+        assert!(store.audit_records("other", None).await.unwrap().is_empty());
+
+        for sql in ["DELETE FROM audit WHERE key > $1", "UPDATE audit SET at = $1"] {
+            let mut change = Change::default();
+            change.push(sql, [0.into()], Expect::Any);
+            store.engine.execute(change).await.unwrap_err();
+        }
+        let mut change = Change::default();
+        let sql = "UPDATE audit SET sequence = $1, hash = $2 WHERE token = $3 AND action = $4";
+        let values = [1.into(), "h".into(), trail[0].token.as_str().into(), "user.create".into()];
+        change.push(sql, values, Expect::Exactly(1));
+        store.engine.execute(change).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn two_stores_on_one_file_see_each_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let (one, two) = (open(&url(&directory), &[]), open(&url(&directory), &[]));
+    let writes = (0..40).map(|number| {
+        let store = if number % 2 == 0 { &one } else { &two };
+        let id = format!("u{number}");
+        async move { create(store, &id, &local(json!({"userName": id}))).await }
+    });
+    let made = futures_util::future::join_all(writes).await;
+    let mut numbers: Vec<_> = made.into_iter().map(|row| row.unwrap().number).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (10001..10041).collect::<Vec<_>>());
+    let order = sort("userName", false);
+    for store in [&one, &two] {
+        assert_eq!(search(store, "userName pr", &order).await.total, Some(40));
+    }
+}
+
+#[tokio::test]
+async fn odd_values_survive() {
+    for store in &Stores::new().stores {
+        let own = json!({
+            "userName": "a\u{0}b", "title": "\u{0}", "displayName": "'\"\\ %_; --",
+            "emails": [{"value": "x".repeat(5000)}], "number": 9_007_199_254_740_993_i64,
+        });
+        let made = create(store, "u1", &local(own)).await.unwrap();
+        same(&store.find(ACME, &RowKey::Id("u1".to_owned())).await.unwrap()[0], &made);
+        let order = sort("userName", false);
+        assert_eq!(search(store, "title pr and userName sw \"a\"", &order).await.total, Some(1));
+        let names: Vec<_> = made.own.keys().map(String::as_str).collect();
+        assert_eq!(names, ["userName", "title", "displayName", "emails", "number"]);
+    }
+}

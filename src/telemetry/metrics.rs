@@ -1,0 +1,345 @@
+//! Numbers about the bridge, and their text form (Prometheus exposition format 0.0.4).
+//!
+//! Everything is counted by relaxed atomics: a count costs nanoseconds and never waits.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Every number that the bridge tells.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    /// By status class, 1xx to 5xx.
+    requests: [AtomicU64; 5],
+    durations: Histogram,
+    denied: AtomicU64,
+    repositories: Vec<Arc<RepositoryMetrics>>,
+    caches: [[AtomicU64; 3]; 5],
+}
+
+/// The numbers of one repository; shared with whoever speaks to it.
+#[derive(Debug)]
+pub struct RepositoryMetrics {
+    tenant: String,
+    repository: String,
+    operations: [[AtomicU64; 4]; 2],
+    durations: Histogram,
+    /// 0 no contact yet, 1 down, 2 up.
+    up: AtomicU64,
+}
+
+/// What a directory was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    Search,
+    /// By entry key.
+    Read,
+}
+
+/// How an operation on a directory ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Complete,
+    Truncated,
+    Timeout,
+    Unavailable,
+}
+
+/// One of the caches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheKind {
+    Entry,
+    Search,
+    Nobody,
+    Row,
+    Token,
+}
+
+/// How a look-up in a cache ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheOutcome {
+    Hit,
+    /// Older than fresh, served because the directory failed.
+    Stale,
+    Miss,
+}
+
+const OPERATIONS: [&str; 2] = ["search", "read"];
+const OUTCOMES: [&str; 4] = ["complete", "truncated", "timeout", "unavailable"];
+const CACHES: [&str; 5] = ["entry", "search", "nobody", "row", "token"];
+const CACHE_OUTCOMES: [&str; 3] = ["hit", "stale", "miss"];
+
+/// Upper bounds in microseconds, and as they are printed in seconds.
+const BOUNDS: [(u64, &str); 14] = [
+    (500, "0.0005"),
+    (1_000, "0.001"),
+    (2_500, "0.0025"),
+    (5_000, "0.005"),
+    (10_000, "0.01"),
+    (25_000, "0.025"),
+    (50_000, "0.05"),
+    (100_000, "0.1"),
+    (250_000, "0.25"),
+    (500_000, "0.5"),
+    (1_000_000, "1"),
+    (2_500_000, "2.5"),
+    (5_000_000, "5"),
+    (10_000_000, "10"),
+];
+
+/// How long things took.
+#[derive(Debug, Default)]
+struct Histogram {
+    /// One more than there are bounds: the last is for what took longer.
+    buckets: [AtomicU64; BOUNDS.len() + 1],
+    sum_microseconds: AtomicU64,
+}
+
+impl Metrics {
+    /// For these repositories, each as (tenant, repository).
+    pub fn new(repositories: &[(&str, &str)]) -> Self {
+        let repositories = repositories
+            .iter()
+            .map(|(tenant, repository)| Arc::new(RepositoryMetrics::new(tenant, repository)))
+            .collect();
+        Self { repositories, ..Self::default() }
+    }
+
+    /// Counts an answered request.
+    pub fn request(&self, status: u16, duration: Duration) {
+        let class = usize::from(status / 100).clamp(1, 5) - 1;
+        count(&self.requests[class]);
+        self.durations.observe(duration);
+    }
+
+    /// Counts a request that nobody known sent.
+    pub fn denied(&self) {
+        count(&self.denied);
+    }
+
+    pub fn cache(&self, kind: CacheKind, outcome: CacheOutcome) {
+        count(&self.caches[kind as usize][outcome as usize]);
+    }
+
+    /// The numbers of one repository, to keep.
+    pub fn repository(&self, tenant: &str, repository: &str) -> Option<Arc<RepositoryMetrics>> {
+        self.repositories
+            .iter()
+            .find(|known| known.tenant == tenant && known.repository == repository)
+            .cloned()
+    }
+
+    /// Everything, in the text form.
+    pub fn render(&self) -> String {
+        let mut page = Page(String::with_capacity(4096));
+        page.family("scimbridge_build_info", "gauge", "The version that runs.");
+        page.sample("scimbridge_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+        page.family("scimbridge_requests_total", "counter", "Requests answered, by status class.");
+        for (class, counter) in ["1xx", "2xx", "3xx", "4xx", "5xx"].iter().zip(&self.requests) {
+            page.sample("scimbridge_requests_total", &[("status", class)], read(counter));
+        }
+        let name = "scimbridge_request_duration_seconds";
+        page.family(name, "histogram", "Time to an answer.");
+        self.durations.render(&mut page, name, &[]);
+        let name = "scimbridge_denied_total";
+        page.family(name, "counter", "Requests without a token that is known.");
+        page.sample(name, &[], read(&self.denied));
+        self.render_repositories(&mut page);
+        let name = "scimbridge_cache_lookups_total";
+        page.family(name, "counter", "Look-ups in the caches.");
+        for (cache, counters) in CACHES.iter().zip(&self.caches) {
+            for (outcome, counter) in CACHE_OUTCOMES.iter().zip(counters) {
+                page.sample(name, &[("cache", cache), ("outcome", outcome)], read(counter));
+            }
+        }
+        page.0
+    }
+
+    fn render_repositories(&self, page: &mut Page) {
+        if self.repositories.is_empty() {
+            return;
+        }
+        let name = "scimbridge_repository_operations_total";
+        page.family(name, "counter", "What directories were asked for.");
+        for known in &self.repositories {
+            let [tenant, repository] = known.labels();
+            for (operation, counters) in OPERATIONS.iter().zip(&known.operations) {
+                for (outcome, counter) in OUTCOMES.iter().zip(counters) {
+                    let labels =
+                        [tenant, repository, ("operation", *operation), ("outcome", *outcome)];
+                    page.sample(name, &labels, read(counter));
+                }
+            }
+        }
+        let name = "scimbridge_repository_operation_duration_seconds";
+        page.family(name, "histogram", "Time until directories answered.");
+        for known in &self.repositories {
+            known.durations.render(page, name, &known.labels());
+        }
+        let name = "scimbridge_repository_up";
+        page.family(name, "gauge", "Whether the last contact with a directory succeeded.");
+        for known in &self.repositories {
+            if let Some(up) = read(&known.up).checked_sub(1) {
+                page.sample(name, &known.labels(), up);
+            }
+        }
+    }
+}
+
+impl RepositoryMetrics {
+    fn new(tenant: &str, repository: &str) -> Self {
+        Self {
+            tenant: tenant.to_owned(),
+            repository: repository.to_owned(),
+            operations: <[[AtomicU64; 4]; 2]>::default(),
+            durations: Histogram::default(),
+            up: AtomicU64::new(0),
+        }
+    }
+
+    /// Counts an operation, and takes its end as a sign of health.
+    pub fn operation(&self, operation: Operation, outcome: Outcome, duration: Duration) {
+        count(&self.operations[operation as usize][outcome as usize]);
+        self.durations.observe(duration);
+        self.contact(matches!(outcome, Outcome::Complete | Outcome::Truncated));
+    }
+
+    /// Says whether the directory answered.
+    pub fn contact(&self, succeeded: bool) {
+        self.up.store(if succeeded { 2 } else { 1 }, Ordering::Relaxed);
+    }
+
+    fn labels(&self) -> [(&'static str, &str); 2] {
+        [("tenant", &self.tenant), ("repository", &self.repository)]
+    }
+}
+
+impl Histogram {
+    fn observe(&self, duration: Duration) {
+        let microseconds = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        let bucket = BOUNDS.partition_point(|(bound, _)| *bound < microseconds);
+        count(&self.buckets[bucket]);
+        self.sum_microseconds.fetch_add(microseconds, Ordering::Relaxed);
+    }
+
+    fn render(&self, page: &mut Page, name: &str, labels: &[(&str, &str)]) {
+        let bucket = format!("{name}_bucket");
+        let mut total = 0;
+        let bounds = BOUNDS.iter().map(|(_, text)| *text).chain(["+Inf"]);
+        for (bound, counter) in bounds.zip(&self.buckets) {
+            total += read(counter);
+            page.sample(&bucket, &[labels, &[("le", bound)]].concat(), total);
+        }
+        let sum = Duration::from_micros(read(&self.sum_microseconds));
+        page.sample(&format!("{name}_sum"), labels, sum.as_secs_f64());
+        page.sample(&format!("{name}_count"), labels, total);
+    }
+}
+
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+fn read(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
+struct Page(String);
+
+impl Page {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing to a String cannot fail, here and below.
+        let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+    }
+
+    /// Labels are names out of the configuration or words of ours: nothing in them needs escaping.
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+        self.0.push_str(name);
+        for (at, (label, text)) in labels.iter().enumerate() {
+            let _ = write!(self.0, "{}{label}=\"{text}\"", if at == 0 { '{' } else { ',' });
+        }
+        let _ = writeln!(self.0, "{} {value}", if labels.is_empty() { "" } else { "}" });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn holds(page: &str, lines: &[&str]) {
+        for line in lines {
+            assert!(page.lines().any(|known| known == *line), "{line:?} is not in:\n{page}");
+        }
+    }
+
+    #[test]
+    fn requests_are_counted_by_class_and_time() {
+        let metrics = Metrics::new(&[]);
+        metrics.request(200, Duration::from_micros(500));
+        metrics.request(204, Duration::from_micros(501));
+        metrics.request(404, Duration::from_mins(1));
+        metrics.request(999, Duration::ZERO);
+        metrics.denied();
+        metrics.cache(CacheKind::Row, CacheOutcome::Miss);
+        let page = metrics.render();
+        holds(
+            &page,
+            &[
+                "# TYPE scimbridge_requests_total counter",
+                "scimbridge_requests_total{status=\"2xx\"} 2",
+                "scimbridge_requests_total{status=\"4xx\"} 1",
+                "scimbridge_requests_total{status=\"5xx\"} 1",
+                "scimbridge_request_duration_seconds_bucket{le=\"0.0005\"} 2",
+                "scimbridge_request_duration_seconds_bucket{le=\"0.001\"} 3",
+                "scimbridge_request_duration_seconds_bucket{le=\"10\"} 3",
+                "scimbridge_request_duration_seconds_bucket{le=\"+Inf\"} 4",
+                "scimbridge_request_duration_seconds_sum 60.001001",
+                "scimbridge_request_duration_seconds_count 4",
+                "scimbridge_denied_total 1",
+                "scimbridge_cache_lookups_total{cache=\"row\",outcome=\"miss\"} 1",
+                "scimbridge_cache_lookups_total{cache=\"row\",outcome=\"hit\"} 0",
+            ],
+        );
+        assert!(!page.contains("scimbridge_repository"));
+    }
+
+    #[test]
+    fn each_repository_has_its_own_numbers() {
+        let metrics = Metrics::new(&[("acme", "corp"), ("acme", "labs")]);
+        let corp = metrics.repository("acme", "corp").unwrap();
+        corp.operation(Operation::Read, Outcome::Complete, Duration::from_millis(3));
+        corp.operation(Operation::Search, Outcome::Timeout, Duration::from_secs(5));
+        assert!(metrics.repository("other", "corp").is_none());
+        let page = metrics.render();
+        let of = |name: &str, rest: &str| {
+            format!("scimbridge_repository_{name}{{tenant=\"acme\",repository=\"corp\"{rest}")
+        };
+        holds(
+            &page,
+            &[
+                &of("operations_total", ",operation=\"read\",outcome=\"complete\"} 1"),
+                &of("operations_total", ",operation=\"search\",outcome=\"timeout\"} 1"),
+                &of("operations_total", ",operation=\"search\",outcome=\"complete\"} 0"),
+                &of("operation_duration_seconds_bucket", ",le=\"0.005\"} 1"),
+                &of("operation_duration_seconds_count", "} 2"),
+                &of("up", "} 0"),
+            ],
+        );
+        assert!(!page.contains("scimbridge_repository_up{tenant=\"acme\",repository=\"labs\"}"));
+        corp.contact(true);
+        holds(&metrics.render(), &[&of("up", "} 1")]);
+    }
+
+    #[test]
+    fn every_line_is_a_comment_or_a_name_and_a_number() {
+        let page = Metrics::new(&[("acme", "corp")]).render();
+        for line in page.lines().filter(|line| !line.starts_with("# ")) {
+            let (name, value) = line.rsplit_once(' ').unwrap();
+            assert!(name.starts_with("scimbridge_"), "{line}");
+            assert!(value.parse::<f64>().is_ok(), "{line}");
+        }
+        assert!(page.ends_with('\n'));
+    }
+}
