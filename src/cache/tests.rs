@@ -33,6 +33,10 @@ fn whole(value: u32) -> Outcome {
     Ok(Loaded::whole(value))
 }
 
+fn peeked(cache: &Cache<&'static str, u32>) -> Option<u32> {
+    cache.peek(&"key").map(|answer| answer.value)
+}
+
 fn cache() -> (Cache<&'static str, u32>, Time) {
     let time = Time::manual();
     (Cache::with_time("test", 1 << 20, |_, _| 8, time.clone()), time)
