@@ -32,16 +32,18 @@ pub struct Shares {
 }
 
 impl Shares {
-    /// Divides `capacity` bytes: 45 % entries, 10 % searches, 20 % rows, 25 % people.
+    /// Divides `capacity` bytes: 30 % entries, 30 % searches, which hold the entries that they
+    /// brought (mostly the same ones), 15 % rows, 25 % people.
     pub fn new(capacity: u64) -> Self {
         Self {
-            entries: Arc::new(Cache::new("entry", capacity / 100 * 45, |key, known| {
+            entries: Arc::new(Cache::new("entry", capacity / 100 * 30, |key, known| {
                 key.weight() + known.as_ref().map_or(64, |known| known.weight)
             })),
-            searches: Arc::new(Cache::new("search", capacity / 100 * 10, |key, hits| {
-                key.weight() + 64 + 64 * u32::try_from(hits.keys.len()).unwrap_or(u32::MAX / 128)
+            searches: Arc::new(Cache::new("search", capacity / 100 * 30, |key, hits| {
+                let entries = hits.entries.iter().map(|known| known.weight);
+                entries.fold(key.weight() + 64, u32::saturating_add)
             })),
-            rows: Arc::new(Cache::new("row", capacity / 100 * 20, |key, stored| {
+            rows: Arc::new(Cache::new("row", capacity / 100 * 15, |key, stored| {
                 key.weight() + stored.weight
             })),
             people: Arc::new(Derived::new(capacity / 100 * 25, |_, person| {
@@ -102,10 +104,10 @@ pub struct Known {
     weight: u32,
 }
 
-/// What a search brought, as keys.
+/// What a search brought.
 #[derive(Debug)]
 pub struct Hits {
-    keys: Vec<EntryKey>,
+    entries: Vec<Arc<Known>>,
     complete: bool,
     exact: bool,
     scan: bool,
@@ -197,44 +199,29 @@ impl Directory {
                 self.shares.searches.get(key, self.freshness, no_cache, load).await?
             }
         };
-        self.answered(answer, photos).await
+        Ok(self.answered(&answer, photos))
     }
 
-    async fn answered(
-        &self,
-        answer: Answer<Arc<Hits>>,
-        photos: bool,
-    ) -> Result<Answered, RepositoryError> {
+    /// The people that a search brought, each as it was seen last.
+    fn answered(&self, answer: &Answer<Arc<Hits>>, photos: bool) -> Answered {
         let hits = &answer.value;
-        let mut people = Vec::with_capacity(hits.keys.len());
-        let mut gone = Vec::new();
-        for entry_key in &hits.keys {
-            let key = self.key(Arc::clone(&entry_key.0), photos);
-            let kept = match answer.state {
-                State::Stale => self.shares.entries.last(&key),
-                State::Live | State::Cached => self.shares.entries.peek(&key),
-            };
-            match kept {
-                Some(Answer { value: Some(known), .. }) => people.push((known, answer.state)),
-                Some(Answer { value: None, .. }) => {}
-                None => gone.push(entry_key.clone()),
+        let latest = |hit: &Arc<Known>| {
+            if answer.state == State::Cached
+                && let Some(Answer { value: Some(known), .. }) =
+                    self.shares.entries.peek(&self.key(Arc::clone(&hit.entry.key.0), photos))
+            {
+                return (known, answer.state);
             }
-        }
-        if !gone.is_empty() {
-            // Entries fell out of the cache before the search that names them did.
-            match self.look(&gone, photos, false).await {
-                Ok(looked) => people.extend(looked.into_values().flatten()),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(Answered {
-            people,
+            (Arc::clone(hit), answer.state)
+        };
+        Answered {
+            people: hits.entries.iter().map(latest).collect(),
             complete: hits.complete,
             exact: hits.exact,
             scan: hits.scan,
             state: answer.state,
             age: answer.age,
-        })
+        }
     }
 
     /// One entry by its key; `None` only when a read that succeeded did not find it.
@@ -405,12 +392,11 @@ impl Asking {
     async fn search(&self, filter: &Filter) -> Result<Loaded<Arc<Hits>>, RepositoryError> {
         let found = self.ask(filter).await?;
         let (complete, exact, scan) = (found.complete, found.exact, found.scan);
-        let keys: Vec<EntryKey> =
-            self.keep(found).iter().map(|known| known.entry.key.clone()).collect();
+        let entries = self.keep(found);
         Ok(Loaded {
-            empty: keys.is_empty(),
+            empty: entries.is_empty(),
             cut: !complete,
-            value: Arc::new(Hits { keys, complete, exact, scan }),
+            value: Arc::new(Hits { entries, complete, exact, scan }),
         })
     }
 

@@ -8,12 +8,16 @@ use crate::support::slapd::Slapd;
 const LIST: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
 const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
 
+fn token_of(permission: &str) -> String {
+    format!("token-{}", permission.replace(':', "-"))
+}
+
 #[test]
 fn each_route_needs_its_permission() {
     let all = ["users:search", "users:read", "users:create", "users:replace", "users:delete"];
     let mut settings = Settings::local();
     for permission in all {
-        settings = settings.token(permission, &format!("token-{permission}"), &[permission]);
+        settings = settings.token(permission, &token_of(permission), &[permission]);
     }
     let bridge = TestBridge::start(&settings);
     let id = bridge.client().post("/Users", &json!({ "userName": "a" })).expect(201)["id"]
@@ -35,7 +39,7 @@ fn each_route_needs_its_permission() {
     for (method, path, needed, body) in routes {
         let body = body.map(|body| body.to_string()).unwrap_or_default();
         for permission in all {
-            let mut client = bridge.client_as(&format!("token-{permission}"));
+            let mut client = bridge.client_as(&token_of(permission));
             let answer = client.send(method, path, &[], body.as_bytes());
             if permission == needed {
                 assert_ne!(answer.status, 403, "{method} {path} with {permission}");
