@@ -51,7 +51,7 @@ impl Store {
             sql.push_str(" AND p.person = $2");
         }
         values.push(SHOWN.into());
-        sql.push_str(&format!(" ORDER BY r.key DESC LIMIT ${}", values.len()));
+        let sql = format!("{sql} ORDER BY r.key DESC LIMIT ${}", values.len());
         let rows = self.engine.query(Query { sql: sql.into(), values }).await?;
         rows.into_iter()
             .rev()

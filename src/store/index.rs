@@ -3,6 +3,7 @@
 //! What is written here is read by [`condition`](super::condition) alone. Values are found as
 //! [`Filter::matches`](crate::scim::Filter::matches) finds them, so that both select the same users.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use jiff::Timestamp;
@@ -204,8 +205,13 @@ pub(super) fn insert(
         for row in rows.by_ref().take(ROWS) {
             let first = values.len() + 1;
             let comma = if first == 3 { "" } else { ", " };
-            let [a, b, c, d, e] = std::array::from_fn(|column| first + column);
-            sql.push_str(&format!("{comma}($1, $2, ${a}, ${b}, ${c}, ${d}, ${e})"));
+            sql.push_str(comma);
+            sql.push_str("($1, $2");
+            for place in first..first + row.len() {
+                sql.push_str(", $");
+                sql.push_str(&place.to_string());
+            }
+            sql.push(')');
             values.extend(row.map(Parameter::Known));
         }
         sql.push_str(conflict);
@@ -254,7 +260,7 @@ fn each<'a>(value: &'a Value, take: &mut dyn FnMut(&'a Value)) {
 fn term(path: &AttributePath, value: &Value) -> Term {
     let native = match (path.kind, value) {
         (Kind::String | Kind::Reference | Kind::Binary, Value::String(text)) => {
-            Some(Term::text(&comparable(text, path.case_exact)))
+            Some(Term::text(&compared(text, path.case_exact)))
         }
         (Kind::DateTime, Value::String(text)) => {
             instant(text).map(|at| Term::text(&fixed_width(at)))
@@ -283,11 +289,16 @@ fn is_present(value: &Value) -> bool {
 
 impl Term {
     fn text(compared: &str) -> Self {
-        // No database text holds U+0000, and no filter asks for it.
-        let compared = compared.replace('\0', "\u{fffd}");
-        let (fold, rest) = cut(&compared);
+        let (fold, rest) = cut(compared);
         Self { foreign: false, fold: fold.to_owned(), rest: rest.to_owned(), number: None }
     }
+}
+
+/// The form under which a text is compared, as a database can hold it: PostgreSQL takes no U+0000,
+/// SQLite's LIKE stops there, and no filter asks for it.
+pub(super) fn compared(text: &str, case_exact: bool) -> Cow<'_, str> {
+    let compared = comparable(text, case_exact);
+    if compared.contains('\0') { compared.replace('\0', "\u{fffd}").into() } else { compared }
 }
 
 /// A compared text as two columns hold it: its first [`WIDTH`] bytes at most, cut between

@@ -53,11 +53,10 @@ impl Store {
 
 impl LinkRow {
     /// As it is read back: instants in whole milliseconds.
-    pub(super) fn as_stored(mut self) -> Self {
+    pub(super) fn stored(&self) -> Self {
         let whole = |at| super::timestamp(milliseconds(at)).unwrap_or(at);
-        self.seen = whole(self.seen);
-        self.entry_modified = self.entry_modified.map(whole);
-        self
+        let (seen, entry_modified) = (whole(self.seen), self.entry_modified.map(whole));
+        Self { seen, entry_modified, ..self.clone() }
     }
 }
 

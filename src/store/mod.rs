@@ -1,7 +1,7 @@
 //! Our own database. The only module that names `rusqlite`.
 //!
-//! A read is `query(sql, values) -> rows`; a write is a value, a [`Change`](engine::Change), executed
-//! atomically. Knows nothing of directories, caches or who is asking.
+//! A read is `query(sql, values) -> rows`; a write is a value, a `Change`, executed atomically.
+//! Knows nothing of directories, caches or who is asking.
 
 mod audit;
 mod condition;

@@ -9,7 +9,6 @@ use super::{
 };
 use crate::audit::AuditRecord;
 use crate::scim::Attributes;
-use crate::scim::text::{fold, nfc};
 
 /// What [`decode`] reads, of `users u` and `links l`, and where it comes from.
 macro_rules! columns {
@@ -61,7 +60,7 @@ impl Store {
                 None => Query::new(select!("u.id = $2"), [tenant.into(), id.as_str().into()]),
             },
             RowKey::UserName(name) => {
-                let name = fold(name);
+                let name = index::compared(name, false);
                 let (head, rest) = index::cut(&name);
                 Query::new(
                     select!(
@@ -72,7 +71,7 @@ impl Store {
                 )
             }
             RowKey::ExternalId(id) => {
-                let id = nfc(id);
+                let id = index::compared(id, true);
                 let (head, rest) = index::cut(&id);
                 let path = self.index.external_id();
                 Query::new(
@@ -181,7 +180,7 @@ impl Store {
                 created: timestamp(at)?,
                 last_modified: timestamp(at)?,
                 own: write.own.clone(),
-                link: write.link.clone().map(LinkRow::as_stored),
+                link: write.link.as_ref().map(LinkRow::stored),
             }),
             Err(failure) => Err(self.refused(tenant, Some(id), write, failure).await),
         }
@@ -247,7 +246,7 @@ impl Store {
                     created: timestamp(row.integer()?)?,
                     last_modified: timestamp(at)?,
                     own: write.own.clone(),
-                    link: write.link.clone().map(LinkRow::as_stored),
+                    link: write.link.as_ref().map(LinkRow::stored),
                 })
             }
             Err(Failure::Unexpected { statement, .. }) if statement == updated => {
@@ -370,7 +369,7 @@ struct Held {
 
 impl Held {
     fn of(write: &UserWrite) -> Result<Self, StoreError> {
-        let name = text(&write.view, "userName").map(fold);
+        let name = text(&write.view, "userName").map(|name| index::compared(name, false));
         let (user_name, user_name_rest) = name.as_deref().map_or(("", ""), index::cut);
         let entry_modified = write.link.as_ref().and_then(|link| link.entry_modified);
         let at = milliseconds(write.at);
@@ -389,12 +388,12 @@ impl Held {
 
 fn owned_user_name(write: &UserWrite) -> Option<String> {
     let name = text(&write.view, "userName").filter(|_| write.owns_user_name)?;
-    Some(fold(name).into_owned())
+    Some(index::compared(name, false).into_owned())
 }
 
 fn owned_external_id(write: &UserWrite) -> Option<String> {
     let id = text(&write.view, "externalId").filter(|_| write.owns_external_id)?;
-    Some(nfc(id).into_owned())
+    Some(index::compared(id, true).into_owned())
 }
 
 fn text<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a str> {

@@ -42,21 +42,22 @@ impl Condition {
             Builder { index, parameters: Parameters(vec![tenant.into()]), exact: true };
         // `+`: with candidates at hand no index by tenant is to be used.
         let candidates = filter.and_then(|filter| builder.candidates(filter));
-        let mut sql = match candidates {
+        let among = match candidates {
             Some(keys) => format!("+u.tenant = {TENANT} AND u.key IN ({keys})"),
             None => format!("u.tenant = {TENANT}"),
         };
         let linked = UserType::FtressLdap.number();
-        match rows {
-            Rows::All => {}
-            Rows::Linked => sql.push_str(&format!(" AND u.user_type = {linked}")),
-            Rows::Unlinked => sql.push_str(&format!(" AND u.user_type <> {linked}")),
-        }
-        match filter.map_or(Sql::Always, |filter| builder.check(filter, Bound::Upper)) {
-            Sql::Always => {}
-            Sql::Never => sql.push_str(" AND 1 = 0"),
-            Sql::Text(check) => sql.push_str(&format!(" AND {check}")),
-        }
+        let rows = match rows {
+            Rows::All => String::new(),
+            Rows::Linked => format!(" AND u.user_type = {linked}"),
+            Rows::Unlinked => format!(" AND u.user_type <> {linked}"),
+        };
+        let check = match filter.map_or(Sql::Always, |filter| builder.check(filter, Bound::Upper)) {
+            Sql::Always => String::new(),
+            Sql::Never => " AND 1 = 0".to_owned(),
+            Sql::Text(check) => format!(" AND {check}"),
+        };
+        let sql = among + &rows + &check;
         Self { sql, values: builder.parameters.0, exact: builder.exact }
     }
 }

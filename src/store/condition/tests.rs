@@ -380,7 +380,7 @@ async fn usual_filters_are_exact_and_use_an_index() {
         (r#"emails[value co "@x"]"#, true, true),
         (r#"emails eq "a@x" and not (userType eq "SCIM_FED")"#, true, true),
         (r#"meta.lastModified gt "2024-01-01T00:00:00Z""#, true, true),
-        (r#"shoeSize pr or userName pr"#, true, false),
+        ("shoeSize pr or userName pr", true, false),
         (r#"emails[type eq "work" and value eq "a@x"]"#, false, true),
         (r#"nickName eq "x" and title eq "y""#, false, true),
         (r#"not (emails[value ne "x"])"#, false, false),

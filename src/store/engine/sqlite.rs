@@ -55,8 +55,8 @@ impl Sqlite {
         if let Place::File(path) = place {
             create_private(path).map_err(|error| failed(error.into()))?;
         }
-        let mut writer = connect(place, Role::Writer).map_err(|error| failed(error.into()))?;
-        migrate::migrate(&mut writer, place)?;
+        let mut connection = connect(place, Role::Writer).map_err(|error| failed(error.into()))?;
+        migrate::migrate(&mut connection, place)?;
 
         let (alive, ended) = mpsc::channel(1);
         let writes = Arc::new(Queue::new(QUEUE));
@@ -71,7 +71,7 @@ impl Sqlite {
             writes: Arc::clone(&writes),
             ended: Mutex::new(Some(ended)),
         };
-        start("store-writer", writer, writes, GROUP, alive.clone())
+        start("store-writer", connection, writes, GROUP, alive.clone())
             .map_err(|error| failed(error.into()))?;
         if matches!(place, Place::File(_)) {
             let readers =
