@@ -246,6 +246,8 @@ impl Connection {
             ldap.with_controls(vec![page_control(size, cookie)]);
         }
         let request = ask.request;
+        // The crate tells the message id only when the request is on its way: a search that is
+        // dropped in these microseconds runs into the limits that it carries.
         let stream = tokio::select! {
             biased;
             stream = ldap.streaming_search(&request.base, scope(request.scope), &request.filter, &request.attributes) => {
