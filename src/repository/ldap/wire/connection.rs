@@ -3,15 +3,17 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use ldap3::controls::RawControl;
 use ldap3::{
-    Ldap, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, SearchOptions, SearchStream,
-    StdStream,
+    Ldap, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, ResultEntry, SearchOptions,
+    SearchStream, StdStream,
 };
 use tokio::net::UnixStream;
 use tokio::sync::Notify;
@@ -129,6 +131,8 @@ pub(super) struct Connection {
     expires: Instant,
     in_flight: AtomicUsize,
     operations: AtomicU64,
+    /// The message id that the crate gave out last.
+    last_id: Mutex<i32>,
     /// No new operation is wanted here.
     retired: AtomicBool,
 }
@@ -174,6 +178,7 @@ impl Connection {
             expires: Instant::now() + max_age,
             in_flight: AtomicUsize::new(0),
             operations: AtomicU64::new(0),
+            last_id: Mutex::new(0),
             retired: AtomicBool::new(false),
         })
     }
@@ -221,7 +226,9 @@ impl Connection {
         };
         // The crate takes any message for a bind response, and panics if it is none.
         let bind = AssertUnwindSafe(bind).catch_unwind();
-        match timeout_at(deadline, bind).await {
+        let bound = timeout_at(deadline, bind).await;
+        *self.last_id() = ldap.last_id();
+        match bound {
             Ok(Ok(Ok(None))) => Ok(Outcome { code: 0, text: String::new() }),
             Ok(Ok(Ok(Some(result)))) => Ok(Outcome { code: result.rc, text: result.text }),
             Ok(Ok(Err(error))) => Err(self.failure(&error)),
@@ -246,20 +253,30 @@ impl Connection {
             ldap.with_controls(vec![page_control(size, cookie)]);
         }
         let request = ask.request;
-        let stream = tokio::select! {
-            biased;
-            stream = ldap.streaming_search(&request.base, scope(request.scope), &request.filter, &request.attributes) => {
-                stream.map_err(|error| self.failure(&error))?
-            }
-            () = &mut sleep => return Err(self.late(started)),
-        };
-        let mut running = Running { stream, ended: false };
+        let mut running = Running { connection: self, id: None, stream: None };
+        {
+            let (filter, scope) = (&request.filter, scope(request.scope));
+            let start = ldap.streaming_search(&request.base, scope, filter, &request.attributes);
+            let mut start = pin!(start);
+            let (id, sent) = self.send(start.as_mut());
+            running.id = id;
+            let stream = match sent {
+                Poll::Ready(stream) => stream,
+                Poll::Pending => tokio::select! {
+                    biased;
+                    stream = start => stream,
+                    () = &mut sleep => return Err(self.late(started)),
+                },
+            };
+            let stream = running.stream.insert(stream.map_err(|error| self.failure(&error))?);
+            debug_assert_eq!(id, Some(stream.ldap_handle().last_id()), "the count is off");
+        }
         let mut entries = Vec::new();
         let mut others = 0;
         loop {
             let item = tokio::select! {
                 biased;
-                item = running.stream.next() => item,
+                item = running.next() => item,
                 () = &mut sleep => return Err(self.late(started)),
             };
             match item {
@@ -284,7 +301,7 @@ impl Connection {
                     }
                 },
                 Err(error) => {
-                    running.ended = true;
+                    running.id = None;
                     return Err(self.failure(&error));
                 }
             }
@@ -292,8 +309,7 @@ impl Connection {
                 sleep.as_mut().reset(ask.deadline.min(Instant::now() + ask.pause));
             }
         }
-        running.ended = true;
-        let result = running.stream.finish().await;
+        let result = running.finish().await;
         let cookie = cookie(&result).unwrap_or_default();
         Ok(Answer {
             entries,
@@ -302,6 +318,27 @@ impl Connection {
                 cookie,
             },
         })
+    }
+
+    /// Sends an operation: the crate numbers it and queues it when its future is first polled, but
+    /// tells the number only later. So this counts along, to be able to abandon what is dropped
+    /// meanwhile. `None` where nothing was sent.
+    fn send<F, T>(&self, operation: Pin<&mut F>) -> (Option<i32>, Poll<F::Output>)
+    where
+        F: Future<Output = ldap3::result::Result<T>>,
+    {
+        let mut last_id = self.last_id();
+        match operation.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Err(error)) => (None, Poll::Ready(Err(error))),
+            sent => {
+                *last_id += 1;
+                (Some(*last_id), sent)
+            }
+        }
+    }
+
+    fn last_id(&self) -> MutexGuard<'_, i32> {
+        self.last_id.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A deadline has passed. Whoever was not heard at all in that time may be dead.
@@ -388,20 +425,40 @@ impl Drop for Flight<'_> {
 
 /// A search that the server must be told of when nobody reads it to its end.
 struct Running<'a> {
-    stream: SearchStream<'a, String, &'a Vec<String>>,
-    ended: bool,
+    connection: &'a Connection,
+    /// The message id, for as long as the server may be at work.
+    id: Option<i32>,
+    stream: Option<SearchStream<'a, String, &'a Vec<String>>>,
+}
+
+impl Running<'_> {
+    async fn next(&mut self) -> ldap3::result::Result<Option<ResultEntry>> {
+        match &mut self.stream {
+            Some(stream) => stream.next().await,
+            None => Ok(None),
+        }
+    }
+
+    async fn finish(&mut self) -> LdapResult {
+        self.id = None;
+        match &mut self.stream {
+            Some(stream) => stream.finish().await,
+            None => LdapResult::from(ldap3::asn1::Tag::Null(ldap3::asn1::Null::default())),
+        }
+    }
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        if self.ended {
+        let Some(id) = self.id else {
             return;
-        }
+        };
         // Both futures do their sending when first polled; the answers are of no interest.
-        let mut ldap = self.stream.ldap_handle().clone();
-        let id = self.stream.ldap_handle().last_id();
-        let _ = ldap.abandon(id).now_or_never();
-        let _ = self.stream.finish().now_or_never();
+        let mut ldap = self.connection.ldap.clone();
+        let _ = self.connection.send(pin!(ldap.abandon(id)));
+        if let Some(stream) = &mut self.stream {
+            let _ = stream.finish().now_or_never();
+        }
     }
 }
 

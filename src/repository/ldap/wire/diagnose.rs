@@ -34,6 +34,9 @@ impl Server {
         password: &Secret<String>,
         deadline: Instant,
     ) -> Result<bool, Failure> {
+        if let Some(failure) = self.refusal() {
+            return Err(failure);
+        }
         let connection = self.unbound().await.map_err(Failure::Down)?;
         let identity = Identity::Simple { dn: dn.to_owned(), password: password.clone() };
         let outcome = connection.bind(&identity, deadline).await?;

@@ -164,6 +164,11 @@ impl Server {
         pool.scans.clear();
     }
 
+    /// Why the server is left alone at present, if it is.
+    pub(super) fn refusal(&self) -> Option<Failure> {
+        self.pool().health.refusal(Instant::now()).map(|text| Failure::Down(Arc::clone(text)))
+    }
+
     pub(super) fn page(&self) -> usize {
         self.page.load(Ordering::Relaxed)
     }

@@ -1,11 +1,12 @@
 //! Bad days of a real slapd: killed, restarted, frozen, hanging up, one of two.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::super::{Directory, Paging, Settings};
 use super::slapd::{Port, SCIM, Slapd};
-use super::{people, person, shared, together, until_answered, within};
+use super::{people, person, together, until_answered, within};
 use crate::repository::RepositoryError;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -13,8 +14,11 @@ async fn a_killed_server_is_an_outage_and_comes_back() {
     let mut slapd = Slapd::start(50);
     let directory = Directory::new("corp", slapd.settings(SCIM)).unwrap();
     until_answered(&directory, &person(1)).await;
-    let (stop, answered, failed) =
-        (shared(AtomicBool::new(false)), shared(AtomicUsize::new(0)), shared(AtomicUsize::new(0)));
+    let (stop, answered, failed) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicUsize::new(0)),
+        Arc::new(AtomicUsize::new(0)),
+    );
     let callers: Vec<_> = (1..=16)
         .map(|number| {
             let directory = directory.clone();

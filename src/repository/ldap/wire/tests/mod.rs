@@ -6,7 +6,6 @@ mod live;
 mod secure;
 mod slapd;
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Directory, Paging, Scope, SearchRequest, Settings};
@@ -89,8 +88,4 @@ async fn together<T: Send + 'static>(
     let each = &each;
     let runs = (0..count).map(|index| each(directory.clone(), index));
     futures_util::future::join_all(runs).await
-}
-
-fn shared<T>(value: T) -> Arc<T> {
-    Arc::new(value)
 }

@@ -120,6 +120,15 @@ impl Slapd {
     /// SIGSTOP: the kernel goes on taking connections and bytes, nobody answers.
     pub fn freeze(&self) {
         self.signal("-STOP");
+        let tasks = format!("/proc/{}/task", self.child.as_ref().unwrap().id());
+        let stopped = |task: fs::DirEntry| {
+            let stat = fs::read_to_string(task.path().join("stat")).unwrap();
+            stat.rsplit(')').next().unwrap().trim_start().starts_with('T')
+        };
+        // The signal reaches one thread after the other.
+        while !fs::read_dir(&tasks).unwrap().all(|task| stopped(task.unwrap())) {
+            sleep(Duration::from_millis(1));
+        }
     }
 
     pub fn thaw(&self) {
