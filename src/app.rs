@@ -20,6 +20,7 @@ use crate::http::{self, ConnectionLimits, HttpState, Limits, TenantState};
 use crate::repository::{Finding, Severity};
 use crate::scim::ResourceType;
 use crate::store::Store;
+use crate::telemetry::metrics::Metrics;
 
 /// Serves until a signal to stop, then lets requests under way finish.
 ///
@@ -53,6 +54,12 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
                 mounts: tenant.mounts.clone(),
             });
         }
+        let repositories: Vec<(&str, &str)> = config
+            .tenants
+            .iter()
+            .flat_map(|tenant| tenant.repositories.iter().map(|known| (&*tenant.name, &*known.id)))
+            .collect();
+        let metrics = Arc::new(Metrics::new(&repositories));
         let app = http::router(HttpState {
             tenants,
             tokens: Arc::new(Tokens::new(&config)),
@@ -62,6 +69,7 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
             },
             public_url,
             operations_elsewhere: config.server.operations.is_some(),
+            metrics,
             clock: clock.clone(),
         })?;
         let (stop, stopping) = watch::channel(false);
