@@ -10,6 +10,7 @@
 //! `- ou=services    cn=reader (password "secret"), the password policy
 //! ```
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -294,13 +295,12 @@ pub fn groups(people: usize, suffix: &str) -> Vec<Group> {
     let mut groups = Vec::new();
     let mut divisions = DIVISIONS.map(|_| Vec::new());
     for (department, name) in DEPARTMENTS.iter().enumerate() {
-        let of_department =
-            |(index, _): &(usize, &String)| (index + 1) % DEPARTMENTS.len() == department;
+        let first = if department == 0 { DEPARTMENTS.len() } else { department };
         let members: Vec<String> =
-            dns.iter().enumerate().filter(of_department).map(|(_, dn)| dn.clone()).collect();
+            dns.iter().skip(first - 1).step_by(DEPARTMENTS.len()).cloned().collect();
         if !members.is_empty() {
-            divisions[department * DIVISIONS.len() / DEPARTMENTS.len()]
-                .push(group_dn(name, suffix));
+            let division = department * DIVISIONS.len() / DEPARTMENTS.len();
+            divisions[division].push(group_dn(name, suffix));
             groups.push(Group { cn: (*name).to_owned(), members });
         }
     }
@@ -311,22 +311,16 @@ pub fn groups(people: usize, suffix: &str) -> Vec<Group> {
             groups.push(Group { cn: name.to_owned(), members });
         }
     }
-    groups.push(Group { cn: "company".to_owned(), members: company });
-    groups.push(Group {
-        cn: "everybody".to_owned(),
-        members: dns.iter().take(5000).cloned().collect(),
-    });
-    groups
-        .push(Group { cn: "helpdesk".to_owned(), members: dns.iter().take(3).cloned().collect() });
-    groups
-        .push(Group {
-            cn: "Café (fans), \"ß\" + more".to_owned(), members: vec![dns[0].clone()]
-        });
-    groups.push(Group {
-        cn: "cycle-a".to_owned(),
-        members: vec![group_dn("cycle-b", suffix), dns[0].clone()],
-    });
-    groups.push(Group { cn: "cycle-b".to_owned(), members: vec![group_dn("cycle-a", suffix)] });
+    let first = |count: usize| dns.iter().take(count).cloned().collect::<Vec<String>>();
+    let others = [
+        ("company", company),
+        ("everybody", first(5000)),
+        ("helpdesk", first(3)),
+        ("Café (fans), \"ß\" + more", first(1)),
+        ("cycle-a", vec![group_dn("cycle-b", suffix), dns[0].clone()]),
+        ("cycle-b", vec![group_dn("cycle-a", suffix)]),
+    ];
+    groups.extend(others.map(|(cn, members)| Group { cn: cn.to_owned(), members }));
     groups
 }
 
@@ -335,7 +329,7 @@ pub fn ldif(people: usize, suffix: &str) -> String {
     let mut out = Ldif { text: String::with_capacity(people * 1600 + 4096) };
     base(&mut out, suffix);
     let groups = groups(people, suffix);
-    let mut member_of = std::collections::HashMap::<&str, Vec<String>>::new();
+    let mut member_of = HashMap::<&str, Vec<String>>::new();
     for group in &groups {
         for member in &group.members {
             member_of.entry(member).or_default().push(group.dn(suffix));
@@ -348,8 +342,8 @@ pub fn ldif(people: usize, suffix: &str) -> String {
         let dn = group.dn(suffix);
         out.begin(&dn, &["groupOfNames"], &uuid(&format!("group {}", group.cn)));
         out.line("cn", &group.cn);
-        group.members.iter().for_each(|member| out.line("member", member));
-        member_of.get(dn.as_str()).into_iter().flatten().for_each(|of| out.line("memberOf", of));
+        out.lines("member", &group.members);
+        out.lines("memberOf", member_of.get(dn.as_str()).into_iter().flatten());
         out.end();
     }
     out.text
@@ -397,12 +391,7 @@ fn base(out: &mut Ldif, suffix: &str) {
     out.end();
 }
 
-fn entry(
-    out: &mut Ldif,
-    person: &Person,
-    suffix: &str,
-    member_of: &std::collections::HashMap<&str, Vec<String>>,
-) {
+fn entry(out: &mut Ldif, person: &Person, suffix: &str, member_of: &HashMap<&str, Vec<String>>) {
     let dn = person.dn(suffix);
     let classes = ["top", "person", "organizationalPerson", "inetOrgPerson"];
     out.begin(&dn, &classes, &person.entry_uuid);
@@ -410,7 +399,7 @@ fn entry(
     out.line("cn", &person.cn);
     out.line("sn", &person.sn);
     out.line("displayName", &person.display_name);
-    person.mails.iter().for_each(|mail| out.line("mail", mail));
+    out.lines("mail", &person.mails);
     out.line("telephoneNumber", &person.phone);
     let optional = [
         ("givenName", &person.given_name),
@@ -420,7 +409,7 @@ fn entry(
         ("manager", &person.manager.map(|number| self::person(number).dn(suffix))),
     ];
     for (attribute, value) in optional {
-        value.iter().for_each(|value| out.line(attribute, value));
+        out.lines(attribute, value);
     }
     out.line("employeeNumber", &person.employee_number);
     out.line("employeeType", person.unit.trim_end_matches('s'));
@@ -442,7 +431,7 @@ fn entry(
     out.line("createTimestamp", &person.created);
     out.line("modifiersName", &format!("cn=admin,{suffix}"));
     out.line("modifyTimestamp", &person.modified);
-    member_of.get(dn.as_str()).into_iter().flatten().for_each(|of| out.line("memberOf", of));
+    out.lines("memberOf", member_of.get(dn.as_str()).into_iter().flatten());
     out.end();
 }
 
@@ -454,7 +443,9 @@ struct Ldif {
 impl Ldif {
     fn begin(&mut self, dn: &str, classes: &[&str], uuid: &str) {
         self.line("dn", dn);
-        classes.iter().for_each(|class| self.line("objectClass", class));
+        for class in classes {
+            self.line("objectClass", class);
+        }
         self.line("entryUUID", uuid);
     }
 
@@ -468,6 +459,12 @@ impl Ldif {
             let _ = writeln!(self.text, "{attribute}: {value}");
         } else {
             self.bytes(attribute, bytes);
+        }
+    }
+
+    fn lines<'a>(&mut self, attribute: &str, values: impl IntoIterator<Item = &'a String>) {
+        for value in values {
+            self.line(attribute, value);
         }
     }
 

@@ -21,9 +21,11 @@ pub fn router(tenants: &[Arc<TenantState>], metrics: Option<Arc<Metrics>>) -> Ro
     let tenants: Tenants = tenants.into();
     let routes = Router::new()
         .route("/health/live", get(live))
-        .route("/health/ready", get(ready).with_state(tenants));
+        .route("/health/ready", get(ready).with_state(Arc::clone(&tenants)));
     let routes = match metrics {
-        Some(metrics) => routes.route("/metrics", get(self::metrics).with_state(metrics)),
+        Some(metrics) => {
+            routes.route("/metrics", get(self::metrics).with_state((metrics, tenants.first().cloned())))
+        }
         None => routes,
     };
     routes
@@ -70,9 +72,14 @@ async fn ready(State(tenants): State<Tenants>) -> Response {
 }
 
 /// In the Prometheus text format.
-async fn metrics(State(metrics): State<Arc<Metrics>>) -> Response {
+async fn metrics(
+    State((metrics, tenant)): State<(Arc<Metrics>, Option<Arc<TenantState>>)>,
+) -> Response {
+    // All tenants share the caches.
+    let caches = tenant.map(|tenant| tenant.federation.caches());
+    let caches = caches.as_ref().map_or(&[][..], |caches| caches);
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    ([(header::CONTENT_TYPE, kind)], metrics.render()).into_response()
+    ([(header::CONTENT_TYPE, kind)], metrics.render(caches)).into_response()
 }
 
 fn json_answer(status: StatusCode, body: &Value) -> Response {

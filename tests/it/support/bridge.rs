@@ -1,5 +1,6 @@
 //! The real program on a free port, with a configuration made of parts, in a directory of its own.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -58,7 +59,7 @@ impl Settings {
 
     #[must_use]
     pub fn server(mut self, lines: &str) -> Self {
-        self.server += &format!("{lines}\n");
+        writeln!(self.server, "{lines}").unwrap();
         self
     }
 
@@ -71,13 +72,13 @@ impl Settings {
 
     #[must_use]
     pub fn cache(mut self, lines: &str) -> Self {
-        self.cache += &format!("{lines}\n");
+        writeln!(self.cache, "{lines}").unwrap();
         self
     }
 
     #[must_use]
     pub fn tenant(mut self, lines: &str) -> Self {
-        self.tenant += &format!("{lines}\n");
+        writeln!(self.tenant, "{lines}").unwrap();
         self
     }
 
@@ -85,10 +86,15 @@ impl Settings {
     #[must_use]
     pub fn token(mut self, name: &str, token: &str, permissions: &[&str]) -> Self {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes());
-        let hex: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        self.tokens += &format!(
-            "[[tenant.token]]\nname = {name:?}\nsha256 = \"{hex}\"\npermissions = {permissions:?}\n\n"
-        );
+        let hex = digest.as_ref().iter().fold(String::new(), |mut hex, byte| {
+            write!(hex, "{byte:02x}").unwrap();
+            hex
+        });
+        writeln!(
+            self.tokens,
+            "[[tenant.token]]\nname = {name:?}\nsha256 = \"{hex}\"\npermissions = {permissions:?}\n"
+        )
+        .unwrap();
         self
     }
 
@@ -115,14 +121,14 @@ impl Settings {
     #[must_use]
     pub fn with(mut self, lines: &str) -> Self {
         let last = self.repositories.last_mut().expect("a repository to add lines to");
-        last.1 += &format!("{lines}\n");
+        writeln!(last.1, "{lines}").unwrap();
         self
     }
 
     /// Tables after everything else, such as a second tenant.
     #[must_use]
     pub fn rest(mut self, lines: &str) -> Self {
-        self.rest += &format!("{lines}\n");
+        writeln!(self.rest, "{lines}").unwrap();
         self
     }
 
@@ -134,7 +140,7 @@ impl Settings {
             self.server, self.store, self.cache, self.tenant, self.tokens
         );
         for (id, lines) in &self.repositories {
-            text += &format!("[[tenant.repository]]\nid = {id:?}\n{lines}\n");
+            writeln!(text, "[[tenant.repository]]\nid = {id:?}\n{lines}").unwrap();
         }
         text + &self.rest
     }
@@ -237,7 +243,7 @@ impl TestBridge {
         let mut child = self.child.take().expect("the bridge runs");
         guard::signal(child.id(), "TERM");
         let mut status = None;
-        let ended = eventually(Duration::from_secs(60), || {
+        let ended = eventually(Duration::from_mins(1), || {
             status = child.try_wait().unwrap();
             status.is_some()
         });
@@ -278,7 +284,7 @@ impl TestBridge {
             }
         });
         // Where the bridge ends before it listens, the channel closes.
-        self.address = receive.recv_timeout(Duration::from_secs(60)).unwrap_or_else(|_| {
+        self.address = receive.recv_timeout(Duration::from_mins(1)).unwrap_or_else(|_| {
             panic!("the bridge does not listen; {:?}\n{}\n{}", self.child, self.log(), {
                 std::fs::read_to_string(self.directory.join("scimbridge.toml")).unwrap()
             })

@@ -1,5 +1,6 @@
 //! A blocking HTTP/1.1 client that hides nothing: one connection, kept alive, JSON in and out.
 
+use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// Longer than any deadline of the bridge: when this passes, the bridge hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What was answered.
 #[derive(Clone, Debug)]
@@ -139,7 +140,7 @@ impl Client {
         let mut head =
             format!("{method} {}{path} HTTP/1.1\r\nHost: {}\r\n", self.base, self.address);
         if let Some(token) = &self.token {
-            head += &format!("Authorization: Bearer {token}\r\n");
+            write!(head, "Authorization: Bearer {token}\r\n").unwrap();
         }
         let given = |name: &str| headers.iter().any(|(key, _)| key.eq_ignore_ascii_case(name));
         if !body.is_empty() && !given("content-type") {
@@ -148,10 +149,10 @@ impl Client {
         if (!body.is_empty() || matches!(method, "POST" | "PUT" | "PATCH"))
             && !given("content-length")
         {
-            head += &format!("Content-Length: {}\r\n", body.len());
+            write!(head, "Content-Length: {}\r\n", body.len()).unwrap();
         }
         for (name, value) in headers {
-            head += &format!("{name}: {value}\r\n");
+            write!(head, "{name}: {value}\r\n").unwrap();
         }
         head += "\r\n";
         [head.as_bytes(), body].concat()

@@ -155,7 +155,7 @@ impl Hostile {
                     break;
                 }
                 let shared = Arc::clone(&accepting);
-                std::thread::spawn(move || shared.serve(stream));
+                std::thread::spawn(move || shared.serve(&stream));
             }
         });
         Self { port, shared }
@@ -191,8 +191,8 @@ impl Drop for Hostile {
 
 impl Shared {
     /// Serves one connection to its end; an error on it is that end.
-    fn serve(&self, stream: TcpStream) {
-        let _ = self.converse(&stream);
+    fn serve(&self, stream: &TcpStream) {
+        let _ = self.converse(stream);
         let _ = stream.shutdown(Shutdown::Both);
     }
 

@@ -244,7 +244,7 @@ impl Turn {
         let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         // A test with several directories must not wait for ever for one that waits as well.
         let (mut running, _) = ENDED
-            .wait_timeout_while(running, Duration::from_secs(60), |running| *running >= AT_ONCE)
+            .wait_timeout_while(running, Duration::from_mins(1), |running| *running >= AT_ONCE)
             .unwrap_or_else(PoisonError::into_inner);
         *running += 1;
         Self(Some(()))
