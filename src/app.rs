@@ -60,12 +60,6 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
                 mounts: tenant.mounts.clone(),
             });
         }
-        let repositories: Vec<(&str, &str)> = config
-            .tenants
-            .iter()
-            .flat_map(|tenant| tenant.repositories.iter().map(|known| (&*tenant.name, &*known.id)))
-            .collect();
-        let metrics = Arc::new(Metrics::new(&repositories));
         let app = http::router(HttpState {
             tenants,
             metrics: Arc::clone(&metrics),
@@ -76,7 +70,6 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
             },
             public_url,
             operations_elsewhere: config.server.operations.is_some(),
-            metrics,
             clock: clock.clone(),
         })?;
         let (stop, stopping) = watch::channel(false);
