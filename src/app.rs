@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config, Tenant};
 use crate::federation::{Federation, OnConflict, OnFailure, Rules, Shares};
 use crate::http::{self, ConnectionLimits, HttpState, Limits, TenantState};
-use crate::repository::{Finding, Severity};
+use crate::repository::{Finding, Repository as _, Severity};
 use crate::scim::ResourceType;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;

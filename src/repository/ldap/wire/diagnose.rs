@@ -145,7 +145,7 @@ impl Server {
     }
 }
 
-fn root_dse(url: &super::ServerUrl, entry: &RawEntry) -> Finding {
+fn root_dse(url: &crate::config::ServerUrl, entry: &RawEntry) -> Finding {
     let values = |name: &str| -> Vec<String> {
         let found = entry.attributes.iter().find(|(found, _)| found.eq_ignore_ascii_case(name));
         let list = found.map(|(_, values)| values.as_slice()).unwrap_or_default();

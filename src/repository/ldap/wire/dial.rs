@@ -19,8 +19,8 @@ use tokio_rustls::client::TlsStream;
 
 use super::ber::{self, Elements};
 use super::guard::Guard;
-use super::settings::ServerUrl;
 use super::tls;
+use crate::config::ServerUrl;
 
 /// A stream to a server, encrypted or not.
 #[derive(Debug)]

@@ -19,4 +19,4 @@ mod tls;
 
 pub use directory::Directory;
 pub use entry::{Paging, RawEntry, RawFound, Scope, SearchRequest};
-pub use settings::{ServerUrl, Settings, SettingsError};
+pub use settings::{Settings, SettingsError};

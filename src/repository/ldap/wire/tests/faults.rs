@@ -153,7 +153,7 @@ async fn the_next_server_answers_for_one_that_is_down() {
     let settings = Settings {
         urls: [nobody.url(), first.url(), second.url()]
             .iter()
-            .map(|url| super::super::ServerUrl::parse(url).unwrap())
+            .map(|url| super::server(url))
             .collect(),
         ..first.settings(SCIM)
     };

@@ -9,12 +9,20 @@ mod slapd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Directory, Paging, Scope, SearchRequest, ServerUrl, Settings};
+use super::{Directory, Paging, Scope, SearchRequest, Settings};
+use crate::config::ServerUrl;
+
+/// `ldap://host:port` or `ldaps://host:port`.
+fn server(url: &str) -> ServerUrl {
+    let (scheme, rest) = url.split_once("://").unwrap();
+    let (host, port) = rest.rsplit_once(':').unwrap();
+    ServerUrl { host: host.to_owned(), port: port.parse().unwrap(), ldaps: scheme == "ldaps" }
+}
 
 /// Settings with short pauses; everything else as an administrator would leave it.
 fn settings(urls: &[String]) -> Settings {
     Settings {
-        urls: urls.iter().map(|url| ServerUrl::parse(url).unwrap()).collect(),
+        urls: urls.iter().map(|url| server(url)).collect(),
         starttls: false,
         ca: None,
         client_certificate: None,

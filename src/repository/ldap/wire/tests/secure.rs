@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::super::{Directory, ServerUrl, Settings};
+use super::super::{Directory, Settings};
 use super::slapd::{SCIM, Slapd};
-use super::{person, within};
+use super::{person, server, within};
 use crate::repository::Severity;
 
 /// Makes a root and a server certificate for `names` in `folder`.
@@ -52,7 +52,7 @@ fn ca(slapd: &Slapd) -> Vec<u8> {
 
 /// LDAPS, then StartTLS, otherwise alike.
 fn both(slapd: &Slapd, settings: &Settings) -> [Settings; 2] {
-    let url = |url: &str| vec![ServerUrl::parse(url).unwrap()];
+    let url = |url: &str| vec![server(url)];
     [
         Settings { urls: url(&slapd.tls_url()), starttls: false, ..settings.clone() },
         Settings { urls: url(&slapd.url()), starttls: true, ..settings.clone() },
