@@ -23,9 +23,8 @@ pub fn router(tenants: &[Arc<TenantState>], metrics: Option<Arc<Metrics>>) -> Ro
         .route("/health/live", get(live))
         .route("/health/ready", get(ready).with_state(Arc::clone(&tenants)));
     let routes = match metrics {
-        Some(metrics) => {
-            routes.route("/metrics", get(self::metrics).with_state((metrics, tenants.first().cloned())))
-        }
+        Some(metrics) => routes
+            .route("/metrics", get(self::metrics).with_state((metrics, tenants.first().cloned()))),
         None => routes,
     };
     routes
