@@ -20,6 +20,7 @@ use crate::http::{self, ConnectionLimits, HttpState, Limits, TenantState};
 use crate::repository::{Finding, Severity};
 use crate::scim::ResourceType;
 use crate::store::Store;
+use crate::telemetry::metrics::Metrics;
 
 /// Serves until a signal to stop, then lets requests under way finish.
 ///
@@ -42,10 +43,16 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
             Some(url) => url.clone(),
             None => format!("http://{address}"),
         };
+        let repositories: Vec<(&str, &str)> = config
+            .tenants
+            .iter()
+            .flat_map(|tenant| tenant.repositories.iter().map(|one| (&*tenant.name, &*one.id)))
+            .collect();
+        let metrics = Arc::new(Metrics::new(&repositories));
         let shares = Shares::new(config.cache_capacity);
         let mut tenants = Vec::with_capacity(config.tenants.len());
         for tenant in &config.tenants {
-            let federation = federation(tenant, &resource_type, &store, &shares, &clock)
+            let federation = federation(tenant, &resource_type, &store, &shares, &metrics, &clock)
                 .with_context(|| format!("tenant \"{}\"", tenant.name))?;
             tenants.push(TenantState {
                 name: Arc::clone(&tenant.name),
@@ -55,6 +62,7 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
         }
         let app = http::router(HttpState {
             tenants,
+            metrics: Arc::clone(&metrics),
             tokens: Arc::new(Tokens::new(&config)),
             limits: Limits {
                 request_timeout: config.server.request_timeout,
@@ -135,11 +143,15 @@ fn federation(
     resource_type: &Arc<ResourceType>,
     store: &Arc<Store>,
     shares: &Shares,
+    metrics: &Metrics,
     clock: &Clock,
 ) -> anyhow::Result<Federation> {
     let mut parts = Vec::with_capacity(tenant.repositories.len());
     for settings in &tenant.repositories {
-        let part = repositories::part(settings, resource_type)
+        let numbers = metrics
+            .repository(&tenant.name, &settings.id)
+            .context("the metrics were made for other repositories")?;
+        let part = repositories::part(settings, resource_type, numbers)
             .with_context(|| format!("repository \"{}\"", settings.id))?;
         parts.push(part);
     }

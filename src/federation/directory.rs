@@ -17,6 +17,7 @@ use crate::repository::{
 };
 use crate::scim::Filter;
 use crate::scim::resource::digest;
+use crate::telemetry::metrics::{CacheNumbers, Operation, Outcome, RepositoryMetrics};
 
 /// How long what a repository said is good for.
 pub type Freshness = Policy;
@@ -49,6 +50,25 @@ impl Shares {
                 text.saturating_mul(2).saturating_add(256)
             })),
         }
+    }
+}
+
+impl Shares {
+    /// What the caches have counted.
+    pub fn numbers(&self) -> [CacheNumbers; 3] {
+        let numbers = |name, statistics: crate::cache::Statistics| CacheNumbers {
+            name,
+            hits: statistics.hits,
+            misses: statistics.misses,
+            loads: statistics.loads,
+            entries: statistics.entries,
+            bytes: statistics.weight,
+        };
+        [
+            numbers(self.entries.name(), self.entries.statistics()),
+            numbers(self.searches.name(), self.searches.statistics()),
+            numbers(self.rows.name(), self.rows.statistics()),
+        ]
     }
 }
 
@@ -112,6 +132,7 @@ pub(super) struct Directory {
     id: Arc<str>,
     tenant: Arc<str>,
     repository: Arc<dyn Repository>,
+    metrics: Arc<RepositoryMetrics>,
     freshness: Freshness,
     size_limit: usize,
     timeout: Duration,
@@ -130,6 +151,7 @@ impl Directory {
             id: Arc::from(part.repository.id()),
             tenant,
             repository: part.repository,
+            metrics: part.metrics,
             freshness: part.freshness,
             size_limit: part.size_limit,
             timeout: part.timeout,
@@ -230,7 +252,7 @@ impl Directory {
             let asked = self.asking(photos);
             let wanted = [EntryKey(Arc::from(entry_key))];
             move || async move {
-                let found = asked.repository.read(&wanted, asked.bounds()).await?;
+                let found = asked.read(&wanted).await?;
                 let known = found.entries.into_iter().next().map(|entry| asked.know(entry));
                 let loaded = Loaded { empty: known.is_none(), cut: false, value: known };
                 Ok::<_, RepositoryError>(loaded)
@@ -263,7 +285,7 @@ impl Directory {
             return Ok(looked);
         }
         let asked = self.asking(photos);
-        let found = asked.repository.read(&missing, asked.bounds()).await?;
+        let found = asked.read(&missing).await?;
         let complete = found.complete;
         for known in asked.keep(found) {
             looked.insert(known.entry.key.clone(), Some((known, State::Live)));
@@ -279,8 +301,7 @@ impl Directory {
     /// One entry, read past every cache.
     pub(super) async fn read(&self, entry_key: &str) -> Result<Option<Arc<Known>>, RepositoryError> {
         let asked = self.asking(false);
-        let found =
-            asked.repository.read(&[EntryKey(Arc::from(entry_key))], asked.bounds()).await?;
+        let found = asked.read(&[EntryKey(Arc::from(entry_key))]).await?;
         Ok(asked.keep(found).pop())
     }
 
@@ -289,8 +310,7 @@ impl Directory {
     pub(super) async fn resolve(&self, filter: &Filter) -> Result<Vec<Arc<Known>>, Problem> {
         let asked = self.asking(false);
         let found = asked
-            .repository
-            .search(filter, asked.bounds())
+            .ask(filter)
             .await
             .map_err(|error| super::unavailable(&self.id, &error))?;
         if !found.complete {
@@ -314,6 +334,7 @@ impl Directory {
     fn asking(&self, photos: bool) -> Asking {
         Asking {
             repository: Arc::clone(&self.repository),
+            metrics: Arc::clone(&self.metrics),
             entries: Arc::clone(&self.shares.entries),
             tenant: Arc::clone(&self.tenant),
             id: Arc::clone(&self.id),
@@ -330,6 +351,7 @@ impl Directory {
 /// What a detached load takes along.
 struct Asking {
     repository: Arc<dyn Repository>,
+    metrics: Arc<RepositoryMetrics>,
     entries: Arc<Cache<AskedKey, Option<Arc<Known>>>>,
     tenant: Arc<str>,
     id: Arc<str>,
@@ -351,8 +373,37 @@ impl Asking {
         }
     }
 
+    async fn ask(&self, filter: &Filter) -> Result<Found, RepositoryError> {
+        let begin = Instant::now();
+        let found = self.repository.search(filter, self.bounds()).await;
+        self.count(Operation::Search, &found, begin);
+        found
+    }
+
+    async fn read(&self, entry_keys: &[EntryKey]) -> Result<Found, RepositoryError> {
+        let begin = Instant::now();
+        let found = self.repository.read(entry_keys, self.bounds()).await;
+        self.count(Operation::Read, &found, begin);
+        found
+    }
+
+    fn count(
+        &self,
+        operation: Operation,
+        found: &Result<Found, RepositoryError>,
+        begin: Instant,
+    ) {
+        let outcome = match found {
+            Ok(found) if found.complete => Outcome::Complete,
+            Ok(_) => Outcome::Truncated,
+            Err(RepositoryError::Timeout) => Outcome::Timeout,
+            Err(RepositoryError::Unavailable(_)) => Outcome::Unavailable,
+        };
+        self.metrics.operation(operation, outcome, begin.elapsed());
+    }
+
     async fn search(&self, filter: &Filter) -> Result<Loaded<Arc<Hits>>, RepositoryError> {
-        let found = self.repository.search(filter, self.bounds()).await?;
+        let found = self.ask(filter).await?;
         let (complete, exact, scan) = (found.complete, found.exact, found.scan);
         let keys: Vec<EntryKey> =
             self.keep(found).iter().map(|known| known.entry.key.clone()).collect();

@@ -25,6 +25,7 @@ use crate::clock::Clock;
 use crate::repository::{Repository, RepositoryError};
 use crate::scim::{ErrorKind, ResourceType, ScimError};
 use crate::store::{Store, StoreError};
+use crate::telemetry::metrics::{CacheNumbers, RepositoryMetrics};
 
 pub use directory::{Freshness, Shares};
 pub use listing::Listing;
@@ -39,6 +40,7 @@ pub struct Federation {
     store: Arc<Store>,
     rows: rows::Rows,
     directories: Vec<Arc<directory::Directory>>,
+    shares: Shares,
     people: person::People,
     writing: Locks,
     clock: Clock,
@@ -76,6 +78,7 @@ pub enum OnConflict {
 #[derive(Debug)]
 pub struct RepositoryPart {
     pub repository: Arc<dyn Repository>,
+    pub metrics: Arc<RepositoryMetrics>,
     pub freshness: Freshness,
     /// Of one search.
     pub size_limit: usize,
@@ -158,6 +161,7 @@ impl Federation {
                 mounts,
             ),
             writing: Locks::new(),
+            shares: shares.clone(),
             tenant,
             rules,
             resource_type,
@@ -188,6 +192,11 @@ impl Federation {
     /// Each repository's id with whether its last contact succeeded; `None` before any.
     pub fn repositories(&self) -> impl Iterator<Item = (&str, Option<bool>)> {
         self.directories.iter().map(|directory| (directory.id(), directory.healthy()))
+    }
+
+    /// What the caches, which all tenants share, have counted.
+    pub fn caches(&self) -> [CacheNumbers; 3] {
+        self.shares.numbers()
     }
 
     fn directory(&self, id: &str) -> Option<&Arc<directory::Directory>> {

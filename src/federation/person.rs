@@ -198,12 +198,12 @@ impl People {
         self.person(row.id.clone(), version, attributes, show_source)
     }
 
-    /// The same person with the mark `conflict`: who else has the same `userName`.
-    pub(super) fn marked(&self, person: &Person, others: &str) -> Arc<Person> {
+    /// The same person with the mark `conflict`: the ids of who else has the same `userName`.
+    pub(super) fn marked(&self, person: &Person, others: &[&str]) -> Arc<Person> {
         let mut attributes = person.attributes.clone();
         let source = attributes.entry(SOURCE_URN).or_insert_with(|| json!({}));
         if let Some(source) = source.as_object_mut() {
-            source.insert("conflict".into(), others.into());
+            source.insert("conflict".into(), json!(others));
         }
         self.person(person.id.clone(), person.version.clone(), attributes, person.show_source)
     }

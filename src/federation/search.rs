@@ -527,7 +527,6 @@ impl Merge<'_> {
                     .filter(|other| *other != place)
                     .map(|other| self.people[*other].id.as_str())
                     .collect();
-                let others = others.join(", ");
                 self.people[*place] = self.federation.people.marked(&self.people[*place], &others);
             }
         }

@@ -41,6 +41,7 @@ pub fn authenticate(
     let caller = app.tokens.verify(written, &mount.tenant.name)?;
     let view = View {
         no_cache: query::no_cache(&head.headers),
+        photos: false,
         request_id: asked.id.clone(),
         deadline: asked.at + app.limits.request_timeout,
     };

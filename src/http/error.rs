@@ -141,7 +141,7 @@ impl Failure {
                 S::SERVICE_UNAVAILABLE,
                 format!(
                     "the request took too long and was given up; what it was to write may be \
-                     written nevertheless; request {request_id}"
+                     written nevertheless (request {request_id})"
                 ),
             )
             .with(header::RETRY_AFTER, "5"),
@@ -185,7 +185,7 @@ fn problem_row(problem: &Problem, request_id: &str) -> Row {
         Problem::Conflict(detail) => row(S::CONFLICT, detail.clone()).of(ErrorKind::Uniqueness),
         Problem::PreconditionFailed(detail) => row(S::PRECONDITION_FAILED, detail.clone()),
         Problem::Unavailable { detail, retry_after } => {
-            row(S::SERVICE_UNAVAILABLE, format!("{detail}; request {request_id}"))
+            row(S::SERVICE_UNAVAILABLE, format!("{detail} (request {request_id})"))
                 .with_value(header::RETRY_AFTER, HeaderValue::from(*retry_after))
         }
         Problem::Internal(_) => fault(request_id),

@@ -12,16 +12,22 @@ use serde_json::{Value, json};
 
 use super::TenantState;
 use super::error::Failure;
+use crate::telemetry::metrics::Metrics;
 
 type Tenants = Arc<[Arc<TenantState>]>;
 
 /// The routes outside of every tenant.
-pub fn router(tenants: &[Arc<TenantState>], metrics: bool) -> Router {
+pub fn router(tenants: &[Arc<TenantState>], metrics: Option<Arc<Metrics>>) -> Router {
     let tenants: Tenants = tenants.into();
     let routes = Router::new()
         .route("/health/live", get(live))
-        .route("/health/ready", get(ready).with_state(tenants));
-    let routes = if metrics { routes.route("/metrics", get(self::metrics)) } else { routes };
+        .route("/health/ready", get(ready).with_state(Arc::clone(&tenants)));
+    let routes = match metrics {
+        Some(metrics) => {
+            routes.route("/metrics", get(self::metrics).with_state((metrics, tenants.first().cloned())))
+        }
+        None => routes,
+    };
     routes
         .method_not_allowed_fallback(async || Failure::Method("GET, HEAD").answer(""))
         .fallback(async || Failure::UnknownPath.answer(""))
@@ -65,8 +71,15 @@ async fn ready(State(tenants): State<Tenants>) -> Response {
     json_answer(status, &body)
 }
 
-async fn metrics() -> Response {
-    Body::empty().into_response()
+/// In the Prometheus text format.
+async fn metrics(
+    State((metrics, tenant)): State<(Arc<Metrics>, Option<Arc<TenantState>>)>,
+) -> Response {
+    // All tenants share the caches.
+    let caches = tenant.map(|tenant| tenant.federation.caches());
+    let caches = caches.as_ref().map_or(&[][..], |caches| caches);
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    ([(header::CONTENT_TYPE, kind)], metrics.render(caches)).into_response()
 }
 
 fn json_answer(status: StatusCode, body: &Value) -> Response {

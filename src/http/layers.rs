@@ -1,7 +1,7 @@
 //! What every request passes through, outermost first:
 //!
 //! 1. it gets an id, which the answer carries, and 5xx errors and the log name;
-//! 2. one line goes to the log when it is answered;
+//! 2. it is counted, and one line goes to the log, when it is answered;
 //! 3. a panic becomes a 500;
 //! 4. it has a time within which it must be answered, else it is a 503;
 //! 5. it is led to its handler, which reads no more of its body than is allowed;
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::http::{HeaderName, HeaderValue, Method, Request, Uri, header};
+use axum::http::{HeaderName, HeaderValue, Method, Request, header};
 use axum::response::Response;
 use futures_util::FutureExt;
 use hyper::body::Body as _;
@@ -72,6 +72,9 @@ pub async fn answer(app: &App, request: Request<Body>) -> Response {
     let mut seen = Seen::default();
     let handler = routes::dispatch(app, request, &asked, &mut seen);
     let outcome = bounded(app.limits.request_timeout, handler).await;
+    if let Err(Failure::Denied(_)) = outcome {
+        app.metrics.denied();
+    }
     let mut response = outcome.unwrap_or_else(|failure| failure.answer(&asked.id));
     if let Ok(id) = HeaderValue::from_str(&asked.id) {
         response.headers_mut().insert(REQUEST_ID, id);
@@ -79,7 +82,19 @@ pub async fn answer(app: &App, request: Request<Body>) -> Response {
     if method == Method::HEAD {
         strip(&mut response);
     }
-    log(&method, &uri, &seen, &response, &asked);
+    let duration = asked.at.elapsed();
+    app.metrics.request(response.status().as_u16(), duration);
+    telemetry::request::Request {
+        method: method.as_str(),
+        path: seen.route.unwrap_or(uri.path()),
+        status: response.status().as_u16(),
+        duration,
+        tenant: seen.tenant.as_deref(),
+        caller: seen.caller.as_deref(),
+        request_id: &asked.id,
+        bytes: response.body().size_hint().exact().unwrap_or_default(),
+    }
+    .log();
     response
 }
 
@@ -96,21 +111,6 @@ async fn bounded(
     }
 }
 
-/// The one line of the request.
-fn log(method: &Method, uri: &Uri, seen: &Seen, response: &Response, asked: &Asked) {
-    telemetry::request::Request {
-        method: method.as_str(),
-        path: seen.route.unwrap_or(uri.path()),
-        status: response.status().as_u16(),
-        duration: asked.at.elapsed(),
-        tenant: seen.tenant.as_deref(),
-        caller: seen.caller.as_deref(),
-        request_id: &asked.id,
-        bytes: response.body().size_hint().exact().unwrap_or_default(),
-    }
-    .log();
-}
-
 /// What a panic said; for the log.
 pub fn message(panic: &(dyn Any + Send)) -> String {
     panic
@@ -122,7 +122,8 @@ pub fn message(panic: &(dyn Any + Send)) -> String {
 
 /// RFC 9110 section 9.3.2: an answer to HEAD has the headers of GET, so its length, and no body.
 fn strip(response: &mut Response) {
-    if let Some(length) = response.body().size_hint().exact() {
+    // An empty body says nothing of GET's: RFC 9110 section 8.6 on 304.
+    if let Some(length) = response.body().size_hint().exact().filter(|length| *length > 0) {
         response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
     *response.body_mut() = Body::empty();

@@ -37,6 +37,7 @@ use tower::Service;
 use crate::auth::Tokens;
 use crate::clock::Clock;
 use crate::federation::Federation;
+use crate::telemetry::metrics::Metrics;
 use layers::RequestIds;
 use mount::{Mount, Mounted, Mounts};
 
@@ -53,6 +54,7 @@ pub struct HttpState {
     pub public_url: String,
     /// Whether `/metrics` is left to the listener of [`App::operations`].
     pub operations_elsewhere: bool,
+    pub metrics: Arc<Metrics>,
     pub clock: Clock,
 }
 
@@ -98,6 +100,7 @@ struct Parts {
     tenants: Vec<Arc<TenantState>>,
     tokens: Arc<Tokens>,
     limits: Limits,
+    metrics: Arc<Metrics>,
     request_ids: RequestIds,
 }
 
@@ -107,13 +110,14 @@ struct Parts {
 /// When two tenants claim one base path, or a base path is none.
 pub fn router(state: HttpState) -> Result<App, MountError> {
     let tenants: Vec<_> = state.tenants.into_iter().map(Arc::new).collect();
-    let outside = health::router(&tenants, !state.operations_elsewhere);
+    let shown = (!state.operations_elsewhere).then(|| Arc::clone(&state.metrics));
     Ok(App(Arc::new(Parts {
         mounts: Mounts::new(&tenants, &state.public_url)?,
-        outside,
+        outside: health::router(&tenants, shown),
         tenants,
         tokens: state.tokens,
         limits: state.limits,
+        metrics: state.metrics,
         request_ids: RequestIds::new(&state.clock),
     })))
 }
@@ -124,10 +128,11 @@ impl App {
     pub fn operations(&self, clock: &Clock) -> Self {
         Self(Arc::new(Parts {
             mounts: Mounts::default(),
-            outside: health::router(&self.0.tenants, true),
+            outside: health::router(&self.0.tenants, Some(Arc::clone(&self.0.metrics))),
             tenants: Vec::new(),
             tokens: Arc::clone(&self.0.tokens),
             limits: self.0.limits,
+            metrics: Arc::clone(&self.0.metrics),
             request_ids: RequestIds::new(clock),
         }))
     }
@@ -147,3 +152,6 @@ impl Service<Request<Body>> for App {
         async move { Ok(layers::answer(&app, request).await) }.boxed()
     }
 }
+
+#[cfg(test)]
+mod tests;

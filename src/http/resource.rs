@@ -15,8 +15,8 @@ use crate::scim::schema::check::Purpose;
 use crate::scim::{Patch, Projection, Query};
 
 /// POST: creates a user, or binds one.
-pub async fn create(call: Call, payload: Payload) -> Result<Response, Failure> {
-    let projection = projection(&call)?;
+pub async fn create(mut call: Call, payload: Payload) -> Result<Response, Failure> {
+    let projection = projection(&mut call)?;
     let checked =
         call.resource_type().check(payload.json(&call.head.headers).await?, Purpose::Create)?;
     to_the_end(async move {
@@ -27,8 +27,8 @@ pub async fn create(call: Call, payload: Payload) -> Result<Response, Failure> {
 }
 
 /// GET of one.
-pub async fn read(call: Call, id: &str) -> Result<Response, Failure> {
-    let projection = projection(&call)?;
+pub async fn read(mut call: Call, id: &str) -> Result<Response, Failure> {
+    let projection = projection(&mut call)?;
     let person = call.federation().read(&call.caller, id, &call.view).await?;
     if etag::none_match(&call.head.headers, &person.version)? {
         let mut response = Response::new(Body::empty());
@@ -46,8 +46,8 @@ pub async fn me(call: Call) -> Result<Response, Failure> {
 }
 
 /// PUT.
-pub async fn replace(call: Call, payload: Payload, id: &str) -> Result<Response, Failure> {
-    let projection = projection(&call)?;
+pub async fn replace(mut call: Call, payload: Payload, id: &str) -> Result<Response, Failure> {
+    let projection = projection(&mut call)?;
     let if_match = etag::if_match(&call.head.headers)?;
     let checked =
         call.resource_type().check(payload.json(&call.head.headers).await?, Purpose::Replace)?;
@@ -62,8 +62,8 @@ pub async fn replace(call: Call, payload: Payload, id: &str) -> Result<Response,
 }
 
 /// PATCH; the answer is the whole resource, which every known client is content with.
-pub async fn modify(call: Call, payload: Payload, id: &str) -> Result<Response, Failure> {
-    let projection = projection(&call)?;
+pub async fn modify(mut call: Call, payload: Payload, id: &str) -> Result<Response, Failure> {
+    let projection = projection(&mut call)?;
     let if_match = etag::if_match(&call.head.headers)?;
     let patch = Patch::parse(&payload.json(&call.head.headers).await?, call.resource_type())?;
     let id = id.to_owned();
@@ -119,13 +119,23 @@ fn single(call: &Call, person: &Person, projection: &Projection, status: StatusC
 }
 
 /// What `attributes` or `excludedAttributes` of the query string select (RFC 7644 section 3.9).
-fn projection(call: &Call) -> Result<Projection, Failure> {
+fn projection(call: &mut Call) -> Result<Projection, Failure> {
     let Some(written) = call.head.uri.query() else { return Ok(Projection::Default) };
     // What else there is, is for searches and means nothing here.
     let pairs = query::pairs(Some(written))?.into_iter().filter(|(name, _)| {
         name.eq_ignore_ascii_case("attributes") || name.eq_ignore_ascii_case("excludedAttributes")
     });
-    Ok(Query::from_parameters(pairs, call.resource_type())?.projection)
+    let projection = Query::from_parameters(pairs, call.resource_type())?.projection;
+    call.view.photos = photos(&projection);
+    Ok(projection)
+}
+
+/// Whether photos are asked for by name.
+pub fn photos(projection: &Projection) -> bool {
+    match projection {
+        Projection::Only(paths) => paths.iter().any(|path| path.attribute == "photos"),
+        Projection::Default | Projection::Without(_) => false,
+    }
 }
 
 /// Runs a write that nothing cuts off halfway: when the client hangs up or the request's time is

@@ -13,28 +13,29 @@ use crate::scim::dialect::{ListHead, render_list};
 pub async fn by_parameters(call: Call) -> Result<Response, Failure> {
     let pairs = query::pairs(call.head.uri.query())?;
     let query = Query::from_parameters(pairs.into_iter(), call.resource_type())?;
-    run(&call, &query).await
+    run(call, &query).await
 }
 
 /// By a SearchRequest message.
 pub async fn by_message(call: Call, payload: Payload) -> Result<Response, Failure> {
     let message = payload.json(&call.head.headers).await?;
     let query = Query::from_body(&message, call.resource_type())?;
-    run(&call, &query).await
+    run(call, &query).await
 }
 
-async fn run(call: &Call, query: &Query) -> Result<Response, Failure> {
+async fn run(mut call: Call, query: &Query) -> Result<Response, Failure> {
+    call.view.photos = resource::photos(&query.projection);
     let listing = call.federation().search(&call.caller, query, &call.view).await?;
     let resources: Vec<_> = listing
         .people
         .iter()
         .map(|person| {
             let source = listing.federated || person.show_source;
-            resource::message(call, person, &query.projection, source)
+            resource::message(&call, person, &query.projection, source)
         })
         .collect();
     let head = ListHead {
-        total: listing.total,
+        total: Some(listing.total),
         start_index: Some(listing.start_index),
         repositories: listing.federated.then_some(listing.report.as_slice()),
         ..ListHead::default()

@@ -151,6 +151,7 @@ async fn connection<F>(
         let _ = stopping.wait_for(|stop| *stop).await;
     };
     let ended = tokio::select! {
+        biased;
         ended = connection.as_mut() => ended,
         () = stopped => {
             connection.as_mut().graceful_shutdown();

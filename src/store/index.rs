@@ -169,6 +169,12 @@ impl Index {
 }
 
 impl Indexed {
+    /// Whether few people share a value.
+    pub(super) fn is_identifying(&self) -> bool {
+        let ends = ["externalId", "emails.value", "phoneNumbers.value", ":employeeNumber"];
+        ends.iter().any(|end| self.path.text.ends_with(end))
+    }
+
     pub(super) fn rows(&self, view: &Attributes) -> impl Iterator<Item = [Datum; 5]> {
         terms(&self.path, view).into_iter().zip(0_i64..).map(|(term, ordinal)| {
             let path = if term.foreign { -self.key } else { self.key };

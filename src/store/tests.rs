@@ -162,6 +162,29 @@ async fn a_row_is_found_by_all_that_identifies_it() {
     }
 }
 
+/// A look-up that reads a whole tenant answers rightly, and slowly.
+#[tokio::test]
+async fn a_look_up_reads_no_more_than_it_finds() {
+    let store = open("sqlite::memory:", &[]);
+    for key in [
+        RowKey::Id("u1".to_owned()),
+        RowKey::Id("10001".to_owned()),
+        RowKey::UserName("anna".to_owned()),
+        RowKey::ExternalId("x".to_owned()),
+        RowKey::Link { repository: "corp".to_owned(), entry_key: "e".to_owned() },
+    ] {
+        let mut query = store.look_up(ACME, &key);
+        query.sql = format!("EXPLAIN QUERY PLAN {}", query.sql).into();
+        for mut row in store.engine.query(query).await.unwrap() {
+            for _ in 0..3 {
+                row.integer().unwrap();
+            }
+            let step = row.text().unwrap();
+            assert!(!step.contains("SCAN") && !step.contains("(tenant=?)"), "{key:?}: {step}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn each_tenant_counts_for_itself() {
     for store in &Stores::new().stores {

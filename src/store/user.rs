@@ -20,14 +20,22 @@ macro_rules! columns {
 }
 pub(super) use columns;
 
-/// A statement that reads whole rows out of `users u`.
+/// A statement that reads whole rows of a tenant out of `users u`: by columns that are indexed beside
+/// the tenant, or by key, where `+` keeps SQLite from reading the whole tenant by the index instead.
 macro_rules! select {
+    (by_key: $rest:literal) => {
+        select!("+", $rest)
+    };
     ($rest:literal) => {
+        select!("", $rest)
+    };
+    ($sign:literal, $rest:literal) => {
         concat!(
             "SELECT ",
             $crate::store::user::columns!(),
-            " FROM users u LEFT JOIN links l ON l.user_key = u.key \
-             WHERE u.tenant = (SELECT key FROM tenants WHERE name = $1) AND ",
+            " FROM users u LEFT JOIN links l ON l.user_key = u.key WHERE ",
+            $sign,
+            "u.tenant = (SELECT key FROM tenants WHERE name = $1) AND ",
             $rest
         )
     };
@@ -40,7 +48,12 @@ impl Store {
     /// The rows that `key` leads to, in the order of their canonical ids, read from the database.
     /// By id, number or link there is at most one.
     pub async fn find(&self, tenant: &str, key: &RowKey) -> Result<Vec<Arc<UserRow>>, StoreError> {
-        let query = match key {
+        let rows = self.engine.query(self.look_up(tenant, key)).await?;
+        rows.into_iter().map(|mut row| Ok(decode(&mut row)?.into())).collect()
+    }
+
+    pub(super) fn look_up(&self, tenant: &str, key: &RowKey) -> Query {
+        match key {
             RowKey::Id(id) => match number(id) {
                 Some(number) => {
                     Query::new(select!("u.number = $2"), [tenant.into(), number.into()])
@@ -64,7 +77,7 @@ impl Store {
                 let path = self.index.external_id();
                 Query::new(
                     select!(
-                        "u.key IN (SELECT a.user_key FROM attributes a \
+                        by_key: "u.key IN (SELECT a.user_key FROM attributes a \
                          WHERE a.tenant = (SELECT key FROM tenants WHERE name = $1) \
                          AND a.path = $2 AND a.fold = $3 AND a.rest = $4) ORDER BY u.id"
                     ),
@@ -73,19 +86,13 @@ impl Store {
             }
             RowKey::Link { repository, entry_key } => Query::new(
                 select!(
-                    "u.key = (SELECT k.user_key FROM links k \
+                    by_key: "u.key = (SELECT k.user_key FROM links k \
                      WHERE k.tenant = (SELECT key FROM tenants WHERE name = $1) \
                      AND k.repository = $2 AND k.entry_key = $3)"
                 ),
                 [tenant.into(), repository.as_str().into(), entry_key.as_str().into()],
             ),
-        };
-        self.engine
-            .query(query)
-            .await?
-            .into_iter()
-            .map(|mut row| Ok(decode(&mut row)?.into()))
-            .collect()
+        }
     }
 
     /// The rows with these internal keys, in the order of `keys`; the ones that are gone are
@@ -95,7 +102,7 @@ impl Store {
         for chunk in keys.chunks(KEYS) {
             let mut values = vec![tenant.into()];
             let keys = list(&mut values, chunk.iter().map(|key| (*key).into()));
-            let sql = format!("{}{keys})", select!("u.key IN ("));
+            let sql = format!("{}{keys})", select!(by_key: "u.key IN ("));
             for mut row in self.engine.query(Query { sql: sql.into(), values }).await? {
                 let row = decode(&mut row)?;
                 found.push((row.key, Arc::new(row)));

@@ -15,7 +15,6 @@ pub struct Metrics {
     durations: Histogram,
     denied: AtomicU64,
     repositories: Vec<Arc<RepositoryMetrics>>,
-    caches: [[AtomicU64; 3]; 5],
 }
 
 /// The numbers of one repository; shared with whoever speaks to it.
@@ -46,29 +45,22 @@ pub enum Outcome {
     Unavailable,
 }
 
-/// One of the caches.
+/// What a cache has counted since the start, and what it holds now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CacheKind {
-    Entry,
-    Search,
-    Nobody,
-    Row,
-    Token,
-}
-
-/// How a look-up in a cache ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CacheOutcome {
-    Hit,
-    /// Older than fresh, served because the directory failed.
-    Stale,
-    Miss,
+pub struct CacheNumbers {
+    pub name: &'static str,
+    /// Answered from memory.
+    pub hits: u64,
+    /// Had to wait for a load, their own or another's.
+    pub misses: u64,
+    /// Loads begun; fewer than misses where look-ups shared one.
+    pub loads: u64,
+    pub entries: u64,
+    pub bytes: u64,
 }
 
 const OPERATIONS: [&str; 2] = ["search", "read"];
 const OUTCOMES: [&str; 4] = ["complete", "truncated", "timeout", "unavailable"];
-const CACHES: [&str; 5] = ["entry", "search", "nobody", "row", "token"];
-const CACHE_OUTCOMES: [&str; 3] = ["hit", "stale", "miss"];
 
 /// Upper bounds in microseconds, and as they are printed in seconds.
 const BOUNDS: [(u64, &str); 14] = [
@@ -118,10 +110,6 @@ impl Metrics {
         count(&self.denied);
     }
 
-    pub fn cache(&self, kind: CacheKind, outcome: CacheOutcome) {
-        count(&self.caches[kind as usize][outcome as usize]);
-    }
-
     /// The numbers of one repository, to keep.
     pub fn repository(&self, tenant: &str, repository: &str) -> Option<Arc<RepositoryMetrics>> {
         self.repositories
@@ -130,8 +118,8 @@ impl Metrics {
             .cloned()
     }
 
-    /// Everything, in the text form.
-    pub fn render(&self) -> String {
+    /// Everything, in the text form; the caches count for themselves.
+    pub fn render(&self, caches: &[CacheNumbers]) -> String {
         let mut page = Page(String::with_capacity(4096));
         page.family("scimbridge_build_info", "gauge", "The version that runs.");
         page.sample("scimbridge_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
@@ -146,11 +134,17 @@ impl Metrics {
         page.family(name, "counter", "Requests without a token that is known.");
         page.sample(name, &[], read(&self.denied));
         self.render_repositories(&mut page);
-        let name = "scimbridge_cache_lookups_total";
-        page.family(name, "counter", "Look-ups in the caches.");
-        for (cache, counters) in CACHES.iter().zip(&self.caches) {
-            for (outcome, counter) in CACHE_OUTCOMES.iter().zip(counters) {
-                page.sample(name, &[("cache", cache), ("outcome", outcome)], read(counter));
+        let families: [(&str, &str, &str, fn(&CacheNumbers) -> u64); 5] = [
+            ("scimbridge_cache_hits_total", "counter", "Answered from memory.", |one| one.hits),
+            ("scimbridge_cache_misses_total", "counter", "Waited for a load.", |one| one.misses),
+            ("scimbridge_cache_loads_total", "counter", "Loads begun.", |one| one.loads),
+            ("scimbridge_cache_entries", "gauge", "Values held.", |one| one.entries),
+            ("scimbridge_cache_bytes", "gauge", "Memory held, about.", |one| one.bytes),
+        ];
+        for (name, kind, help, number) in families {
+            page.family(name, kind, help);
+            for cache in caches {
+                page.sample(name, &[("cache", cache.name)], number(cache));
             }
         }
         page.0
@@ -283,7 +277,7 @@ mod tests {
         metrics.request(999, Duration::ZERO);
         metrics.denied();
         metrics.cache(CacheKind::Row, CacheOutcome::Miss);
-        let page = metrics.render();
+        let page = metrics.render(&[]);
         holds(
             &page,
             &[
@@ -312,7 +306,7 @@ mod tests {
         corp.operation(Operation::Read, Outcome::Complete, Duration::from_millis(3));
         corp.operation(Operation::Search, Outcome::Timeout, Duration::from_secs(5));
         assert!(metrics.repository("other", "corp").is_none());
-        let page = metrics.render();
+        let page = metrics.render(&[]);
         let of = |name: &str, rest: &str| {
             format!("scimbridge_repository_{name}{{tenant=\"acme\",repository=\"corp\"{rest}")
         };
@@ -329,7 +323,7 @@ mod tests {
         );
         assert!(!page.contains("scimbridge_repository_up{tenant=\"acme\",repository=\"labs\"}"));
         corp.contact(true);
-        holds(&metrics.render(), &[&of("up", "} 1")]);
+        holds(&metrics.render(&[]), &[&of("up", "} 1")]);
     }
 
     #[test]

@@ -289,7 +289,7 @@ fn the_same_name_twice_is_two_users_each_marked() {
     assert_eq!(list["totalResults"], 2);
     for user in list["Resources"].as_array().unwrap() {
         let own = user["id"].as_str().unwrap();
-        let conflict = user[SOURCE]["conflict"].as_str().unwrap();
+        let conflict = user[SOURCE]["conflict"][0].as_str().unwrap();
         assert!(conflict != own && conflict.ends_with(&person.entry_uuid), "{user}");
     }
     let first = TestBridge::start(&settings.tenant("on_conflict = \"first\""));

@@ -336,17 +336,20 @@ impl Builder<'_> {
             }
             Filter::Element { filter, .. } => self.cost(filter),
             Filter::Compare { path, operator, value } => {
-                if matches!(self.index.place(path)?, Place::UserType) {
-                    return None;
-                }
+                let identifying = match self.index.place(path)? {
+                    Place::UserType => return None,
+                    Place::UserName | Place::Id => true,
+                    Place::Created | Place::Modified => false,
+                    Place::Attribute(indexed) => indexed.is_identifying(),
+                };
                 let empty = matches!(value, Literal::String(text) if text.key.is_empty());
                 match (operator, value) {
                     (_, Literal::Boolean(_) | Literal::Null) | (Operator::Ne, _) => None,
-                    (Operator::Eq, _) => Some(0),
                     (Operator::Sw | Operator::Co | Operator::Ew, _) if empty => None,
-                    (Operator::Sw, _) => Some(1),
-                    (Operator::Gt | Operator::Ge | Operator::Lt | Operator::Le, _) => Some(2),
-                    (Operator::Co | Operator::Ew, _) => Some(3),
+                    (Operator::Eq, _) => Some(if identifying { 0 } else { 2 }),
+                    (Operator::Sw, _) => Some(if identifying { 1 } else { 3 }),
+                    (Operator::Gt | Operator::Ge | Operator::Lt | Operator::Le, _) => Some(4),
+                    (Operator::Co | Operator::Ew, _) => Some(5),
                 }
             }
             Filter::Not(_) | Filter::Present(_) | Filter::Constant(_) => None,

@@ -90,10 +90,11 @@ fn view() -> impl Strategy<Value = Attributes> {
         3 => any::<bool>().prop_map(Value::from),
         1 => Just(json!("true")),
     ];
-    let email = (prop::option::of(text()), prop::option::of(text()), any::<bool>()).prop_map(
+    let value = prop_oneof![8 => text().prop_map(Value::from), 1 => Just(json!(5))];
+    let email = (prop::option::of(value), prop::option::of(text()), any::<bool>()).prop_map(
         |(value, kind, primary)| {
             let mut email = serde_json::Map::new();
-            email.extend(value.map(|value| ("value".to_owned(), value.into())));
+            email.extend(value.map(|value| ("value".to_owned(), value)));
             email.extend(kind.map(|kind| ("type".to_owned(), kind.into())));
             email.insert("primary".to_owned(), primary.into());
             Value::Object(email)

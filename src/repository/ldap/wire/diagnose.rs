@@ -83,7 +83,7 @@ impl Server {
         let deadline = Instant::now() + self.plan.operation_timeout;
         match connection.bind(identity, deadline).await {
             Ok(outcome) if outcome.code == 0 => {
-                findings.push(well("bind", format!("{url}: {}", bound_as(identity))))
+                findings.push(well("bind", format!("{url}: {}", bound_as(identity))));
             }
             Ok(outcome) => {
                 let text = refused_bind(identity, outcome.code, &outcome.text);

@@ -80,19 +80,20 @@ impl Dial {
     /// Tries every address of the host, each with its share of the time that is left.
     async fn connect(&self, end: Instant) -> Result<TcpStream, DialError> {
         let host = self.url.host.as_str();
-        let addresses: Vec<SocketAddr> = match timeout_at(end, lookup_host((host, self.url.port)))
-            .await
-        {
-            Ok(Ok(found)) => found.collect(),
-            Ok(Err(error)) => {
-                return Err(DialError::Connect(format!(
-                    "the name {host} cannot be resolved: {error}"
-                )));
-            }
-            Err(_) => {
-                return Err(DialError::Connect(format!("the name {host} was not resolved in time")));
-            }
-        };
+        let addresses: Vec<SocketAddr> =
+            match timeout_at(end, lookup_host((host, self.url.port))).await {
+                Ok(Ok(found)) => found.collect(),
+                Ok(Err(error)) => {
+                    return Err(DialError::Connect(format!(
+                        "the name {host} cannot be resolved: {error}"
+                    )));
+                }
+                Err(_) => {
+                    return Err(DialError::Connect(format!(
+                        "the name {host} was not resolved in time"
+                    )));
+                }
+            };
         let mut last = format!("the name {host} has no address");
         for (index, address) in addresses.iter().enumerate() {
             let left = end.saturating_duration_since(Instant::now());

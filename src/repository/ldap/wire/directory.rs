@@ -52,7 +52,8 @@ impl Directory {
         if settings.urls.is_empty() {
             return Err(SettingsError::NoServer);
         }
-        let wants_tls = |ldaps: bool| ldaps || settings.starttls;
+        let starttls = settings.starttls;
+        let wants_tls = |ldaps: bool| ldaps || starttls;
         let config = settings
             .urls
             .iter()
@@ -61,7 +62,7 @@ impl Directory {
             .transpose()?;
         let identity = identity(&settings)?;
         let mut servers = Vec::with_capacity(settings.urls.len());
-        for url in &settings.urls {
+        for url in settings.urls {
             if wants_tls(url.ldaps) {
                 ServerName::try_from(url.host.as_str())
                     .map_err(|_| SettingsError::HostName(url.host.clone()))?;
@@ -69,12 +70,12 @@ impl Directory {
             servers.push(Server::new(Plan {
                 name: name.into(),
                 dial: Dial {
-                    url: url.clone(),
-                    starttls: settings.starttls,
+                    url,
+                    starttls,
                     tls: config.clone(),
                     timeout: settings.connect_timeout,
                     silence: (settings.operation_timeout * 2)
-                        .clamp(Duration::from_secs(5), Duration::from_secs(60)),
+                        .clamp(Duration::from_secs(5), Duration::from_mins(1)),
                 },
                 identity: identity.clone(),
                 operation_timeout: settings.operation_timeout,

@@ -45,7 +45,7 @@ pub(super) struct Guard {
 
 impl Guard {
     /// The length of the message at the start of `bytes`, `None` where its head is not all there.
-    pub(super) fn length(&self, bytes: &[u8]) -> Result<Option<usize>, Breach> {
+    pub(super) fn length(self, bytes: &[u8]) -> Result<Option<usize>, Breach> {
         if let Some(first) = bytes.first()
             && *first != 0x30
         {
@@ -65,7 +65,7 @@ impl Guard {
     ///
     /// The shape that LDAP prescribes is checked down to the primitive elements, which also bounds
     /// the depth; what the shape leaves open is walked.
-    pub(super) fn check(&self, message: &[u8]) -> Result<(u32, Kind), Breach> {
+    pub(super) fn check(self, message: &[u8]) -> Result<(u32, Kind), Breach> {
         let Some((_, start, _)) = ber::head(message)? else {
             return Err(Breach::Unknown("an empty message"));
         };
@@ -89,7 +89,7 @@ impl Guard {
         }?;
         match parts.next()? {
             None => {}
-            Some(part) if part.tag == 0xA0 => self.controls(part.body)?,
+            Some(part) if part.tag == 0xA0 => controls(part.body)?,
             // Active Directory puts the name of its notice here, outside the response.
             Some(part) if part.tag == 0x8A => {}
             Some(_) => return Err(Breach::Unknown("something after its operation")),
@@ -105,7 +105,7 @@ impl Guard {
     }
 
     /// `SearchResultEntry`: a DN and a list of attributes.
-    fn entry(&self, body: &[u8]) -> Result<(), Breach> {
+    fn entry(self, body: &[u8]) -> Result<(), Breach> {
         const BROKEN: Breach = Breach::Unknown("a broken entry");
         let mut left = self.max_elements();
         let mut parts = Elements(body);
@@ -131,7 +131,7 @@ impl Guard {
     }
 
     /// `LDAPResult` and what bind and extended responses add to it.
-    fn result(&self, body: &[u8]) -> Result<(), Breach> {
+    fn result(self, body: &[u8]) -> Result<(), Breach> {
         const BROKEN: Breach = Breach::Unknown("a broken result");
         let mut parts = Elements(body);
         parts.take(0x0A)?.and_then(ber::unsigned).ok_or(BROKEN)?;
@@ -153,39 +153,39 @@ impl Guard {
         }
     }
 
-    /// `Controls`, RFC 4511, section 4.1.11.
-    fn controls(&self, body: &[u8]) -> Result<(), Breach> {
-        const BROKEN: Breach = Breach::Unknown("a broken control");
-        let mut list = Elements(body);
-        while let Some(control) = list.next()? {
-            if control.tag != 0x30 {
-                return Err(BROKEN);
-            }
-            let mut parts = Elements(control.body);
-            parts.take(0x04)?.and_then(utf8).ok_or(BROKEN)?;
-            let mut next = parts.next()?;
-            if next.is_some_and(|part| part.tag == 0x01 && part.body.len() == 1) {
-                next = parts.next()?;
-            }
-            if next.is_some_and(|part| part.tag != 0x04) || parts.next()?.is_some() {
-                return Err(BROKEN);
-            }
-        }
-        Ok(())
-    }
-
     /// Elements whose shape is not prescribed, or not known here: LDAP's sequences may be extended
     /// (RFC 4511, section 4).
-    fn open(&self, elements: &[u8]) -> Result<(), Breach> {
+    fn open(self, elements: &[u8]) -> Result<(), Breach> {
         if elements.is_empty() {
             return Ok(());
         }
         Ok(ber::walk(elements, 4, MAX_DEPTH, self.max_elements())?)
     }
 
-    fn max_elements(&self) -> usize {
+    fn max_elements(self) -> usize {
         self.max_message / BYTES_PER_ELEMENT
     }
+}
+
+/// `Controls`, RFC 4511, section 4.1.11.
+fn controls(body: &[u8]) -> Result<(), Breach> {
+    const BROKEN: Breach = Breach::Unknown("a broken control");
+    let mut list = Elements(body);
+    while let Some(control) = list.next()? {
+        if control.tag != 0x30 {
+            return Err(BROKEN);
+        }
+        let mut parts = Elements(control.body);
+        parts.take(0x04)?.and_then(utf8).ok_or(BROKEN)?;
+        let mut next = parts.next()?;
+        if next.is_some_and(|part| part.tag == 0x01 && part.body.len() == 1) {
+            next = parts.next()?;
+        }
+        if next.is_some_and(|part| part.tag != 0x04) || parts.next()?.is_some() {
+            return Err(BROKEN);
+        }
+    }
+    Ok(())
 }
 
 /// A list of URIs.

@@ -51,11 +51,14 @@ struct Pool {
     scans: Vec<Connection>,
     health: Health,
     /// The attempt that everybody waits for who needs a connection.
-    attempt: Option<watch::Receiver<Option<Result<(), Arc<str>>>>>,
+    attempt: Option<Attempt>,
     /// When an attempt to add a connection failed though others work.
     crowded_until: Option<Instant>,
     tended: bool,
 }
+
+/// How an attempt to connect went, once it is over.
+type Attempt = watch::Receiver<Option<Result<(), Arc<str>>>>;
 
 /// An exclusive connection. It goes back only by [`Lease::give_back`]; else it is closed.
 #[derive(Debug)]
@@ -126,7 +129,7 @@ impl Server {
             None => match timeout_at(deadline, self.open()).await {
                 Err(_) => return Err(Failure::Timeout { silent: false }),
                 Ok(Err(text)) => {
-                    self.failed(Arc::clone(&text));
+                    self.failed(&text);
                     return Err(Failure::Down(text));
                 }
                 Ok(Ok(connection)) => {
@@ -150,7 +153,7 @@ impl Server {
         let mut pool = self.pool();
         if pool.health.silent() && !pool.health.is_down() {
             let text = self.text("the server does not answer");
-            self.give_up(&mut pool, text);
+            self.give_up(&mut pool, &text);
         }
     }
 
@@ -212,7 +215,7 @@ impl Server {
     }
 
     /// Joins the attempt that is under way, or starts it.
-    fn attempt(self: &Arc<Self>, pool: &mut Pool) -> watch::Receiver<Option<Result<(), Arc<str>>>> {
+    fn attempt(self: &Arc<Self>, pool: &mut Pool) -> Attempt {
         if let Some(attempt) = &pool.attempt
             && attempt.has_changed().is_ok()
             && attempt.borrow().is_none()
@@ -229,7 +232,7 @@ impl Server {
                     Ok(())
                 }
                 Err(text) => {
-                    server.failed(Arc::clone(&text));
+                    server.failed(&text);
                     Err(text)
                 }
             };
@@ -259,7 +262,7 @@ impl Server {
         self.tend(&mut pool);
     }
 
-    fn failed(self: &Arc<Self>, text: Arc<str>) {
+    fn failed(self: &Arc<Self>, text: &Arc<str>) {
         let mut pool = self.pool();
         pool.lookups.retain(|connection| connection.is_usable());
         if pool.lookups.is_empty() {
@@ -270,13 +273,13 @@ impl Server {
     }
 
     /// Leaves the server alone for a while, then probes it behind the scenes.
-    fn give_up(self: &Arc<Self>, pool: &mut Pool, text: Arc<str>) {
+    fn give_up(self: &Arc<Self>, pool: &mut Pool, text: &Arc<str>) {
         for connection in pool.lookups.drain(..) {
             connection.retire();
         }
         pool.scans.clear();
         let probed = pool.health.is_down();
-        let until = Instant::now() + pool.health.failed(Instant::now(), Arc::clone(&text));
+        let until = Instant::now() + pool.health.failed(Instant::now(), Arc::clone(text));
         tracing::warn!(repository = %self.plan.name, server = %self.plan.dial.url, error = %text, "directory server is down");
         if !probed {
             tokio::spawn(probe(Arc::downgrade(self), until));

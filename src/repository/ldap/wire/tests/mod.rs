@@ -25,8 +25,8 @@ fn settings(urls: &[String]) -> Settings {
         max_message: 8 << 20,
         lookup: 2,
         scan: 2,
-        idle: Duration::from_secs(240),
-        max_age: Duration::from_secs(1800),
+        idle: Duration::from_mins(4),
+        max_age: Duration::from_mins(30),
     }
 }
 

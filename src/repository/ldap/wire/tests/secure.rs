@@ -46,8 +46,8 @@ fn secure_slapd(names: &str, verify: &str) -> Slapd {
     Slapd::prepared(5, &global, |folder| certificates(folder, names))
 }
 
-fn ca(slapd: &Slapd) -> Option<Vec<u8>> {
-    Some(fs::read(slapd.folder().join("ca.pem")).unwrap())
+fn ca(slapd: &Slapd) -> Vec<u8> {
+    fs::read(slapd.folder().join("ca.pem")).unwrap()
 }
 
 /// LDAPS, then StartTLS, otherwise alike.
@@ -72,7 +72,7 @@ async fn fails_at_tls(settings: Settings, words: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_certificate_is_trusted_for_its_names_under_its_root_only() {
     let slapd = secure_slapd("IP:127.0.0.1", "never");
-    let trusting = Settings { ca: ca(&slapd), ..slapd.settings(SCIM) };
+    let trusting = Settings { ca: Some(ca(&slapd)), ..slapd.settings(SCIM) };
     for settings in both(&slapd, &trusting) {
         let directory = Directory::new("corp", settings).unwrap();
         let found = directory.search(&person(3), within(5000)).await.unwrap();
@@ -84,12 +84,12 @@ async fn a_certificate_is_trusted_for_its_names_under_its_root_only() {
         fails_at_tls(settings, "issued by nobody who is trusted here").await;
     }
     let other = secure_slapd("DNS:ldap.example.org,IP:127.0.0.2", "never");
-    let trusting = Settings { ca: ca(&other), ..other.settings(SCIM) };
+    let trusting = Settings { ca: Some(ca(&other)), ..other.settings(SCIM) };
     for settings in both(&other, &trusting) {
         fails_at_tls(settings, "another host name").await;
     }
     // A root of the same name, but not the same root.
-    let mistaken = Settings { ca: ca(&other), ..slapd.settings(SCIM) };
+    let mistaken = Settings { ca: Some(ca(&other)), ..slapd.settings(SCIM) };
     for settings in both(&slapd, &mistaken) {
         fails_at_tls(settings, "certificate").await;
     }
@@ -106,7 +106,7 @@ async fn a_client_certificate_is_an_identity() {
     let slapd = secure_slapd("IP:127.0.0.1", "demand");
     let read = |name: &str| fs::read(slapd.folder().join(name)).unwrap();
     let external = Settings {
-        ca: ca(&slapd),
+        ca: Some(ca(&slapd)),
         bind_dn: None,
         bind_password: None,
         client_certificate: Some((read("client.pem"), read("client.key"))),
@@ -118,7 +118,7 @@ async fn a_client_certificate_is_an_identity() {
         assert!(findings.iter().all(|finding| finding.severity == Severity::Well), "{findings:?}");
         assert!(findings[1].text.contains("by client certificate"), "{}", findings[1].text);
     }
-    let nameless = Settings { ca: ca(&slapd), ..slapd.settings(SCIM) };
+    let nameless = Settings { ca: Some(ca(&slapd)), ..slapd.settings(SCIM) };
     for settings in both(&slapd, &nameless) {
         let directory = Directory::new("corp", settings).unwrap();
         assert!(directory.search(&person(1), within(5000)).await.is_err());

@@ -1,0 +1,307 @@
+//! The surface as a whole, without a socket.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode, header};
+use axum::response::Response;
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use super::{App, HttpState, Limits, TenantState, router};
+use crate::auth::Tokens;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::federation::{Federation, OnConflict, OnFailure, Rules, Shares};
+use crate::scim::ResourceType;
+use crate::store::Store;
+use crate::telemetry::metrics::Metrics;
+
+const USERS: &str = "/scim/acme/v2/Users";
+
+fn federation(store: &Arc<Store>, name: &str, mounts: usize) -> Arc<Federation> {
+    let rules = Rules {
+        max_results: 100,
+        on_failure: OnFailure::Partial,
+        on_conflict: OnConflict::Show,
+        allow_scan: true,
+    };
+    let resource_type = Arc::new(ResourceType::user(&[]));
+    Arc::new(Federation::new(
+        name.into(),
+        rules,
+        resource_type,
+        Arc::clone(store),
+        Vec::new(),
+        &Shares::new(1 << 20),
+        mounts,
+        Clock::system(),
+    ))
+}
+
+fn tokens() -> Arc<Tokens> {
+    let config = r#"
+        [store]
+        url = "sqlite::memory:"
+        [[tenant]]
+        name = "acme"
+        [[tenant.token]]
+        name = "test"
+        sha256 = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"
+        permissions = ["*"]
+        [[tenant]]
+        name = "beta"
+    "#;
+    let config = Config::parse(config, Path::new("/"), &|_| None).unwrap();
+    Arc::new(Tokens::new(&config))
+}
+
+fn app() -> App {
+    let store = Arc::new(Store::open("sqlite::memory:", &[], Clock::system()).unwrap());
+    let tenant = |name: &str, mounts: &[&str]| TenantState {
+        name: name.into(),
+        federation: federation(&store, name, mounts.len()),
+        mounts: mounts.iter().map(|&path| path.to_owned()).collect(),
+    };
+    router(HttpState {
+        tenants: vec![
+            tenant("acme", &["/scim/acme/v2", "/scim/v2"]),
+            tenant("beta", &["/scim/beta/v2"]),
+        ],
+        tokens: tokens(),
+        limits: Limits { request_timeout: Duration::from_secs(5), max_body: 2048 },
+        public_url: "http://b.example".to_owned(),
+        operations_elsewhere: false,
+        metrics: Arc::new(Metrics::default()),
+        clock: Clock::system(),
+    })
+    .unwrap()
+}
+
+/// One request with the token, and what came back.
+struct Asked {
+    status: StatusCode,
+    response: Response,
+}
+
+async fn send(app: &App, request: Request<Body>) -> Asked {
+    let response = app.clone().oneshot(request).await.unwrap();
+    Asked { status: response.status(), response }
+}
+
+async fn ask(app: &App, method: Method, path: &str, body: &str) -> Asked {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::AUTHORIZATION, "Bearer secret")
+        .body(Body::from(body.to_owned()))
+        .unwrap();
+    send(app, request).await
+}
+
+async fn get(app: &App, path: &str) -> Asked {
+    ask(app, Method::GET, path, "").await
+}
+
+impl Asked {
+    fn header(&self, name: header::HeaderName) -> &str {
+        self.response.headers().get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    async fn json(self) -> Value {
+        assert_eq!(self.header(header::CONTENT_TYPE), "application/scim+json");
+        serde_json::from_slice(&self.response.into_body().collect().await.unwrap().to_bytes())
+            .unwrap()
+    }
+
+    /// Checks that it is a SCIM error with this status, and gives its `detail`.
+    async fn refused(self, status: u16) -> String {
+        assert_eq!(self.status.as_u16(), status);
+        assert!(!self.header("x-request-id".parse().unwrap()).is_empty());
+        let message = self.json().await;
+        assert_eq!(message["schemas"], json!(["urn:ietf:params:scim:api:messages:2.0:Error"]));
+        assert_eq!(message["status"], status.to_string());
+        message["detail"].as_str().unwrap().to_owned()
+    }
+}
+
+#[tokio::test]
+async fn a_user_is_created_read_and_listed() {
+    let app = app();
+    let created = ask(&app, Method::POST, USERS, r#"{"userName":"ann"}"#).await;
+    assert_eq!(created.status, StatusCode::CREATED);
+    let location = created.header(header::LOCATION).to_owned();
+    assert_eq!(created.header(header::CONTENT_LOCATION), location);
+    let tag = created.header(header::ETAG).to_owned();
+    assert!(tag.starts_with("W/\""), "{tag}");
+    let user = created.json().await;
+    assert_eq!(user["userName"], "ann");
+    assert_eq!(user["meta"]["location"], location);
+    assert_eq!(user["meta"]["version"], tag);
+
+    let path = location.strip_prefix("http://b.example").unwrap();
+    let read = get(&app, path).await;
+    assert_eq!((read.status, read.header(header::ETAG)), (StatusCode::OK, tag.as_str()));
+    assert_eq!(read.json().await, user);
+    let only = get(&app, &format!("{path}?attributes=userName&aadOptscim062020&")).await;
+    let only = only.json().await;
+    assert_eq!(only["userName"], "ann");
+    assert_eq!(only.get("meta"), None);
+
+    let request = Request::builder()
+        .uri(path)
+        .header(header::AUTHORIZATION, "Bearer secret")
+        .header(header::IF_NONE_MATCH, &tag)
+        .body(Body::empty())
+        .unwrap();
+    let unchanged = send(&app, request).await;
+    assert_eq!(unchanged.status, StatusCode::NOT_MODIFIED);
+    assert_eq!(unchanged.header(header::ETAG), tag);
+
+    let other = get(&app, &path.replace("/scim/acme/v2", "/SCIM/v2")).await;
+    assert_eq!(
+        other.json().await["meta"]["location"],
+        location.replace("/scim/acme/v2", "/scim/v2")
+    );
+
+    for list in [
+        get(&app, &format!("{USERS}?filter=userName+eq+%22ann%22")).await,
+        get(&app, &format!("{USERS}/.search")).await,
+        ask(&app, Method::POST, &format!("{USERS}/.search"), "{}").await,
+        ask(&app, Method::POST, "/scim/acme/v2/.search", "{}").await,
+    ] {
+        assert_eq!(list.status, StatusCode::OK);
+        let list = list.json().await;
+        assert_eq!(list["totalResults"], 1);
+        assert_eq!(list["Resources"][0]["id"], user["id"]);
+    }
+    let head = ask(&app, Method::HEAD, path, "").await;
+    assert_eq!(head.status, StatusCode::OK);
+    assert_eq!(head.header(header::CONTENT_LENGTH), user.to_string().len().to_string());
+    assert!(head.response.into_body().collect().await.unwrap().to_bytes().is_empty());
+}
+
+#[tokio::test]
+async fn nobody_gets_in_without_a_token_of_the_tenant() {
+    let app = app();
+    let paths = [
+        (Method::GET, USERS),
+        (Method::POST, USERS),
+        (Method::GET, "/scim/acme/v2/Users/.search"),
+        (Method::POST, "/scim/acme/v2/Users/.search"),
+        (Method::POST, "/scim/acme/v2/.search"),
+        (Method::GET, "/scim/acme/v2/Users/x"),
+        (Method::PUT, "/scim/acme/v2/Users/x"),
+        (Method::PATCH, "/scim/acme/v2/Users/x"),
+        (Method::DELETE, "/scim/acme/v2/Users/x"),
+        (Method::GET, "/scim/acme/v2/Me"),
+        (Method::POST, "/scim/acme/v2/Bulk"),
+    ];
+    for (method, path) in paths {
+        let plain = Request::builder().method(&method).uri(path).body(Body::empty()).unwrap();
+        let refused = send(&app, plain).await;
+        assert_eq!(refused.header(header::WWW_AUTHENTICATE), "Bearer realm=\"scimbridge\"");
+        refused.refused(401).await;
+        let other = ask(&app, method, &path.replace("acme", "beta"), "").await;
+        let challenge = other.header(header::WWW_AUTHENTICATE);
+        assert!(challenge.ends_with("error=\"invalid_token\""), "{path}: {challenge}");
+        other.refused(401).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_said_in_scim() {
+    let app = app();
+    for path in ["/", "/nowhere", "/scim/gamma/v2/Users", "/scim/acme/v2", "/scim/acme/v2/Groups"] {
+        get(&app, path).await.refused(404).await;
+    }
+    let detail = get(&app, "/scim/acme/v2/Users/nobody").await.refused(404).await;
+    assert!(detail.contains("nobody"), "{detail}");
+    get(&app, "/scim/acme/v2/Users/%FF").await.refused(404).await;
+    get(&app, "/scim/acme/v2/Me").await.refused(404).await;
+    ask(&app, Method::POST, "/scim/acme/v2/Bulk", "{}").await.refused(501).await;
+    for (method, path, allow) in [
+        (Method::DELETE, USERS, "GET, HEAD, POST"),
+        (Method::POST, "/scim/acme/v2/Users/x", "GET, HEAD, PUT, PATCH, DELETE"),
+        (Method::OPTIONS, USERS, "GET, HEAD, POST"),
+        (Method::GET, "/scim/acme/v2/.search", "POST"),
+        (Method::POST, "/scim/acme/v2/Schemas", "GET, HEAD"),
+        (Method::DELETE, "/scim/acme/v2/ServiceProviderConfig", "GET, HEAD"),
+        (Method::POST, "/health/live", "GET, HEAD"),
+    ] {
+        let refused = ask(&app, method, path, "").await;
+        assert_eq!(refused.header(header::ALLOW).replace(",HEAD", ", HEAD"), allow, "{path}");
+        refused.refused(405).await;
+    }
+}
+
+#[tokio::test]
+async fn bad_bodies_and_headers_are_refused() {
+    let app = app();
+    let twice = ask(&app, Method::POST, USERS, r#"{"userName":"a","userName":"b"}"#).await;
+    assert!(twice.refused(400).await.contains("\"userName\" occurs twice"));
+    let long = format!("{{\"userName\":\"{}\"}}", "x".repeat(2048));
+    ask(&app, Method::POST, USERS, &long).await.refused(413).await;
+    ask(&app, Method::POST, USERS, "").await.refused(400).await;
+    let with = |name, value| {
+        Request::builder()
+            .method(Method::POST)
+            .uri(USERS)
+            .header(header::AUTHORIZATION, "Bearer secret")
+            .header(name, value)
+            .body(Body::from("{}"))
+            .unwrap()
+    };
+    send(&app, with(header::CONTENT_TYPE, "text/xml")).await.refused(415).await;
+    send(&app, with(header::ACCEPT, "text/html")).await.refused(406).await;
+    let mut tag = with(header::IF_MATCH, "\"unfinished");
+    *tag.method_mut() = Method::PATCH;
+    *tag.uri_mut() = format!("{USERS}/x").parse().unwrap();
+    assert!(send(&app, tag).await.refused(400).await.contains("if-match"));
+    let filter = get(&app, &format!("{USERS}?filter=userName%20eq")).await.json().await;
+    assert_eq!(filter["scimType"], "invalidFilter");
+    get(&app, &format!("{USERS}?filter=%FF")).await.refused(400).await;
+}
+
+#[tokio::test]
+async fn discovery_is_open_and_takes_no_filter() {
+    let app = app();
+    for path in [
+        "ServiceProviderConfig",
+        "Schemas",
+        "Schemas/urn:ietf:params:scim:schemas:core:2.0:User",
+        "ResourceTypes",
+        "ResourceTypes/User",
+    ] {
+        let path = format!("/scim/acme/v2/{path}");
+        let open = Request::builder().uri(&path).body(Body::empty()).unwrap();
+        let told = send(&app, open).await;
+        assert_eq!(told.status, StatusCode::OK, "{path}");
+        let told = told.json().await;
+        if told.get("Resources").is_none() {
+            assert_eq!(told["meta"]["location"], format!("http://b.example{path}"));
+        }
+        let filtered = get(&app, &format!("{path}?Filter=id+pr")).await;
+        filtered.refused(403).await;
+    }
+    get(&app, "/scim/acme/v2/Schemas/urn:none").await.refused(404).await;
+    get(&app, "/scim/acme/v2/ResourceTypes/Group").await.refused(404).await;
+}
+
+#[tokio::test]
+async fn health_tells_live_and_ready() {
+    let app = app();
+    for (path, status) in [("/health/live", "live"), ("/health/ready", "ready")] {
+        let told = get(&app, path).await;
+        assert_eq!(told.status, StatusCode::OK);
+        let body = told.response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(serde_json::from_slice::<Value>(&body).unwrap()["status"], status);
+    }
+    let operations = app.operations(&Clock::system());
+    assert_eq!(get(&operations, "/health/live").await.status, StatusCode::OK);
+    assert_eq!(get(&operations, "/metrics").await.status, StatusCode::OK);
+    get(&operations, USERS).await.refused(404).await;
+}
