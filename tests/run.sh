@@ -16,9 +16,12 @@ results=$work/results
 
 finish() {
   local code=$?
-  rm -rf "$work/demo"
+  # What the demonstration left tells why it failed.
+  if [ "$code" -ne 0 ] && [ -d "$work/demo" ]; then echo "state and logs of the demonstration: $work/demo"
+  else rm -rf "$work/demo"; fi
   awk '/^test result:/ { passed += $4; failed += $6 } END { printf "%d passed, %d failed\n", passed, failed }' "$results"
-  rm -rf "$work"
+  rm -f "$results"
+  rmdir "$work" 2>/dev/null
   exit "$code"
 }
 trap finish EXIT
