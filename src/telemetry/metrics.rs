@@ -276,8 +276,9 @@ mod tests {
         metrics.request(404, Duration::from_mins(1));
         metrics.request(999, Duration::ZERO);
         metrics.denied();
-        metrics.cache(CacheKind::Row, CacheOutcome::Miss);
-        let page = metrics.render(&[]);
+        let rows =
+            CacheNumbers { name: "row", hits: 0, misses: 1, loads: 1, entries: 1, bytes: 300 };
+        let page = metrics.render(&[rows]);
         holds(
             &page,
             &[
@@ -292,8 +293,9 @@ mod tests {
                 "scimbridge_request_duration_seconds_sum 60.001001",
                 "scimbridge_request_duration_seconds_count 4",
                 "scimbridge_denied_total 1",
-                "scimbridge_cache_lookups_total{cache=\"row\",outcome=\"miss\"} 1",
-                "scimbridge_cache_lookups_total{cache=\"row\",outcome=\"hit\"} 0",
+                "scimbridge_cache_misses_total{cache=\"row\"} 1",
+                "scimbridge_cache_hits_total{cache=\"row\"} 0",
+                "scimbridge_cache_bytes{cache=\"row\"} 300",
             ],
         );
         assert!(!page.contains("scimbridge_repository"));
