@@ -9,7 +9,7 @@
 
 #[path = "load.rs"]
 mod load;
-#[expect(dead_code, reason = "the tests use more of it")]
+#[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../tests/it/support/mod.rs"]
 mod support;
 mod yardstick;

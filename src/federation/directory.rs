@@ -6,8 +6,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use serde_json::Value;
 
-use super::person::{Person, PersonKey};
+use super::person::{Person, PersonKey, SOURCE_URN, Source, unbound};
 use super::rows::{Stored, StoredKey};
 use super::{RepositoryPart, Problem, too_many};
 use crate::cache::{Answer, Cache, Derived, Loaded, Lost, Moment, Policy, State};
@@ -15,8 +16,8 @@ use crate::clock::Clock;
 use crate::repository::{
     Bounds, Entry, EntryKey, Found, Plan, Repository, RepositoryError,
 };
-use crate::scim::Filter;
 use crate::scim::resource::digest;
+use crate::scim::{Attributes, Filter};
 use crate::telemetry::metrics::{CacheNumbers, Operation, Outcome, RepositoryMetrics};
 
 /// How long what a repository said is good for.
@@ -93,15 +94,59 @@ impl AskedKey {
 /// An entry as it was fetched.
 #[derive(Debug)]
 pub struct Known {
-    pub entry: Arc<Entry>,
-    /// Of the mapped attributes but photos, which are fetched only when asked for.
+    pub key: EntryKey,
+    pub dn: String,
+    pub created: Option<Timestamp>,
+    pub last_modified: Option<Timestamp>,
+    /// The person as shown while unbound and read from the cache: what is mapped, and about it what
+    /// federation says of everybody (`id`, `meta`, `userType`, `active`, the source extension).
+    pub(super) values: Arc<Attributes>,
+    /// Of what is mapped but photos, which are fetched only when asked for.
     pub digest: u64,
     pub fetched: Timestamp,
     /// Whether photos were fetched along.
     pub(super) photos: bool,
-    /// The person as shown while unbound, by the state of the entry.
-    pub(super) unbound: [OnceLock<Arc<Person>>; 3],
+    pub(super) unbound: OnceLock<Arc<Person>>,
     weight: u32,
+}
+
+impl Known {
+    fn new(repository: &str, entry: Entry, fetched: Timestamp, photos: bool) -> Self {
+        let Entry { key, dn, mut attributes, created, last_modified, .. } = entry;
+        // Nobody about whom the directory says nothing is locked out.
+        attributes.entry("active").or_insert(Value::Bool(true));
+        let digest = match attributes.shift_remove("photos") {
+            None => digest(&attributes),
+            Some(photos) => {
+                let digest = digest(&attributes);
+                attributes.insert("photos".into(), photos);
+                digest
+            }
+        };
+        let source = Source { repository, dn: &dn, entry_key: &key.0, fetched };
+        unbound(&mut attributes, &source, (created, last_modified), digest);
+        // The values, and the bytes that are rendered of them.
+        let weight = weigh(&attributes).saturating_mul(3) / 2 + 512;
+        Self {
+            values: Arc::new(attributes),
+            unbound: OnceLock::new(),
+            key,
+            dn,
+            created,
+            last_modified,
+            digest,
+            fetched,
+            photos,
+            weight,
+        }
+    }
+
+    /// The mapped values alone.
+    pub(super) fn mapped(&self) -> Attributes {
+        let computed = |name: &str| matches!(name, "id" | "meta" | "userType" | SOURCE_URN);
+        let mapped = self.values.iter().filter(|(name, _)| !computed(name));
+        mapped.map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
 }
 
 /// What a search brought.
@@ -208,7 +253,7 @@ impl Directory {
         let latest = |hit: &Arc<Known>| {
             if answer.state == State::Cached
                 && let Some(Answer { value: Some(known), .. }) =
-                    self.shares.entries.peek(&self.key(Arc::clone(&hit.entry.key.0), photos))
+                    self.shares.entries.peek(&self.key(Arc::clone(&hit.key.0), photos))
             {
                 return (known, answer.state);
             }
@@ -275,7 +320,7 @@ impl Directory {
         let found = asked.read(&missing).await?;
         let complete = found.complete;
         for known in asked.keep(found) {
-            looked.insert(known.entry.key.clone(), Some((known, State::Live)));
+            looked.insert(known.key.clone(), Some((known, State::Live)));
         }
         if complete {
             for entry_key in missing {
@@ -406,7 +451,7 @@ impl Asking {
             let key = AskedKey {
                 tenant: Arc::clone(&self.tenant),
                 repository: Arc::clone(&self.id),
-                text: Arc::clone(&known.entry.key.0),
+                text: Arc::clone(&known.key.0),
                 photos: self.photos,
             };
             let loaded = Loaded::whole(Some(Arc::clone(&known)));
@@ -417,24 +462,8 @@ impl Asking {
     }
 
     fn know(&self, entry: Arc<Entry>) -> Arc<Known> {
-        // The entry, the person made of it and that person's bytes.
-        let weight = weigh(&entry.attributes).saturating_mul(3).saturating_add(512);
-        let digest = match entry.attributes.get("photos") {
-            None => digest(&entry.attributes),
-            Some(_) => {
-                let mut attributes = entry.attributes.clone();
-                attributes.shift_remove("photos");
-                digest(&attributes)
-            }
-        };
-        Arc::new(Known {
-            digest,
-            photos: self.photos,
-            fetched: self.clock.now(),
-            unbound: Default::default(),
-            weight,
-            entry,
-        })
+        let entry = Arc::unwrap_or_clone(entry);
+        Arc::new(Known::new(&self.id, entry, self.clock.now(), self.photos))
     }
 }
 
@@ -445,7 +474,7 @@ impl From<Lost> for RepositoryError {
 }
 
 /// About how many bytes attributes take in memory.
-pub(super) fn weigh(attributes: &crate::scim::Attributes) -> u32 {
+pub(super) fn weigh(attributes: &Attributes) -> u32 {
     fn value(value: &serde_json::Value) -> usize {
         use serde_json::Value;
         match value {
@@ -458,7 +487,7 @@ pub(super) fn weigh(attributes: &crate::scim::Attributes) -> u32 {
     fn value_of(inner: &serde_json::Value) -> usize {
         value(inner)
     }
-    fn object_of(object: &crate::scim::Attributes) -> usize {
+    fn object_of(object: &Attributes) -> usize {
         96 + object.iter().map(|(name, inner)| 72 + name.len() + value(inner)).sum::<usize>()
     }
     u32::try_from(object_of(attributes)).unwrap_or(u32::MAX / 16)

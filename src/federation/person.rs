@@ -24,7 +24,7 @@ pub struct Person {
     /// bound user, the hash alone for an unbound one.
     pub version: String,
     /// Everything under canonical names: `id`, `meta`, `userType` and the source extension too.
-    pub attributes: Attributes,
+    pub attributes: Arc<Attributes>,
     /// Whether the source extension is shown without being asked for: the person is unbound, or what
     /// is shown is not fresh.
     pub show_source: bool,
@@ -90,36 +90,32 @@ impl People {
 
     /// Somebody whom only a directory knows.
     pub(super) fn unbound(&self, directory: &Directory, known: &Known, state: State) -> Arc<Person> {
-        let slot = &known.unbound[state as usize];
-        Arc::clone(slot.get_or_init(|| self.make_unbound(directory, known, state_name(state), false)))
+        let person = |attributes| {
+            let id = directory.long_id(&known.key.0);
+            self.person(id, unbound_version(known.digest), attributes, true)
+        };
+        match state {
+            State::Cached => {
+                let kept = known.unbound.get_or_init(|| person(Arc::clone(&known.values)));
+                Arc::clone(kept)
+            }
+            State::Live | State::Stale => {
+                let mut attributes = (*known.values).clone();
+                set_state(&mut attributes, state_name(state));
+                person(Arc::new(attributes))
+            }
+        }
     }
 
     /// Somebody whose row was deleted: the tombstone keeps the person out until bound again.
     pub(super) fn buried(&self, directory: &Directory, known: &Known, state: State) -> Arc<Person> {
-        self.make_unbound(directory, known, state_name(state), true)
-    }
-
-    fn make_unbound(
-        &self,
-        directory: &Directory,
-        known: &Known,
-        state: &str,
-        buried: bool,
-    ) -> Arc<Person> {
-        let entry = &known.entry;
-        let id = directory.long_id(&entry.key.0);
-        let mut attributes = entry.attributes.clone();
-        let active = !buried && attributes.get("active").and_then(Value::as_bool).unwrap_or(true);
-        attributes.insert("active".into(), Value::Bool(active));
-        attributes.insert("userType".into(), "LDAP".into());
-        let version = format!("{:016x}", known.digest ^ u64::from(buried));
-        attributes.insert("meta".into(), meta(entry.created, entry.last_modified, &version));
-        attributes.insert("id".into(), Value::String(id.clone()));
-        attributes.insert(
-            SOURCE_URN.into(),
-            source(directory.id(), &entry.dn, &entry.key.0, state, Some(known.fetched)),
-        );
-        self.person(id, version, attributes, true)
+        let mut attributes = (*known.values).clone();
+        let version = unbound_version(!known.digest);
+        set_state(&mut attributes, state_name(state));
+        attributes.insert("active".into(), Value::Bool(false));
+        attributes
+            .insert("meta".into(), meta((known.created, known.last_modified), &version));
+        self.person(directory.long_id(&known.key.0), version, Arc::new(attributes), true)
     }
 
     /// Somebody with a row; `directory` is the one that the link names, where it is configured.
@@ -163,11 +159,11 @@ impl People {
             Some(link) => {
                 let (values, dn, state, fetched, entry_modified) = match half {
                     Half::Entry(known, state) => (
-                        &known.entry.attributes,
-                        known.entry.dn.as_str(),
+                        &*known.values,
+                        known.dn.as_str(),
                         state_name(*state),
                         known.fetched,
-                        known.entry.last_modified,
+                        known.last_modified,
                     ),
                     Half::Shadow(how) => {
                         (&link.shadow, link.dn.as_str(), *how, link.seen, link.entry_modified)
@@ -185,34 +181,34 @@ impl People {
                 show_source = matches!(half, Half::Shadow(_) | Half::Entry(_, State::Stale));
                 let mut merged =
                     merge(&self.resource_type, directory.map(Directory::repository), values, &row.own);
-                merged.insert(
-                    SOURCE_URN.into(),
-                    source(&link.repository, dn, &link.entry_key, state, Some(fetched)),
-                );
+                let (repository, entry_key) = (&link.repository, &link.entry_key);
+                let source = Source { repository, dn, entry_key, fetched };
+                merged.insert(SOURCE_URN.into(), source.shown(state));
                 merged
             }
         };
         attributes.insert("userType".into(), row.user_type.name().into());
-        attributes.insert("meta".into(), meta(Some(row.created), Some(modified), &version));
+        attributes.insert("meta".into(), meta((Some(row.created), Some(modified)), &version));
         attributes.insert("id".into(), Value::String(row.id.clone()));
-        self.person(row.id.clone(), version, attributes, show_source)
+        self.person(row.id.clone(), version, Arc::new(attributes), show_source)
     }
 
     /// The same person with the mark `conflict`: the ids of who else has the same `userName`.
     pub(super) fn marked(&self, person: &Person, others: &[&str]) -> Arc<Person> {
-        let mut attributes = person.attributes.clone();
+        let mut attributes = (*person.attributes).clone();
         let source = attributes.entry(SOURCE_URN).or_insert_with(|| json!({}));
         if let Some(source) = source.as_object_mut() {
             source.insert("conflict".into(), json!(others));
         }
-        self.person(person.id.clone(), person.version.clone(), attributes, person.show_source)
+        let (id, version) = (person.id.clone(), person.version.clone());
+        self.person(id, version, Arc::new(attributes), person.show_source)
     }
 
     fn person(
         &self,
         id: String,
         version: String,
-        attributes: Attributes,
+        attributes: Arc<Attributes>,
         show_source: bool,
     ) -> Arc<Person> {
         let rendered = (0..self.mounts * 2).map(|_| OnceLock::new()).collect();
@@ -228,7 +224,34 @@ fn state_name(state: State) -> &'static str {
     }
 }
 
-fn meta(created: Option<Timestamp>, modified: Option<Timestamp>, version: &str) -> Value {
+/// Adds to mapped values what is said of an unbound person.
+pub(super) fn unbound(
+    attributes: &mut Attributes,
+    source: &Source<'_>,
+    times: (Option<Timestamp>, Option<Timestamp>),
+    digest: u64,
+) {
+    let id = format!("{}.{}", source.repository, source.entry_key);
+    attributes.insert("userType".into(), "LDAP".into());
+    attributes.insert("meta".into(), meta(times, &unbound_version(digest)));
+    attributes.insert("id".into(), Value::String(id));
+    attributes.insert(SOURCE_URN.into(), source.shown(state_name(State::Cached)));
+}
+
+/// An unbound person has no count of writes: the version is a hash of the entry.
+pub(super) fn unbound_version(digest: u64) -> String {
+    format!("{digest:016x}")
+}
+
+fn set_state(attributes: &mut Attributes, state: &str) {
+    let source = attributes.get_mut(SOURCE_URN).and_then(Value::as_object_mut);
+    if let Some(state_of) = source.and_then(|source| source.get_mut("state")) {
+        *state_of = state.into();
+    }
+}
+
+/// `created` and `lastModified`.
+fn meta((created, modified): (Option<Timestamp>, Option<Timestamp>), version: &str) -> Value {
     let mut meta = Attributes::new();
     meta.insert("resourceType".into(), "User".into());
     if let Some(created) = created {
@@ -241,20 +264,22 @@ fn meta(created: Option<Timestamp>, modified: Option<Timestamp>, version: &str) 
     Value::Object(meta)
 }
 
-fn source(
-    repository: &str,
-    dn: &str,
-    entry_key: &str,
-    state: &str,
-    fetched: Option<Timestamp>,
-) -> Value {
-    let mut source = Attributes::new();
-    source.insert("userRepositoryId".into(), repository.into());
-    source.insert("dn".into(), dn.into());
-    source.insert("entryKey".into(), entry_key.into());
-    source.insert("state".into(), state.into());
-    if let Some(fetched) = fetched {
-        source.insert("fetchedAt".into(), fetched.to_string().into());
+/// Where a person comes from.
+pub(super) struct Source<'a> {
+    pub(super) repository: &'a str,
+    pub(super) dn: &'a str,
+    pub(super) entry_key: &'a str,
+    pub(super) fetched: Timestamp,
+}
+
+impl Source<'_> {
+    fn shown(&self, state: &str) -> Value {
+        let mut source = Attributes::new();
+        source.insert("userRepositoryId".into(), self.repository.into());
+        source.insert("dn".into(), self.dn.into());
+        source.insert("entryKey".into(), self.entry_key.into());
+        source.insert("state".into(), state.into());
+        source.insert("fetchedAt".into(), self.fetched.to_string().into());
+        Value::Object(source)
     }
-    Value::Object(source)
 }

@@ -329,7 +329,7 @@ impl Merge<'_> {
                 && answered.state != State::Stale,
         };
         let keys: Vec<&EntryKey> =
-            answered.people.iter().map(|(known, _)| &known.entry.key).collect();
+            answered.people.iter().map(|(known, _)| &known.key).collect();
         let links = self.federation.rows.links(directory.id(), &keys, self.view.no_cache).await?;
         let people = &self.federation.people;
         for ((known, state), stored) in answered.people.iter().zip(links) {

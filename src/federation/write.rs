@@ -12,14 +12,13 @@ use serde_json::Value;
 use super::authority::{Division, Mode, merge};
 use super::directory::{Directory, Known};
 use super::identity::{Care, Subject};
-use super::person::{Half, Person};
+use super::person::{Half, Person, unbound_version};
 use super::{Federation, IfMatch, Problem, RETRY_AFTER, View, demand};
 use crate::audit::{Action, AuditRecord};
 use crate::cache::State;
 use crate::caller::{Caller, Permission};
 use crate::repository::{Repository, RepositoryError};
 use crate::scim::filter::{Filter, Literal, Operator, Text};
-use crate::scim::resource::digest;
 use crate::scim::schema::check::Checked;
 use crate::scim::patch::Tolerance;
 use crate::scim::text::nfc;
@@ -42,7 +41,7 @@ impl Federation {
         match self.resolve(id, care).await? {
             Subject::Unbound { directory, known, state } => {
                 let photos = if view.photos {
-                    directory.entry(&known.entry.key.0, true, view.no_cache).await.ok().flatten()
+                    directory.entry(&known.key.0, true, view.no_cache).await.ok().flatten()
                 } else {
                     None
                 };
@@ -80,7 +79,7 @@ impl Federation {
         match self.meant(caller, &checked).await? {
             Some((directory, known)) => {
                 demand(caller, Permission::UsersBind)?;
-                let id = directory.long_id(&known.entry.key.0);
+                let id = directory.long_id(&known.key.0);
                 let _writing = self.writing.hold(&id).await;
                 self.bind_by_post(caller, &directory, &known, &checked.attributes, view).await
             }
@@ -127,7 +126,7 @@ impl Federation {
         for directory in directories {
             // A repository that might hold the person and does not answer: nothing is created.
             for known in directory.resolve(&filter).await? {
-                if filter.matches(&known.entry.attributes) {
+                if filter.matches(&known.values) {
                     found.push((Arc::clone(directory), known));
                 }
             }
@@ -157,7 +156,7 @@ impl Federation {
         wanted: &Attributes,
         view: &View,
     ) -> Result<Created, Problem> {
-        let entry_key = known.entry.key.0.to_string();
+        let entry_key = known.key.0.to_string();
         let states = self
             .store
             .find_links(&self.tenant, directory.id(), std::slice::from_ref(&entry_key))
@@ -398,7 +397,7 @@ impl Federation {
         view: &View,
     ) -> Result<Arc<UserRow>, StoreError> {
         let at = self.clock.now();
-        let id = directory.long_id(&known.entry.key.0);
+        let id = directory.long_id(&known.key.0);
         let write = self.bound_write(directory, known, own, at);
         let audit = self.record(caller, Action::UserBind, &id, at, view);
         let created = self
@@ -453,11 +452,11 @@ impl Federation {
     ) -> UserWrite {
         let link = LinkRow {
             repository: directory.id().to_owned(),
-            entry_key: known.entry.key.0.to_string(),
-            dn: known.entry.dn.clone(),
-            shadow: known.entry.attributes.clone(),
+            entry_key: known.key.0.to_string(),
+            dn: known.dn.clone(),
+            shadow: known.mapped(),
             seen: known.fetched,
-            entry_modified: known.entry.last_modified,
+            entry_modified: known.last_modified,
         };
         self.linked_write(Some(directory), link, own, at)
     }
@@ -571,7 +570,7 @@ impl Standing {
     fn values(&self) -> Option<&Attributes> {
         match self {
             Self::Unbound { known, .. } | Self::Stored { half: Half::Entry(known, _), .. } => {
-                Some(&known.entry.attributes)
+                Some(&known.values)
             }
             Self::Stored { .. } => self.shadow(),
         }
@@ -601,8 +600,7 @@ impl Standing {
         let Some(IfMatch::Versions(versions)) = if_match else { return Ok(()) };
         let matched = match self {
             Self::Unbound { known, .. } => {
-                let version = format!("{:016x}", digest(&known.entry.attributes));
-                versions.contains(&version)
+                versions.contains(&unbound_version(known.digest))
             }
             Self::Stored { row, .. } => {
                 let version = row.version.to_string();
