@@ -155,8 +155,7 @@ struct Escaped<'a>(&'a str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let special =
-            |c: char| matches!(c, '*' | '(' | ')' | '\\' | '\0'..='\u{1f}' | '\u{7f}');
+        let special = |c: char| matches!(c, '*' | '(' | ')' | '\\' | '\0'..='\u{1f}' | '\u{7f}');
         let mut rest = self.0;
         while let Some(at) = rest.find(special) {
             f.write_str(&rest[..at])?;
@@ -173,9 +172,9 @@ pub fn is_attribute_name(text: &str) -> bool {
     let mut parts = text.split(';');
     let name = parts.next().unwrap_or_default();
     let number = name.starts_with(|c: char| c.is_ascii_digit())
-        && name.split('.').all(|arc| {
-            !arc.is_empty() && arc.bytes().all(|byte| byte.is_ascii_digit())
-        });
+        && name
+            .split('.')
+            .all(|arc| !arc.is_empty() && arc.bytes().all(|byte| byte.is_ascii_digit()));
     (number || is_key_string(name, |c| c.is_ascii_alphabetic()))
         && parts.all(|option| is_key_string(option, |c| c.is_ascii_alphanumeric()))
 }
@@ -304,8 +303,10 @@ mod tests {
         assert_eq!(LdapFilter::or([LdapFilter::True, present("a")]), LdapFilter::True);
         assert_eq!(LdapFilter::and([present("a"), LdapFilter::False]), LdapFilter::False);
         assert_eq!(present("a").negate().negate(), present("a"));
-        assert!(!LdapFilter::or([present("a"), LdapFilter::Equal("b".into(), "c".into())])
-            .is_selective());
+        assert!(
+            !LdapFilter::or([present("a"), LdapFilter::Equal("b".into(), "c".into())])
+                .is_selective()
+        );
     }
 
     #[test]

@@ -244,7 +244,8 @@ static AMBIGUOUS: LazyLock<HashSet<char>> = LazyLock::new(|| {
     let composer = const { ComposingNormalizerBorrowed::new_nfc() };
     let mut folded = HashSet::new();
     let mut ambiguous = HashSet::new();
-    for c in '\u{80}'..=char::MAX {
+    // Beyond the last compatibility ideograph nothing has case.
+    for c in '\u{80}'..='\u{2fa1f}' {
         let mut buffer = [0; 4];
         let text = &*c.encode_utf8(&mut buffer);
         if !composer.is_normalized(text) {
@@ -269,6 +270,8 @@ static AMBIGUOUS: LazyLock<HashSet<char>> = LazyLock::new(|| {
 
 #[cfg(test)]
 mod tests {
+    use icu_normalizer::properties::CanonicalCompositionBorrowed;
+
     use super::*;
 
     fn sent(text: &str, rule: Rule) -> String {
@@ -276,6 +279,9 @@ mod tests {
             return "nothing".into();
         };
         let mut joined = parts.parts.join("*");
+        if joined.is_empty() {
+            return if parts.starts { joined } else { "*".into() };
+        }
         if !parts.starts {
             joined.insert(0, '*');
         }
@@ -331,7 +337,7 @@ mod tests {
         let compatible = const { ComposingNormalizerBorrowed::new_nfkc() };
         let canonical = const { ComposingNormalizerBorrowed::new_nfc() };
         // What compatibility decomposition can put behind a character where NFC puts nothing.
-        let firsts: HashSet<char> = ('\u{80}'..=char::MAX)
+        let firsts: HashSet<char> = ('\u{80}'..='\u{2fa1f}')
             .filter(|c| !is_mark(*c))
             .filter_map(|c| {
                 let text = c.to_string();
@@ -343,14 +349,11 @@ mod tests {
             .chain(('\u{80}'..='\u{1fff}').chain('\u{ac00}'..='\u{ae00}').filter(|c| is_plain(*c)))
             .collect();
         assert!(plain.len() > 500, "{}", plain.len());
+        let composition = const { CanonicalCompositionBorrowed::new() };
         for &c in &plain {
             for &first in &firsts {
-                let pair: String = [c, first].into_iter().collect();
-                assert!(
-                    compatible.normalize(&pair).starts_with(c),
-                    "{c} is joined by U+{:04X}",
-                    u32::from(first)
-                );
+                let joined = composition.compose(c, first);
+                assert_eq!(joined, None, "{c} is joined by U+{:04X}", u32::from(first));
             }
         }
     }

@@ -233,9 +233,10 @@ impl Mapping {
                 (all || covers(path, &element.list, Some(sub))).then_some(mapped)
             })
         });
-        fields.chain(elements).map(|mapped| mapped.authority).reduce(|one, other| {
-            if one == other { one } else { Authority::Directory }
-        })
+        fields
+            .chain(elements)
+            .map(|mapped| mapped.authority)
+            .reduce(|one, other| if one == other { one } else { Authority::Directory })
     }
 }
 
@@ -401,8 +402,11 @@ impl Builder {
             Some(urn) => format!("{urn}:{}", key.path.attribute),
             None => key.path.attribute.clone(),
         });
-        let fixed: Vec<(String, Value)> =
-            key.element_type.iter().map(|kind| ("type".into(), Value::from(kind.as_str()))).collect();
+        let fixed: Vec<(String, Value)> = key
+            .element_type
+            .iter()
+            .map(|kind| ("type".into(), Value::from(kind.as_str())))
+            .collect();
         let same = |old: &&mut Element| old.list == list && old.fixed == fixed;
         if let Some(element) = self.elements.iter_mut().find(same) {
             element.each = false;

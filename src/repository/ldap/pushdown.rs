@@ -36,6 +36,11 @@ impl Pushed {
         Self { filter, exact }
     }
 
+    /// The same, known to select too many.
+    fn weak(self) -> Self {
+        Self::of(self.filter, false)
+    }
+
     /// Whether it asks a directory for everybody, as far as the SCIM filter is concerned.
     pub fn is_scan(&self) -> bool {
         self.filter == LdapFilter::True || (!self.exact && !self.filter.is_selective())
@@ -152,10 +157,9 @@ impl Pushdown<'_> {
             }
             // True for who has no value, or another one among several; so `not` over it means that
             // every value is the one given.
-            (_, Operator::Ne) if negated => Pushed {
-                exact: false,
-                ..self.satisfied(path, Operator::Eq, value, element)
-            },
+            (_, Operator::Ne) if negated => {
+                self.satisfied(path, Operator::Eq, value, element).weak()
+            }
             (_, Operator::Ne) => match self.mapping.maps(path) {
                 true => Pushed::EVERYBODY,
                 false => Pushed::constant(true),
@@ -220,9 +224,7 @@ impl Pushdown<'_> {
         if element.primary && wanted == "primary" {
             // Only the first of all is marked, and none is marked as not primary.
             return match (operator, value) {
-                (Operator::Eq, Literal::Boolean(true)) => {
-                    Pushed { exact: false, ..self.element_present(element) }
-                }
+                (Operator::Eq, Literal::Boolean(true)) => self.element_present(element).weak(),
                 _ => Pushed::constant(false),
             };
         }
@@ -271,19 +273,18 @@ impl Pushdown<'_> {
         }
         let fields = self.mapping.fields.iter().filter(|field| field.answers(path));
         let elements = self.mapping.elements.iter().filter(|element| element.answers(path));
-        Pushed::any(
-            fields
-                .map(|field| self.mapped_present(&field.mapped))
-                .chain(elements.map(|element| {
-                    let only = path.sub.as_deref().and_then(|wanted| {
-                        element.subs.iter().find(|(sub, _)| sub == wanted)
-                    });
-                    match only {
-                        Some((_, mapped)) => self.mapped_present(mapped),
-                        None => self.element_present(element),
-                    }
-                })),
-        )
+        Pushed::any(fields.map(|field| self.mapped_present(&field.mapped)).chain(elements.map(
+            |element| {
+                let only = path
+                    .sub
+                    .as_deref()
+                    .and_then(|wanted| element.subs.iter().find(|(sub, _)| sub == wanted));
+                match only {
+                    Some((_, mapped)) => self.mapped_present(mapped),
+                    None => self.element_present(element),
+                }
+            },
+        )))
     }
 
     fn element_present(&self, element: &Element) -> Pushed {
@@ -343,9 +344,7 @@ impl Pushdown<'_> {
         let one = |name: usize| match (mapped.form, value) {
             (Form::TrueWhileAbsent, Literal::Boolean(_)) => Pushed::EVERYBODY,
             (Form::Boolean, Literal::Boolean(truth)) => self.truth(name, *truth),
-            (Form::DateTime, Literal::DateTime(_)) => {
-                self.time(Some(name), operator, value, false)
-            }
+            (Form::DateTime, Literal::DateTime(_)) => self.time(Some(name), operator, value, false),
             (Form::Integer, Literal::Number(number)) => self.integer(name, operator, *number),
             (Form::Text, Literal::String(text)) => {
                 self.string(name, operator, text, mapped.case_exact)
@@ -353,7 +352,7 @@ impl Pushdown<'_> {
             (_, Literal::String(text)) if operator == Operator::Eq && text.key.is_empty() => {
                 Pushed::constant(false)
             }
-            _ => Pushed { exact: false, ..self.name_present(Some(name)) },
+            _ => self.name_present(Some(name)).weak(),
         };
         if let (Form::TrueWhileAbsent, Literal::Boolean(truth)) = (mapped.form, value) {
             let locked = Pushed::any(names.iter().map(|&name| self.name_present(Some(name))));
@@ -364,7 +363,7 @@ impl Pushdown<'_> {
     }
 
     fn weakly(&self, mapped: &Mapped) -> Pushed {
-        Pushed { exact: false, ..self.mapped_present(mapped) }
+        self.mapped_present(mapped).weak()
     }
 
     fn truth(&self, name: usize, truth: bool) -> Pushed {
@@ -373,7 +372,7 @@ impl Pushdown<'_> {
                 let written = if truth { "TRUE" } else { "FALSE" };
                 Pushed::of(LdapFilter::Equal(self.text(name), written.to_owned()), false)
             }
-            _ => Pushed { exact: false, ..self.name_present(Some(name)) },
+            _ => self.name_present(Some(name)).weak(),
         }
     }
 
@@ -403,7 +402,7 @@ impl Pushdown<'_> {
         value: &Literal,
         operational: bool,
     ) -> Pushed {
-        let present = Pushed { exact: false, ..self.name_present(name) };
+        let present = self.name_present(name).weak();
         let (Some(name), Literal::DateTime(at)) = (name, value) else { return present };
         let Some(Knowledge::Known(known)) = self.known(name) else { return present };
         let Some((floor, ceiling)) = seconds_around(*at) else { return present };
@@ -429,7 +428,7 @@ impl Pushdown<'_> {
     fn integer(&self, name: usize, operator: Operator, number: f64) -> Pushed {
         // Beyond this, numbers that JSON tells apart are one to a comparison (RFC 8259 section 6).
         const EXACT: f64 = 9_007_199_254_740_992.0;
-        let present = Pushed { exact: false, ..self.name_present(Some(name)) };
+        let present = self.name_present(Some(name)).weak();
         let Some(Knowledge::Known(known)) = self.known(name) else { return present };
         if number.abs() >= EXACT {
             return present;
@@ -455,7 +454,7 @@ impl Pushdown<'_> {
     }
 
     fn string(&self, name: usize, operator: Operator, text: &Text, case_exact: bool) -> Pushed {
-        let present = Pushed { exact: false, ..self.name_present(Some(name)) };
+        let present = self.name_present(Some(name)).weak();
         if operator == Operator::Eq && text.key.is_empty() {
             // No value is shown that is empty.
             return Pushed::constant(false);
@@ -516,8 +515,9 @@ impl Pushdown<'_> {
 
 /// The whole seconds at or before, and at or after, in generalized time (RFC 4517 section 3.3.13).
 fn seconds_around(at: Timestamp) -> Option<(String, String)> {
-    let floor = Timestamp::from_second(at.as_nanosecond().div_euclid(1_000_000_000).try_into().ok()?)
-        .ok()?;
+    let floor =
+        Timestamp::from_second(at.as_nanosecond().div_euclid(1_000_000_000).try_into().ok()?)
+            .ok()?;
     let ceiling = if floor == at { floor } else { floor.checked_add(1.second()).ok()? };
     let written = |at: Timestamp| {
         let civil = at.to_zoned(jiff::tz::TimeZone::UTC);
