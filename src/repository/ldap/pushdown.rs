@@ -15,59 +15,66 @@ use crate::scim::filter::{Literal, Operator, Text};
 use crate::scim::schema::AttributePath;
 use crate::scim::text::fold;
 
-/// What is sent, and whether it selects exactly whom the SCIM filter selects among the entries.
+/// What is sent for a filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pushed {
     pub filter: LdapFilter,
+    /// Whether it selects exactly whom the SCIM filter selects among the entries.
     pub exact: bool,
+    /// Whether something of what was asked for is sent, and not just that there is a value to
+    /// compare.
+    pub narrowed: bool,
 }
 
 impl Pushed {
-    const EVERYBODY: Self = Self { filter: LdapFilter::True, exact: false };
+    const EVERYBODY: Self = Self { filter: LdapFilter::True, exact: false, narrowed: false };
 
     fn constant(outcome: bool) -> Self {
         let filter = if outcome { LdapFilter::True } else { LdapFilter::False };
-        Self { filter, exact: true }
+        Self { filter, exact: true, narrowed: !outcome }
     }
 
     fn of(filter: LdapFilter, exact: bool) -> Self {
         // A filter that selects too many and selects nobody selects exactly nobody.
         let exact = exact || filter == LdapFilter::False;
-        Self { filter, exact }
+        let narrowed = filter != LdapFilter::True;
+        Self { filter, exact, narrowed }
     }
 
-    /// The same, known to select too many.
-    fn weak(self) -> Self {
-        Self::of(self.filter, false)
+    fn inexact(self) -> Self {
+        Self { exact: self.filter == LdapFilter::False, ..self }
     }
 
-    /// Whether it asks a directory for everybody, as far as the SCIM filter is concerned.
-    pub fn is_scan(&self) -> bool {
-        self.filter == LdapFilter::True || (!self.exact && !self.filter.is_selective())
+    /// In place of a comparison that cannot be sent.
+    fn instead(self) -> Self {
+        Self { narrowed: self.filter == LdapFilter::False, ..self.inexact() }
     }
 
     fn all(parts: impl Iterator<Item = Self>) -> Self {
-        let mut exact = true;
+        let (mut exact, mut narrowed) = (true, false);
         let parts: Vec<LdapFilter> = parts
             .map(|part| {
                 exact &= part.exact;
+                narrowed |= part.narrowed;
                 part.filter
             })
             .collect();
-        Self::of(LdapFilter::and(parts), exact)
+        let filter = LdapFilter::and(parts);
+        Self { exact: exact || filter == LdapFilter::False, filter, narrowed }
     }
 
     fn any(parts: impl Iterator<Item = Self>) -> Self {
-        let mut exact = true;
-        let mut certain = false;
+        let (mut exact, mut narrowed, mut certain) = (true, true, false);
         let parts: Vec<LdapFilter> = parts
             .map(|part| {
                 exact &= part.exact;
+                narrowed &= part.narrowed;
                 certain |= part == Self::constant(true);
                 part.filter
             })
             .collect();
-        Self::of(LdapFilter::or(parts), exact || certain)
+        let filter = LdapFilter::or(parts);
+        Self { exact: exact || certain || filter == LdapFilter::False, filter, narrowed }
     }
 }
 
@@ -158,7 +165,7 @@ impl Pushdown<'_> {
             // True for who has no value, or another one among several; so `not` over it means that
             // every value is the one given.
             (_, Operator::Ne) if negated => {
-                self.satisfied(path, Operator::Eq, value, element).weak()
+                self.satisfied(path, Operator::Eq, value, element).inexact()
             }
             (_, Operator::Ne) => match self.mapping.maps(path) {
                 true => Pushed::EVERYBODY,
@@ -224,7 +231,7 @@ impl Pushdown<'_> {
         if element.primary && wanted == "primary" {
             // Only the first of all is marked, and none is marked as not primary.
             return match (operator, value) {
-                (Operator::Eq, Literal::Boolean(true)) => self.element_present(element).weak(),
+                (Operator::Eq, Literal::Boolean(true)) => self.element_present(element).inexact(),
                 _ => Pushed::constant(false),
             };
         }
@@ -244,8 +251,10 @@ impl Pushdown<'_> {
             let inner = self.filter(filter, false, Some(element));
             // Two comparisons may be met by two values, where SCIM asks for one that meets both.
             let exact = inner == Pushed::constant(true) && there.exact;
+            // That there is an element narrows nothing where the question is what stands in it.
+            let narrowed = inner.narrowed || inner == Pushed::constant(true);
             let both = Pushed::all([there, inner].into_iter());
-            Pushed::of(both.filter, exact)
+            Pushed { narrowed, ..if exact { both } else { both.inexact() } }
         }))
     }
 
@@ -298,13 +307,11 @@ impl Pushdown<'_> {
         match &mapped.source {
             Source::First(names) => Pushed::any(names.iter().map(|&name| {
                 let present = self.name_present(Some(name));
-                let exact = present.exact && self.surely_read(name, mapped.form);
-                Pushed::of(present.filter, exact)
+                if self.surely_read(name, mapped.form) { present } else { present.inexact() }
             })),
             Source::Template(_) => {
                 let parts = mapped.source.names().map(|name| self.name_present(Some(name)));
-                let Pushed { filter, .. } = Pushed::all(parts);
-                Pushed::of(filter, false)
+                Pushed::all(parts).inexact()
             }
         }
     }
@@ -352,18 +359,18 @@ impl Pushdown<'_> {
             (_, Literal::String(text)) if operator == Operator::Eq && text.key.is_empty() => {
                 Pushed::constant(false)
             }
-            _ => self.name_present(Some(name)).weak(),
+            _ => self.name_present(Some(name)).instead(),
         };
         if let (Form::TrueWhileAbsent, Literal::Boolean(truth)) = (mapped.form, value) {
             let locked = Pushed::any(names.iter().map(|&name| self.name_present(Some(name))));
             return self.negated(locked, *truth);
         }
         let any = Pushed::any(names.iter().map(|&name| one(name)));
-        Pushed::of(any.filter, any.exact && certain)
+        if certain { any } else { any.inexact() }
     }
 
     fn weakly(&self, mapped: &Mapped) -> Pushed {
-        self.mapped_present(mapped).weak()
+        self.mapped_present(mapped).instead()
     }
 
     fn truth(&self, name: usize, truth: bool) -> Pushed {
@@ -372,7 +379,7 @@ impl Pushdown<'_> {
                 let written = if truth { "TRUE" } else { "FALSE" };
                 Pushed::of(LdapFilter::Equal(self.text(name), written.to_owned()), false)
             }
-            _ => self.name_present(Some(name)).weak(),
+            _ => self.name_present(Some(name)).instead(),
         }
     }
 
@@ -402,7 +409,7 @@ impl Pushdown<'_> {
         value: &Literal,
         operational: bool,
     ) -> Pushed {
-        let present = self.name_present(name).weak();
+        let present = self.name_present(name).instead();
         let (Some(name), Literal::DateTime(at)) = (name, value) else { return present };
         let Some(Knowledge::Known(known)) = self.known(name) else { return present };
         let Some((floor, ceiling)) = seconds_around(*at) else { return present };
@@ -428,7 +435,7 @@ impl Pushdown<'_> {
     fn integer(&self, name: usize, operator: Operator, number: f64) -> Pushed {
         // Beyond this, numbers that JSON tells apart are one to a comparison (RFC 8259 section 6).
         const EXACT: f64 = 9_007_199_254_740_992.0;
-        let present = self.name_present(Some(name)).weak();
+        let present = self.name_present(Some(name)).instead();
         let Some(Knowledge::Known(known)) = self.known(name) else { return present };
         if number.abs() >= EXACT {
             return present;
@@ -454,7 +461,7 @@ impl Pushdown<'_> {
     }
 
     fn string(&self, name: usize, operator: Operator, text: &Text, case_exact: bool) -> Pushed {
-        let present = self.name_present(Some(name)).weak();
+        let present = self.name_present(Some(name)).instead();
         if operator == Operator::Eq && text.key.is_empty() {
             // No value is shown that is empty.
             return Pushed::constant(false);

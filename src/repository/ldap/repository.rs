@@ -281,13 +281,12 @@ impl LdapRepository {
     async fn searched(&self, filter: &Filter, bounds: Bounds) -> Result<Found, RepositoryError> {
         let facts = self.facts(bounds.deadline).await?;
         let pushed = self.pushdown(&facts.schema, facts.absence).push(filter);
-        let scan = pushed.is_scan();
-        let Pushed { filter, exact } = pushed;
+        let Pushed { filter, exact, narrowed } = pushed;
         if filter == LdapFilter::False {
             return Ok(Found { entries: Vec::new(), complete: true, exact: true, scan: false });
         }
         let (entries, complete) = self.ask(self.sent(filter), bounds).await?;
-        Ok(Found { entries, complete, exact, scan })
+        Ok(Found { entries, complete, exact, scan: !narrowed })
     }
 
     async fn read_keys(&self, keys: &[EntryKey], bounds: Bounds) -> Result<Found, RepositoryError> {
@@ -341,8 +340,8 @@ impl Repository for LdapRepository {
             Some(facts) => self.pushdown(&facts.schema, facts.absence).push(filter),
             None => self.pushdown(&DirectorySchema::standard(), false).push(filter),
         };
-        let scan = pushed.is_scan();
-        Plan { text: self.sent(pushed.filter).to_string(), exact: pushed.exact, scan }
+        let Pushed { filter, exact, narrowed } = pushed;
+        Plan { text: self.sent(filter).to_string(), exact, scan: !narrowed }
     }
 
     fn search<'a>(

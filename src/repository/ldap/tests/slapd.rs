@@ -55,10 +55,12 @@ pub fn uuid(number: usize) -> String {
 pub struct Site<'a> {
     /// `access to …` lines that stand before the usual ones.
     pub access: &'a str,
-    /// Lines in the database's part.
-    pub database: &'a str,
     /// How many entries the reader gets at most, also page by page; 0 for all.
     pub limit: usize,
+    /// Whether the subschema entry may not be read.
+    pub hidden_schema: bool,
+    /// Whether the reader may read `cn=config`.
+    pub readable_configuration: bool,
     /// Without the overlay that knows `pwdAccountLockedTime`.
     pub without_ppolicy: bool,
 }
@@ -137,10 +139,16 @@ impl Drop for Slapd {
 }
 
 fn configuration(site: &Site<'_>) -> String {
-    let Site { access, database, limit, without_ppolicy } = site;
+    let Site { access, limit, .. } = site;
+    let schema = if site.hidden_schema { "none" } else { "read" };
+    let configuration = if site.readable_configuration {
+        format!("database config\naccess to * by dn.exact={READER} read\n")
+    } else {
+        String::new()
+    };
     let limit = if *limit == 0 { "unlimited".to_owned() } else { limit.to_string() };
     let (module, overlay) =
-        if *without_ppolicy { ("", "") } else { ("moduleload ppolicy.so\n", "overlay ppolicy\n") };
+        if site.without_ppolicy { ("", "") } else { ("moduleload ppolicy.so\n", "overlay ppolicy\n") };
     format!(
         "include /etc/ldap/schema/core.schema\n\
          include /etc/ldap/schema/cosine.schema\n\
@@ -149,7 +157,8 @@ fn configuration(site: &Site<'_>) -> String {
          modulepath /usr/lib/ldap\n\
          moduleload back_mdb.so\n{module}\
          access to dn.base=\"\" by * read\n\
-         access to dn.base=\"cn=Subschema\" by * read\n\
+         access to dn.base=\"cn=Subschema\" by * {schema}\n\
+         {configuration}\
          database mdb\n\
          suffix dc=example,dc=org\n\
          rootdn cn=admin,dc=example,dc=org\n\
@@ -157,7 +166,6 @@ fn configuration(site: &Site<'_>) -> String {
          maxsize 1073741824\n\
          index objectClass,entryUUID,uid eq\n\
          index cn,sn,mail eq,sub\n\
-         {database}\n\
          limits dn.exact={READER} size={limit} time=unlimited\n\
          {access}\n\
          access to attrs=userPassword by anonymous auth\n\
