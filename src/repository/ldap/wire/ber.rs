@@ -81,7 +81,12 @@ impl<'a> Elements<'a> {
 }
 
 /// Walks everything inside `contents`, which stands at `depth` (the message itself is 1).
-pub(super) fn walk(contents: &[u8], depth: usize, max_depth: usize, max_elements: usize) -> Result<(), Malformed> {
+pub(super) fn walk(
+    contents: &[u8],
+    depth: usize,
+    max_depth: usize,
+    max_elements: usize,
+) -> Result<(), Malformed> {
     let mut open = vec![Elements(contents)];
     let mut seen = 0_usize;
     while let Some(container) = open.last_mut() {

@@ -3,13 +3,18 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use ldap3::controls::RawControl;
-use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, SearchOptions, SearchStream, StdStream};
+use ldap3::{
+    Ldap, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, ResultEntry, SearchOptions,
+    SearchStream, StdStream,
+};
 use tokio::net::UnixStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
@@ -31,6 +36,9 @@ pub(super) const SEARCH_BUDGET: usize = 64 << 20;
 /// Operations after which a connection is replaced.
 const MAX_OPERATIONS: u64 = 1_000_000;
 
+/// References and intermediate responses that one answer may hold; all are passed over.
+const MAX_OTHERS: usize = 10_000;
+
 /// Waiting less than this proves nothing about a server.
 const PATIENCE: Duration = Duration::from_millis(250);
 
@@ -38,7 +46,10 @@ const PATIENCE: Duration = Duration::from_millis(250);
 #[derive(Clone, Debug)]
 pub(super) enum Identity {
     Anonymous,
-    Simple { dn: String, password: Secret<String> },
+    Simple {
+        dn: String,
+        password: Secret<String>,
+    },
     /// The client certificate says it (SASL EXTERNAL, RFC 4513, section 5.2.3).
     Certificate,
 }
@@ -120,6 +131,8 @@ pub(super) struct Connection {
     expires: Instant,
     in_flight: AtomicUsize,
     operations: AtomicU64,
+    /// The message id that the crate gave out last.
+    last_id: Mutex<i32>,
     /// No new operation is wanted here.
     retired: AtomicBool,
 }
@@ -133,8 +146,14 @@ struct State {
 
 impl Connection {
     /// Puts the guard and `ldap3` on a stream. No bytes are sent yet.
-    pub(super) async fn new(wire: Wire, max_message: usize, max_age: Duration) -> Result<Self, Failure> {
-        let broken = |error: std::io::Error| Failure::Died(format!("no socket for the guard: {error}").into());
+    pub(super) async fn new(
+        wire: Wire,
+        max_message: usize,
+        max_age: Duration,
+    ) -> Result<Self, Failure> {
+        let broken = |error: std::io::Error| {
+            Failure::Died(format!("no socket for the guard: {error}").into())
+        };
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(broken)?;
         ours.set_nonblocking(true).map_err(broken)?;
         let shim = UnixStream::from_std(ours).map_err(broken)?;
@@ -143,7 +162,13 @@ impl Connection {
             .await
             .map_err(|error| Failure::Died(error.to_string().into()))?;
         let heard = Heard::new();
-        let relay = Relay::new(wire, shim, Guard { max_message }, SEARCH_BUDGET + max_message, heard.clone());
+        let relay = Relay::new(
+            wire,
+            shim,
+            Guard { max_message },
+            SEARCH_BUDGET + max_message,
+            heard.clone(),
+        );
         let state = Arc::new(State::default());
         tokio::spawn(drive(driver, relay, Arc::clone(&state)));
         Ok(Self {
@@ -153,6 +178,7 @@ impl Connection {
             expires: Instant::now() + max_age,
             in_flight: AtomicUsize::new(0),
             operations: AtomicU64::new(0),
+            last_id: Mutex::new(0),
             retired: AtomicBool::new(false),
         })
     }
@@ -183,22 +209,32 @@ impl Connection {
     }
 
     /// Binds; the outcome is the server's.
-    pub(super) async fn bind(&self, identity: &Identity, deadline: Instant) -> Result<Outcome, Failure> {
+    pub(super) async fn bind(
+        &self,
+        identity: &Identity,
+        deadline: Instant,
+    ) -> Result<Outcome, Failure> {
         let mut ldap = self.ldap.clone();
         let bind = async {
             match identity {
                 Identity::Anonymous => Ok(None),
-                Identity::Simple { dn, password } => ldap.simple_bind(dn, password.expose()).await.map(Some),
+                Identity::Simple { dn, password } => {
+                    ldap.simple_bind(dn, password.expose()).await.map(Some)
+                }
                 Identity::Certificate => ldap.sasl_external_bind().await.map(Some),
             }
         };
         // The crate takes any message for a bind response, and panics if it is none.
         let bind = AssertUnwindSafe(bind).catch_unwind();
-        match timeout_at(deadline, bind).await {
+        let bound = timeout_at(deadline, bind).await;
+        *self.last_id() = ldap.last_id();
+        match bound {
             Ok(Ok(Ok(None))) => Ok(Outcome { code: 0, text: String::new() }),
             Ok(Ok(Ok(Some(result)))) => Ok(Outcome { code: result.rc, text: result.text }),
             Ok(Ok(Err(error))) => Err(self.failure(&error)),
-            Ok(Err(_)) => Err(Failure::Died("the server answered the bind with something else".into())),
+            Ok(Err(_)) => {
+                Err(Failure::Died("the server answered the bind with something else".into()))
+            }
             Err(_) => Err(Failure::Timeout { silent: true }),
         }
     }
@@ -217,39 +253,55 @@ impl Connection {
             ldap.with_controls(vec![page_control(size, cookie)]);
         }
         let request = ask.request;
-        let stream = tokio::select! {
-            biased;
-            stream = ldap.streaming_search(&request.base, scope(request.scope), &request.filter, &request.attributes) => {
-                stream.map_err(|error| self.failure(&error))?
-            }
-            () = &mut sleep => return Err(self.late(started)),
-        };
-        let mut running = Running { stream, ended: false };
+        let mut running = Running { connection: self, id: None, stream: None };
+        {
+            let (filter, scope) = (&request.filter, scope(request.scope));
+            let start = ldap.streaming_search(&request.base, scope, filter, &request.attributes);
+            let mut start = pin!(start);
+            let (id, sent) = self.send(start.as_mut());
+            running.id = id;
+            let stream = match sent {
+                Poll::Ready(stream) => stream,
+                Poll::Pending => tokio::select! {
+                    biased;
+                    stream = start => stream,
+                    () = &mut sleep => return Err(self.late(started)),
+                },
+            };
+            let stream = running.stream.insert(stream.map_err(|error| self.failure(&error))?);
+            debug_assert_eq!(id, Some(stream.ldap_handle().last_id()), "the count is off");
+        }
         let mut entries = Vec::new();
+        let mut others = 0;
         loop {
             let item = tokio::select! {
                 biased;
-                item = running.stream.next() => item,
+                item = running.next() => item,
                 () = &mut sleep => return Err(self.late(started)),
             };
             match item {
                 Ok(None) => break,
                 Ok(Some(message)) => match Item::decode(message) {
-                    Item::Entry(entry) => {
-                        let room = ask.weight.add(entry.weight());
-                        if !room || entries.len() >= ask.keep {
-                            return Ok(Answer { entries, end: AnswerEnd::Cut });
-                        }
+                    Item::Entry(entry)
+                        if entries.len() < ask.keep && ask.weight.add(entry.weight()) =>
+                    {
                         entries.push(entry);
                     }
-                    Item::Other => {}
+                    Item::Other if others < MAX_OTHERS => others += 1,
+                    Item::Entry(_) | Item::Other => {
+                        // The rest is under way, and would keep others waiting.
+                        self.retire();
+                        return Ok(Answer { entries, end: AnswerEnd::Cut });
+                    }
                     Item::Broken => {
                         self.retire();
-                        return Err(Failure::Refused("the server sent an entry that cannot be read".into()));
+                        return Err(Failure::Refused(
+                            "the server sent an entry that cannot be read".into(),
+                        ));
                     }
                 },
                 Err(error) => {
-                    running.ended = true;
+                    running.id = None;
                     return Err(self.failure(&error));
                 }
             }
@@ -257,10 +309,36 @@ impl Connection {
                 sleep.as_mut().reset(ask.deadline.min(Instant::now() + ask.pause));
             }
         }
-        running.ended = true;
-        let result = running.stream.finish().await;
+        let result = running.finish().await;
         let cookie = cookie(&result).unwrap_or_default();
-        Ok(Answer { entries, end: AnswerEnd::Said { outcome: Outcome { code: result.rc, text: result.text }, cookie } })
+        Ok(Answer {
+            entries,
+            end: AnswerEnd::Said {
+                outcome: Outcome { code: result.rc, text: result.text },
+                cookie,
+            },
+        })
+    }
+
+    /// Sends an operation: the crate numbers it and queues it when its future is first polled, but
+    /// tells the number only later. So this counts along, to be able to abandon what is dropped
+    /// meanwhile. `None` where nothing was sent.
+    fn send<F, T>(&self, operation: Pin<&mut F>) -> (Option<i32>, Poll<F::Output>)
+    where
+        F: Future<Output = ldap3::result::Result<T>>,
+    {
+        let mut last_id = self.last_id();
+        match operation.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Err(error)) => (None, Poll::Ready(Err(error))),
+            sent => {
+                *last_id += 1;
+                (Some(*last_id), sent)
+            }
+        }
+    }
+
+    fn last_id(&self) -> MutexGuard<'_, i32> {
+        self.last_id.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A deadline has passed. Whoever was not heard at all in that time may be dead.
@@ -317,7 +395,12 @@ async fn drive(driver: LdapConnAsync, mut relay: Relay, state: Arc<State>) {
 }
 
 /// Nothing more comes from the server, but what came may not all have been read.
-async fn finish(driver: impl Future<Output = ldap3::result::Result<()>>, relay: Relay, state: &Ended, text: &str) {
+async fn finish(
+    driver: impl Future<Output = ldap3::result::Result<()>>,
+    relay: Relay,
+    state: &Ended,
+    text: &str,
+) {
     let _ = state.0.reason.set(text.into());
     state.0.ended.store(true, Ordering::Release);
     drop(relay);
@@ -342,20 +425,40 @@ impl Drop for Flight<'_> {
 
 /// A search that the server must be told of when nobody reads it to its end.
 struct Running<'a> {
-    stream: SearchStream<'a, String, &'a Vec<String>>,
-    ended: bool,
+    connection: &'a Connection,
+    /// The message id, for as long as the server may be at work.
+    id: Option<i32>,
+    stream: Option<SearchStream<'a, String, &'a Vec<String>>>,
+}
+
+impl Running<'_> {
+    async fn next(&mut self) -> ldap3::result::Result<Option<ResultEntry>> {
+        match &mut self.stream {
+            Some(stream) => stream.next().await,
+            None => Ok(None),
+        }
+    }
+
+    async fn finish(&mut self) -> LdapResult {
+        self.id = None;
+        match &mut self.stream {
+            Some(stream) => stream.finish().await,
+            None => LdapResult::from(ldap3::asn1::Tag::Null(ldap3::asn1::Null::default())),
+        }
+    }
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        if self.ended {
+        let Some(id) = self.id else {
             return;
-        }
+        };
         // Both futures do their sending when first polled; the answers are of no interest.
-        let mut ldap = self.stream.ldap_handle().clone();
-        let id = self.stream.ldap_handle().last_id();
-        let _ = ldap.abandon(id).now_or_never();
-        let _ = self.stream.finish().now_or_never();
+        let mut ldap = self.connection.ldap.clone();
+        let _ = self.connection.send(pin!(ldap.abandon(id)));
+        if let Some(stream) = &mut self.stream {
+            let _ = stream.finish().now_or_never();
+        }
     }
 }
 

@@ -28,7 +28,15 @@ impl Directory {
 
 impl Server {
     /// Whether a bind as `dn` succeeds.
-    pub(super) async fn verify(&self, dn: &str, password: &Secret<String>, deadline: Instant) -> Result<bool, Failure> {
+    pub(super) async fn verify(
+        &self,
+        dn: &str,
+        password: &Secret<String>,
+        deadline: Instant,
+    ) -> Result<bool, Failure> {
+        if let Some(failure) = self.refusal() {
+            return Err(failure);
+        }
         let connection = self.unbound().await.map_err(Failure::Down)?;
         let identity = Identity::Simple { dn: dn.to_owned(), password: password.clone() };
         let outcome = connection.bind(&identity, deadline).await?;
@@ -51,7 +59,8 @@ impl Server {
             }
             Err(DialError::Tls(text)) => {
                 findings.push(well("connect", format!("{url}: the server answers")));
-                let remedy = "check `tls` and `ca`, and that the certificate names the host in `urls`";
+                let remedy =
+                    "check `tls` and `ca`, and that the certificate names the host in `urls`";
                 return findings.push(broken("TLS", format!("{url}: {text}"), remedy));
             }
         };
@@ -66,22 +75,33 @@ impl Server {
         } else {
             findings.push(well("connect", format!("{url}: connected, {protection}")));
         }
-        let connection = match Connection::new(wire, self.plan.max_message, self.plan.max_age).await {
+        let connection = match Connection::new(wire, self.plan.max_message, self.plan.max_age).await
+        {
             Ok(connection) => connection,
-            Err(failure) => return findings.push(broken("connect", format!("{url}: {}", words(&failure)), "")),
+            Err(failure) => {
+                return findings.push(broken("connect", format!("{url}: {}", words(&failure)), ""));
+            }
         };
         let identity = &self.plan.identity;
         let deadline = Instant::now() + self.plan.operation_timeout;
         match connection.bind(identity, deadline).await {
-            Ok(outcome) if outcome.code == 0 => findings.push(well("bind", format!("{url}: {}", bound_as(identity)))),
+            Ok(outcome) if outcome.code == 0 => {
+                findings.push(well("bind", format!("{url}: {}", bound_as(identity))));
+            }
             Ok(outcome) => {
                 let text = refused_bind(identity, outcome.code, &outcome.text);
-                let remedy = if outcome.code == 49 { "check `bind_dn` and `bind_password`" } else { "" };
+                let remedy =
+                    if outcome.code == 49 { "check `bind_dn` and `bind_password`" } else { "" };
                 return findings.push(broken("bind", format!("{url}: {text}"), remedy));
             }
             Err(failure) => {
-                let remedy = "the server is reachable but does not answer the bind; look at its log";
-                return findings.push(broken("bind", format!("{url}: {}", words(&failure)), remedy));
+                let remedy =
+                    "the server is reachable but does not answer the bind; look at its log";
+                return findings.push(broken(
+                    "bind",
+                    format!("{url}: {}", words(&failure)),
+                    remedy,
+                ));
             }
         }
         match self.root_dse(&connection).await {
@@ -106,12 +126,23 @@ impl Server {
         let weight = Weight::new(&Arc::default());
         let pause = self.plan.operation_timeout;
         let deadline = Instant::now() + pause;
-        let ask = Ask { request: &request, size_limit: 1, keep: 1, page: None, pause, deadline, weight: &weight };
+        let ask = Ask {
+            request: &request,
+            size_limit: 1,
+            keep: 1,
+            page: None,
+            pause,
+            deadline,
+            weight: &weight,
+        };
         let answer = connection.search(&ask).await.map_err(|failure| words(&failure))?;
         if let AnswerEnd::Said { outcome, .. } = &answer.end
             && outcome.code != 0
         {
-            return Err(format!("reading it failed with result code {} {}", outcome.code, outcome.text));
+            return Err(format!(
+                "reading it failed with result code {} {}",
+                outcome.code, outcome.text
+            ));
         }
         answer.entries.into_iter().next().ok_or_else(|| "it may not be read".to_owned())
     }
@@ -123,7 +154,8 @@ fn root_dse(url: &super::ServerUrl, entry: &RawEntry) -> Finding {
         let list = found.map(|(_, values)| values.as_slice()).unwrap_or_default();
         list.iter().map(|value| String::from_utf8_lossy(value).into_owned()).collect()
     };
-    let paging = values("supportedControl").iter().any(|control| control == "1.2.840.113556.1.4.319");
+    let paging =
+        values("supportedControl").iter().any(|control| control == "1.2.840.113556.1.4.319");
     let contexts = values("namingContexts").join(", ");
     let vendor = [values("vendorName"), values("vendorVersion")].concat().join(" ");
     let text = format!("{url}: read; naming contexts: {contexts}; vendor: {vendor}");
@@ -149,7 +181,10 @@ fn bound_as(identity: &Identity) -> String {
 fn words(failure: &Failure) -> String {
     match failure {
         Failure::Timeout { .. } => "no answer in time".to_owned(),
-        Failure::Died(text) | Failure::Down(text) | Failure::Busy(text) | Failure::Refused(text) => text.to_string(),
+        Failure::Died(text)
+        | Failure::Down(text)
+        | Failure::Busy(text)
+        | Failure::Refused(text) => text.to_string(),
     }
 }
 
@@ -158,5 +193,10 @@ fn well(subject: &str, text: String) -> Finding {
 }
 
 fn broken(subject: &str, text: String, remedy: &str) -> Finding {
-    Finding { severity: Severity::Broken, subject: subject.to_owned(), text, remedy: remedy.to_owned() }
+    Finding {
+        severity: Severity::Broken,
+        subject: subject.to_owned(),
+        text,
+        remedy: remedy.to_owned(),
+    }
 }

@@ -60,10 +60,15 @@ impl Dial {
         }
         let late = || DialError::Tls(format!("no TLS handshake within {:?}", self.timeout));
         if !self.url.ldaps {
-            timeout_at(end, starttls(&mut stream)).await.map_err(|_| late())?.map_err(DialError::Tls)?;
+            timeout_at(end, starttls(&mut stream))
+                .await
+                .map_err(|_| late())?
+                .map_err(DialError::Tls)?;
         }
-        let config = self.tls.clone().ok_or_else(|| DialError::Tls("TLS is not set up".to_owned()))?;
-        let name = ServerName::try_from(self.url.host.clone()).map_err(|error| DialError::Tls(error.to_string()))?;
+        let config =
+            self.tls.clone().ok_or_else(|| DialError::Tls("TLS is not set up".to_owned()))?;
+        let name = ServerName::try_from(self.url.host.clone())
+            .map_err(|error| DialError::Tls(error.to_string()))?;
         let handshake = TlsConnector::from(config).connect(name, stream);
         match timeout_at(end, handshake).await {
             Ok(Ok(stream)) => Ok(Wire::Tls(Box::new(stream))),
@@ -75,11 +80,20 @@ impl Dial {
     /// Tries every address of the host, each with its share of the time that is left.
     async fn connect(&self, end: Instant) -> Result<TcpStream, DialError> {
         let host = self.url.host.as_str();
-        let addresses: Vec<SocketAddr> = match timeout_at(end, lookup_host((host, self.url.port))).await {
-            Ok(Ok(found)) => found.collect(),
-            Ok(Err(error)) => return Err(DialError::Connect(format!("the name {host} cannot be resolved: {error}"))),
-            Err(_) => return Err(DialError::Connect(format!("the name {host} was not resolved in time"))),
-        };
+        let addresses: Vec<SocketAddr> =
+            match timeout_at(end, lookup_host((host, self.url.port))).await {
+                Ok(Ok(found)) => found.collect(),
+                Ok(Err(error)) => {
+                    return Err(DialError::Connect(format!(
+                        "the name {host} cannot be resolved: {error}"
+                    )));
+                }
+                Err(_) => {
+                    return Err(DialError::Connect(format!(
+                        "the name {host} was not resolved in time"
+                    )));
+                }
+            };
         let mut last = format!("the name {host} has no address");
         for (index, address) in addresses.iter().enumerate() {
             let left = end.saturating_duration_since(Instant::now());
@@ -161,7 +175,11 @@ impl Wire {
 }
 
 impl AsyncRead for Wire {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buffer),
@@ -170,7 +188,11 @@ impl AsyncRead for Wire {
 }
 
 impl AsyncWrite for Wire {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, bytes),

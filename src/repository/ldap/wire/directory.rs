@@ -52,7 +52,8 @@ impl Directory {
         if settings.urls.is_empty() {
             return Err(SettingsError::NoServer);
         }
-        let wants_tls = |ldaps: bool| ldaps || settings.starttls;
+        let starttls = settings.starttls;
+        let wants_tls = |ldaps: bool| ldaps || starttls;
         let config = settings
             .urls
             .iter()
@@ -61,18 +62,20 @@ impl Directory {
             .transpose()?;
         let identity = identity(&settings)?;
         let mut servers = Vec::with_capacity(settings.urls.len());
-        for url in &settings.urls {
+        for url in settings.urls {
             if wants_tls(url.ldaps) {
-                ServerName::try_from(url.host.as_str()).map_err(|_| SettingsError::HostName(url.host.clone()))?;
+                ServerName::try_from(url.host.as_str())
+                    .map_err(|_| SettingsError::HostName(url.host.clone()))?;
             }
             servers.push(Server::new(Plan {
                 name: name.into(),
                 dial: Dial {
-                    url: url.clone(),
-                    starttls: settings.starttls,
+                    url,
+                    starttls,
                     tls: config.clone(),
                     timeout: settings.connect_timeout,
-                    silence: (settings.operation_timeout * 2).clamp(Duration::from_secs(5), Duration::from_secs(60)),
+                    silence: (settings.operation_timeout * 2)
+                        .clamp(Duration::from_secs(5), Duration::from_mins(1)),
                 },
                 identity: identity.clone(),
                 operation_timeout: settings.operation_timeout,
@@ -107,7 +110,11 @@ impl Directory {
         for (index, server) in self.0.servers.iter().enumerate() {
             // Where others may be well, a server that is slow to connect does not get all the time.
             let is_last = index + 1 == self.0.servers.len();
-            let patience = if is_last { deadline } else { deadline.min(Instant::now() + server.plan.dial.timeout) };
+            let patience = if is_last {
+                deadline
+            } else {
+                deadline.min(Instant::now() + server.plan.dial.timeout)
+            };
             loop {
                 match self.0.ask(server, request, patience, deadline).await {
                     Ok(found) => {
@@ -184,7 +191,9 @@ impl Inner {
     ) -> Result<RawFound, Failure> {
         let result = match request.paging {
             Paging::Always => self.scan(server, request, patience, deadline).await,
-            Paging::Never => self.lookup(server, request, request.size_limit, patience, deadline).await,
+            Paging::Never => {
+                self.lookup(server, request, request.size_limit, patience, deadline).await
+            }
             Paging::Overflow => {
                 let first = request.size_limit.min(SHARED);
                 match self.lookup(server, request, first, patience, deadline).await {
@@ -230,13 +239,15 @@ impl Inner {
         patience: Instant,
         deadline: Instant,
     ) -> Result<RawFound, Failure> {
-        let connection = server.lookup(patience).await.map_err(|failure| waited(server, failure, deadline))?;
+        let connection =
+            server.lookup(patience).await.map_err(|failure| waited(server, failure, deadline))?;
         let weight = Weight::new(&self.weight);
         let limit = limit.max(1);
         let pause = server.plan.operation_timeout;
         // One more than wanted tells whether there is more, and needs no Abandon.
         let keep = limit + 1;
-        let ask = Ask { request, size_limit: keep, keep, page: None, pause, deadline, weight: &weight };
+        let ask =
+            Ask { request, size_limit: keep, keep, page: None, pause, deadline, weight: &weight };
         let answer = connection.search(&ask).await.map_err(|failure| named(server, failure))?;
         let complete = match answer.end {
             AnswerEnd::Cut => false,
@@ -256,7 +267,8 @@ impl Inner {
         patience: Instant,
         deadline: Instant,
     ) -> Result<RawFound, Failure> {
-        let lease = server.scan(patience).await.map_err(|failure| waited(server, failure, deadline))?;
+        let lease =
+            server.scan(patience).await.map_err(|failure| waited(server, failure, deadline))?;
         let Some(connection) = lease.connection() else {
             return Err(Failure::Died(server.text("the connection is gone")));
         };

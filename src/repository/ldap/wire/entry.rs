@@ -101,7 +101,8 @@ impl RawEntry {
 
     /// About what the entry takes up in memory, in bytes.
     pub(super) fn weight(&self) -> usize {
-        let values = |values: &[Vec<u8>]| values.iter().map(|value| value.len() + 24).sum::<usize>();
+        let values =
+            |values: &[Vec<u8>]| values.iter().map(|value| value.len() + 24).sum::<usize>();
         let attributes = self.attributes.iter().map(|(name, list)| name.len() + 48 + values(list));
         self.dn.len() + 48 + attributes.sum::<usize>()
     }

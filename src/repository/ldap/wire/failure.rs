@@ -22,9 +22,10 @@ impl From<Failure> for RepositoryError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Timeout { .. } => Self::Timeout,
-            Failure::Died(text) | Failure::Down(text) | Failure::Busy(text) | Failure::Refused(text) => {
-                Self::Unavailable(text)
-            }
+            Failure::Died(text)
+            | Failure::Down(text)
+            | Failure::Busy(text)
+            | Failure::Refused(text) => Self::Unavailable(text),
         }
     }
 }

@@ -45,7 +45,7 @@ pub(super) struct Guard {
 
 impl Guard {
     /// The length of the message at the start of `bytes`, `None` where its head is not all there.
-    pub(super) fn length(&self, bytes: &[u8]) -> Result<Option<usize>, Breach> {
+    pub(super) fn length(self, bytes: &[u8]) -> Result<Option<usize>, Breach> {
         if let Some(first) = bytes.first()
             && *first != 0x30
         {
@@ -65,12 +65,15 @@ impl Guard {
     ///
     /// The shape that LDAP prescribes is checked down to the primitive elements, which also bounds
     /// the depth; what the shape leaves open is walked.
-    pub(super) fn check(&self, message: &[u8]) -> Result<(u32, Kind), Breach> {
+    pub(super) fn check(self, message: &[u8]) -> Result<(u32, Kind), Breach> {
         let Some((_, start, _)) = ber::head(message)? else {
             return Err(Breach::Unknown("an empty message"));
         };
         let mut parts = Elements(&message[start..]);
-        let id = parts.take(0x02)?.and_then(ber::unsigned).ok_or(Breach::Unknown("without a message id"))?;
+        let id = parts
+            .take(0x02)?
+            .and_then(ber::unsigned)
+            .ok_or(Breach::Unknown("without a message id"))?;
         let Some(operation) = parts.next()? else {
             return Err(Breach::Unknown("without an operation"));
         };
@@ -79,12 +82,14 @@ impl Guard {
             0x64 => self.entry(operation.body).map(|()| Kind::Partial),
             0x73 => strings(operation.body).map(|()| Kind::Partial),
             0x79 => self.open(operation.body).map(|()| Kind::Partial),
-            0x61 | 0x65 | 0x67 | 0x69 | 0x6B | 0x6D | 0x6F | 0x78 => self.result(operation.body).map(|()| Kind::Final),
+            0x61 | 0x65 | 0x67 | 0x69 | 0x6B | 0x6D | 0x6F | 0x78 => {
+                self.result(operation.body).map(|()| Kind::Final)
+            }
             _ => Err(Breach::Unknown("an operation that is no answer")),
         }?;
         match parts.next()? {
             None => {}
-            Some(part) if part.tag == 0xA0 => self.controls(part.body)?,
+            Some(part) if part.tag == 0xA0 => controls(part.body)?,
             // Active Directory puts the name of its notice here, outside the response.
             Some(part) if part.tag == 0x8A => {}
             Some(_) => return Err(Breach::Unknown("something after its operation")),
@@ -100,7 +105,7 @@ impl Guard {
     }
 
     /// `SearchResultEntry`: a DN and a list of attributes.
-    fn entry(&self, body: &[u8]) -> Result<(), Breach> {
+    fn entry(self, body: &[u8]) -> Result<(), Breach> {
         const BROKEN: Breach = Breach::Unknown("a broken entry");
         let mut left = self.max_elements();
         let mut parts = Elements(body);
@@ -126,7 +131,7 @@ impl Guard {
     }
 
     /// `LDAPResult` and what bind and extended responses add to it.
-    fn result(&self, body: &[u8]) -> Result<(), Breach> {
+    fn result(self, body: &[u8]) -> Result<(), Breach> {
         const BROKEN: Breach = Breach::Unknown("a broken result");
         let mut parts = Elements(body);
         parts.take(0x0A)?.and_then(ber::unsigned).ok_or(BROKEN)?;
@@ -148,39 +153,39 @@ impl Guard {
         }
     }
 
-    /// `Controls`, RFC 4511, section 4.1.11.
-    fn controls(&self, body: &[u8]) -> Result<(), Breach> {
-        const BROKEN: Breach = Breach::Unknown("a broken control");
-        let mut list = Elements(body);
-        while let Some(control) = list.next()? {
-            if control.tag != 0x30 {
-                return Err(BROKEN);
-            }
-            let mut parts = Elements(control.body);
-            parts.take(0x04)?.and_then(utf8).ok_or(BROKEN)?;
-            let mut next = parts.next()?;
-            if next.is_some_and(|part| part.tag == 0x01 && part.body.len() == 1) {
-                next = parts.next()?;
-            }
-            if next.is_some_and(|part| part.tag != 0x04) || parts.next()?.is_some() {
-                return Err(BROKEN);
-            }
-        }
-        Ok(())
-    }
-
     /// Elements whose shape is not prescribed, or not known here: LDAP's sequences may be extended
     /// (RFC 4511, section 4).
-    fn open(&self, elements: &[u8]) -> Result<(), Breach> {
+    fn open(self, elements: &[u8]) -> Result<(), Breach> {
         if elements.is_empty() {
             return Ok(());
         }
         Ok(ber::walk(elements, 4, MAX_DEPTH, self.max_elements())?)
     }
 
-    fn max_elements(&self) -> usize {
+    fn max_elements(self) -> usize {
         self.max_message / BYTES_PER_ELEMENT
     }
+}
+
+/// `Controls`, RFC 4511, section 4.1.11.
+fn controls(body: &[u8]) -> Result<(), Breach> {
+    const BROKEN: Breach = Breach::Unknown("a broken control");
+    let mut list = Elements(body);
+    while let Some(control) = list.next()? {
+        if control.tag != 0x30 {
+            return Err(BROKEN);
+        }
+        let mut parts = Elements(control.body);
+        parts.take(0x04)?.and_then(utf8).ok_or(BROKEN)?;
+        let mut next = parts.next()?;
+        if next.is_some_and(|part| part.tag == 0x01 && part.body.len() == 1) {
+            next = parts.next()?;
+        }
+        if next.is_some_and(|part| part.tag != 0x04) || parts.next()?.is_some() {
+            return Err(BROKEN);
+        }
+    }
+    Ok(())
 }
 
 /// A list of URIs.
@@ -226,7 +231,8 @@ mod tests {
         let entry = element(0x64, &[element(0x04, b"cn=x"), element(0x30, &pair)].concat());
         assert_eq!(GUARD.check(&message(&[7], &[&entry])), Ok((7, Kind::Partial)));
         assert_eq!(GUARD.check(&message(&[1, 0], &[&done(0x65)])), Ok((256, Kind::Final)));
-        let control = element(0x30, &[element(0x04, b"1.2"), vec![1, 1, 0], element(0x04, b"")].concat());
+        let control =
+            element(0x30, &[element(0x04, b"1.2"), vec![1, 1, 0], element(0x04, b"")].concat());
         let controls = element(0xA0, &control);
         assert_eq!(GUARD.check(&message(&[7], &[&done(0x65), &controls])), Ok((7, Kind::Final)));
         let referral = element(0x73, &element(0x04, b"ldap://b/"));
@@ -249,7 +255,10 @@ mod tests {
     #[test]
     fn nonsense_is_refused() {
         assert_eq!(GUARD.length(b"HTTP/1.1"), Err(Breach::NotLdap(b'H')));
-        assert_eq!(GUARD.length(&[0x30, 0x84, 0x7F, 0xFF, 0xFF, 0xFF]), Err(Breach::TooLarge(0x8000_0005, 8 << 20)));
+        assert_eq!(
+            GUARD.length(&[0x30, 0x84, 0x7F, 0xFF, 0xFF, 0xFF]),
+            Err(Breach::TooLarge(0x8000_0005, 8 << 20))
+        );
         assert_eq!(GUARD.length(&[0x30, 0x80]), Err(Breach::Malformed(Malformed::Indefinite)));
         assert!(GUARD.check(&element(0x30, b"")).is_err());
         for (id, operation) in [

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 const FIRST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_mins(5);
 
 /// Searches in a row without any sign of life, after which a server is given up for a while.
 const SILENCES: u32 = 3;
@@ -69,7 +69,7 @@ impl Health {
 fn pause(failures: u32, jitter: u64) -> Duration {
     let full = FIRST.saturating_mul(1_u32.checked_shl(failures).unwrap_or(u32::MAX)).min(LONGEST);
     let permille = u32::try_from(jitter % 250).unwrap_or(0);
-    full - full * permille / 1000
+    full.saturating_sub(full * permille / 1000)
 }
 
 /// The age at which a connection is replaced: up to a fifth earlier than `limit`.
@@ -97,10 +97,10 @@ mod tests {
 
     #[test]
     fn lifetimes_differ_but_little() {
-        let limit = Duration::from_secs(1800);
+        let limit = Duration::from_mins(30);
         let ages: std::collections::HashSet<_> = (0..50).map(|_| lifetime(limit)).collect();
         assert!(ages.len() > 5);
-        assert!(ages.iter().all(|age| *age <= limit && *age >= Duration::from_secs(1440)));
+        assert!(ages.iter().all(|age| *age <= limit && *age >= Duration::from_mins(24)));
         assert!(lifetime(Duration::MAX) > Duration::ZERO);
     }
 

@@ -13,9 +13,9 @@ mod health;
 mod relay;
 mod server;
 mod settings;
-mod tls;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 pub use directory::Directory;
 pub use entry::{Paging, RawEntry, RawFound, Scope, SearchRequest};

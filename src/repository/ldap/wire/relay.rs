@@ -83,7 +83,13 @@ impl Heard {
 }
 
 impl Relay {
-    pub(super) fn new(wire: Wire, shim: UnixStream, guard: Guard, budget: usize, heard: Heard) -> Self {
+    pub(super) fn new(
+        wire: Wire,
+        shim: UnixStream,
+        guard: Guard,
+        budget: usize,
+        heard: Heard,
+    ) -> Self {
         Self {
             wire,
             shim,
@@ -149,7 +155,9 @@ impl Relay {
     fn poll_down(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         loop {
             while self.checked > 0 {
-                match ready!(Pin::new(&mut self.shim).poll_write(cx, &self.downward[..self.checked])) {
+                match ready!(
+                    Pin::new(&mut self.shim).poll_write(cx, &self.downward[..self.checked])
+                ) {
                     Ok(0) | Err(_) => return Poll::Ready(End::Ours),
                     Ok(count) => {
                         self.downward.advance(count);

@@ -51,11 +51,14 @@ struct Pool {
     scans: Vec<Connection>,
     health: Health,
     /// The attempt that everybody waits for who needs a connection.
-    attempt: Option<watch::Receiver<Option<Result<(), Arc<str>>>>>,
+    attempt: Option<Attempt>,
     /// When an attempt to add a connection failed though others work.
     crowded_until: Option<Instant>,
     tended: bool,
 }
+
+/// How an attempt to connect went, once it is over.
+type Attempt = watch::Receiver<Option<Result<(), Arc<str>>>>;
 
 /// An exclusive connection. It goes back only by [`Lease::give_back`]; else it is closed.
 #[derive(Debug)]
@@ -72,7 +75,10 @@ impl Server {
     }
 
     /// A shared connection: the one with the fewest operations, or a new one.
-    pub(super) async fn lookup(self: &Arc<Self>, deadline: Instant) -> Result<Arc<Connection>, Failure> {
+    pub(super) async fn lookup(
+        self: &Arc<Self>,
+        deadline: Instant,
+    ) -> Result<Arc<Connection>, Failure> {
         loop {
             let mut attempt = {
                 let mut pool = self.pool();
@@ -81,7 +87,9 @@ impl Server {
                     return Err(Failure::Down(Arc::clone(text)));
                 }
                 pool.lookups.retain(|connection| connection.is_usable());
-                if let Some(best) = pool.lookups.iter().min_by_key(|connection| connection.in_flight()) {
+                if let Some(best) =
+                    pool.lookups.iter().min_by_key(|connection| connection.in_flight())
+                {
                     let best = Arc::clone(best);
                     self.grow(&mut pool, best.in_flight(), now);
                     return Ok(best);
@@ -90,7 +98,9 @@ impl Server {
             };
             match timeout_at(deadline, attempt.wait_for(Option::is_some)).await {
                 Err(_) => return Err(Failure::Timeout { silent: false }),
-                Ok(Err(_)) => return Err(Failure::Down(self.text("the attempt to connect was given up"))),
+                Ok(Err(_)) => {
+                    return Err(Failure::Down(self.text("the attempt to connect was given up")));
+                }
                 Ok(Ok(result)) => {
                     if let Some(Err(text)) = &*result {
                         return Err(Failure::Down(Arc::clone(text)));
@@ -119,7 +129,7 @@ impl Server {
             None => match timeout_at(deadline, self.open()).await {
                 Err(_) => return Err(Failure::Timeout { silent: false }),
                 Ok(Err(text)) => {
-                    self.failed(Arc::clone(&text));
+                    self.failed(&text);
                     return Err(Failure::Down(text));
                 }
                 Ok(Ok(connection)) => {
@@ -143,7 +153,7 @@ impl Server {
         let mut pool = self.pool();
         if pool.health.silent() && !pool.health.is_down() {
             let text = self.text("the server does not answer");
-            self.give_up(&mut pool, text);
+            self.give_up(&mut pool, &text);
         }
     }
 
@@ -152,6 +162,11 @@ impl Server {
         let mut pool = self.pool();
         pool.lookups.clear();
         pool.scans.clear();
+    }
+
+    /// Why the server is left alone at present, if it is.
+    pub(super) fn refusal(&self) -> Option<Failure> {
+        self.pool().health.refusal(Instant::now()).map(|text| Failure::Down(Arc::clone(text)))
     }
 
     pub(super) fn page(&self) -> usize {
@@ -195,15 +210,17 @@ impl Server {
 
     fn describe(&self, failure: &Failure) -> Arc<str> {
         match failure {
-            Failure::Timeout { .. } => {
-                self.text(&format!("no answer to the bind within {:?}", self.plan.operation_timeout))
-            }
-            Failure::Died(text) | Failure::Down(text) | Failure::Busy(text) | Failure::Refused(text) => self.text(text),
+            Failure::Timeout { .. } => self
+                .text(&format!("no answer to the bind within {:?}", self.plan.operation_timeout)),
+            Failure::Died(text)
+            | Failure::Down(text)
+            | Failure::Busy(text)
+            | Failure::Refused(text) => self.text(text),
         }
     }
 
     /// Joins the attempt that is under way, or starts it.
-    fn attempt(self: &Arc<Self>, pool: &mut Pool) -> watch::Receiver<Option<Result<(), Arc<str>>>> {
+    fn attempt(self: &Arc<Self>, pool: &mut Pool) -> Attempt {
         if let Some(attempt) = &pool.attempt
             && attempt.has_changed().is_ok()
             && attempt.borrow().is_none()
@@ -220,7 +237,7 @@ impl Server {
                     Ok(())
                 }
                 Err(text) => {
-                    server.failed(Arc::clone(&text));
+                    server.failed(&text);
                     Err(text)
                 }
             };
@@ -250,7 +267,7 @@ impl Server {
         self.tend(&mut pool);
     }
 
-    fn failed(self: &Arc<Self>, text: Arc<str>) {
+    fn failed(self: &Arc<Self>, text: &Arc<str>) {
         let mut pool = self.pool();
         pool.lookups.retain(|connection| connection.is_usable());
         if pool.lookups.is_empty() {
@@ -261,13 +278,13 @@ impl Server {
     }
 
     /// Leaves the server alone for a while, then probes it behind the scenes.
-    fn give_up(self: &Arc<Self>, pool: &mut Pool, text: Arc<str>) {
+    fn give_up(self: &Arc<Self>, pool: &mut Pool, text: &Arc<str>) {
         for connection in pool.lookups.drain(..) {
             connection.retire();
         }
         pool.scans.clear();
         let probed = pool.health.is_down();
-        let until = Instant::now() + pool.health.failed(Instant::now(), Arc::clone(&text));
+        let until = Instant::now() + pool.health.failed(Instant::now(), Arc::clone(text));
         tracing::warn!(repository = %self.plan.name, server = %self.plan.dial.url, error = %text, "directory server is down");
         if !probed {
             tokio::spawn(probe(Arc::downgrade(self), until));
@@ -288,10 +305,14 @@ impl Server {
         let mut pool = self.pool();
         let idle = self.plan.idle;
         pool.scans.retain(|connection| {
-            connection.is_usable() && !connection.is_expired(now) && connection.silent_for(now) < idle / 2
+            connection.is_usable()
+                && !connection.is_expired(now)
+                && connection.silent_for(now) < idle / 2
         });
         pool.lookups.retain(|connection| connection.is_usable());
-        let unused = |connection: &Connection| connection.in_flight() == 0 && connection.silent_for(now) >= idle / 2;
+        let unused = |connection: &Connection| {
+            connection.in_flight() == 0 && connection.silent_for(now) >= idle / 2
+        };
         let mut index = pool.lookups.len();
         while index > 1 {
             index -= 1;
@@ -364,7 +385,15 @@ async fn tend(server: Weak<Server>, pause: Duration) {
             let weight = Weight::new(&Arc::default());
             let deadline = Instant::now() + server.plan.operation_timeout;
             let pause = server.plan.operation_timeout;
-            let ask = Ask { request: &request, size_limit: 1, keep: 1, page: None, pause, deadline, weight: &weight };
+            let ask = Ask {
+                request: &request,
+                size_limit: 1,
+                keep: 1,
+                page: None,
+                pause,
+                deadline,
+                weight: &weight,
+            };
             if connection.search(&ask).await.is_err() {
                 connection.retire();
             }
@@ -386,5 +415,9 @@ pub(super) fn refused_bind(identity: &Identity, code: u32, text: &str) -> String
         53 => "it is unwilling to perform it".to_owned(),
         code => format!("result code {code}"),
     };
-    if text.is_empty() { format!("the server refuses {who}: {why}") } else { format!("the server refuses {who}: {why}: {text}") }
+    if text.is_empty() {
+        format!("the server refuses {who}: {why}")
+    } else {
+        format!("the server refuses {who}: {why}: {text}")
+    }
 }

@@ -27,8 +27,10 @@ impl ServerUrl {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("ldaps") => (true, rest),
             _ => return Err(refuse("it must begin with ldap:// or ldaps://")),
         };
-        let url = Url::parse(&format!("ws://{rest}")).map_err(|error| refuse(&error.to_string()))?;
-        let beyond = !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some();
+        let url =
+            Url::parse(&format!("ws://{rest}")).map_err(|error| refuse(&error.to_string()))?;
+        let beyond =
+            !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some();
         if beyond || !url.username().is_empty() || url.password().is_some() {
             return Err(refuse("only a host and a port belong here"));
         }
@@ -116,7 +118,9 @@ pub enum SettingsError {
     Ca(String),
     #[error("the client certificate cannot be used: {0}")]
     ClientCertificate(String),
-    #[error("bind_dn needs a bind_password that is not empty: a server would take the connection for anonymous")]
+    #[error(
+        "bind_dn needs a bind_password that is not empty: a server would take the connection for anonymous"
+    )]
     EmptyPassword,
     #[error("a bind_password without a bind_dn names nobody")]
     PasswordWithoutName,
@@ -144,8 +148,17 @@ mod tests {
     #[test]
     fn other_urls_are_refused() {
         for text in [
-            "", "ldap://", "http://a", "ldapi:///x", "ldap://a:b", "ldap://a:99999", "ldap://u:p@a",
-            "ldap://a/dc=x", "ldap://a?x", "a.example:389", "ldap://a b",
+            "",
+            "ldap://",
+            "http://a",
+            "ldapi:///x",
+            "ldap://a:b",
+            "ldap://a:99999",
+            "ldap://u:p@a",
+            "ldap://a/dc=x",
+            "ldap://a?x",
+            "a.example:389",
+            "ldap://a b",
         ] {
             assert!(ServerUrl::parse(text).is_err(), "{text}");
         }
@@ -154,7 +167,11 @@ mod tests {
     #[test]
     fn loopback_is_known() {
         let loopback = |text: &str| ServerUrl::parse(text).unwrap().is_loopback();
-        assert!(loopback("ldap://127.0.0.9") && loopback("ldap://localhost") && loopback("ldap://[::1]"));
+        assert!(
+            loopback("ldap://127.0.0.9")
+                && loopback("ldap://localhost")
+                && loopback("ldap://[::1]")
+        );
         assert!(!loopback("ldap://10.0.0.1") && !loopback("ldap://localhost.example"));
     }
 }

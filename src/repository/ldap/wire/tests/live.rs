@@ -201,16 +201,16 @@ async fn passwords_are_verified_by_the_directory() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_password_of_ours_is_an_outage_that_says_so() {
     let slapd = Slapd::start(1);
-    let settings = Settings {
-        bind_password: Some(Secret::new("hunter2".to_owned())),
-        ..slapd.settings(SCIM)
-    };
+    let settings =
+        Settings { bind_password: Some(Secret::new("hunter2".to_owned())), ..slapd.settings(SCIM) };
     let directory = Directory::new("corp", settings.clone()).unwrap();
     let error = directory.search(&person(1), within(5000)).await.unwrap_err();
     let text = error.to_string();
     assert!(matches!(error, RepositoryError::Unavailable(_)));
     assert!(text.contains("wrong name or password") && text.contains(SCIM), "{text}");
-    assert!(!text.contains("hunter2") && !format!("{settings:?} {directory:?}").contains("hunter2"));
+    assert!(
+        !text.contains("hunter2") && !format!("{settings:?} {directory:?}").contains("hunter2")
+    );
     assert_eq!(directory.healthy(), Some(false));
     let findings = directory.diagnose().await;
     let bind = findings.iter().find(|finding| finding.subject == "bind").unwrap();
@@ -242,12 +242,18 @@ fn settings_that_cannot_work_are_refused() {
     assert!(refused(Settings { urls: vec![], ..good() }).contains("no server"));
     let empty = Settings { bind_password: Some(Secret::new(String::new())), ..bound(good(), SCIM) };
     assert!(refused(empty).contains("bind_password"));
-    assert!(refused(Settings { bind_password: None, ..bound(good(), SCIM) }).contains("bind_password"));
+    assert!(
+        refused(Settings { bind_password: None, ..bound(good(), SCIM) }).contains("bind_password")
+    );
     assert!(refused(Settings { bind_dn: None, ..bound(good(), SCIM) }).contains("bind_dn"));
     let broken = |ca: &[u8]| Settings { starttls: true, ca: Some(ca.to_vec()), ..good() };
     assert!(refused(broken(b"nothing")).contains("`ca`"));
     let pem = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     assert!(refused(broken(pem)).contains("`ca`"));
-    let key = Settings { client_certificate: Some((pem.to_vec(), b"x".to_vec())), starttls: true, ..good() };
+    let key = Settings {
+        client_certificate: Some((pem.to_vec(), b"x".to_vec())),
+        starttls: true,
+        ..good()
+    };
     assert!(refused(key).contains("client certificate"));
 }

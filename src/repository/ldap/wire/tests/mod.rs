@@ -6,7 +6,6 @@ mod live;
 mod secure;
 mod slapd;
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Directory, Paging, Scope, SearchRequest, ServerUrl, Settings};
@@ -25,8 +24,8 @@ fn settings(urls: &[String]) -> Settings {
         max_message: 8 << 20,
         lookup: 2,
         scan: 2,
-        idle: Duration::from_secs(240),
-        max_age: Duration::from_secs(1800),
+        idle: Duration::from_mins(4),
+        max_age: Duration::from_mins(30),
     }
 }
 
@@ -81,8 +80,4 @@ async fn together<T: Send + 'static>(
     let each = &each;
     let runs = (0..count).map(|index| each(directory.clone(), index));
     futures_util::future::join_all(runs).await
-}
-
-fn shared<T>(value: T) -> Arc<T> {
-    Arc::new(value)
 }

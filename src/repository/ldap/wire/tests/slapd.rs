@@ -63,10 +63,16 @@ impl Slapd {
 
     /// The same with more lines in the global part of its configuration.
     pub fn with(people: usize, global: &str) -> Self {
+        Self::prepared(people, global, |_| ())
+    }
+
+    /// The same after more was put into its folder.
+    pub fn prepared(people: usize, global: &str, prepare: impl FnOnce(&Path)) -> Self {
         let folder = tempfile::Builder::new().prefix("wire-slapd").tempdir().unwrap();
         fs::create_dir(folder.path().join("db")).unwrap();
         fs::write(folder.path().join("data.ldif"), ldif(people)).unwrap();
         fs::write(folder.path().join("slapd.conf"), configuration(folder.path(), global)).unwrap();
+        prepare(folder.path());
         let loaded = Command::new("/usr/sbin/slapadd")
             .args(["-q", "-f", "slapd.conf", "-l", "data.ldif"])
             .current_dir(folder.path())
@@ -114,6 +120,15 @@ impl Slapd {
     /// SIGSTOP: the kernel goes on taking connections and bytes, nobody answers.
     pub fn freeze(&self) {
         self.signal("-STOP");
+        let tasks = format!("/proc/{}/task", self.child.as_ref().unwrap().id());
+        let stopped = |task: fs::DirEntry| {
+            let stat = fs::read_to_string(task.path().join("stat")).unwrap();
+            stat.rsplit(')').next().unwrap().trim_start().starts_with('T')
+        };
+        // The signal reaches one thread after the other.
+        while !fs::read_dir(&tasks).unwrap().all(|task| stopped(task.unwrap())) {
+            sleep(Duration::from_millis(1));
+        }
     }
 
     pub fn thaw(&self) {
