@@ -108,8 +108,8 @@ impl<'a> Values<'a> {
         };
         names.iter().find_map(|&name| {
             let values = self.of_name(name);
-            let named = if values.len() > 1 { self.named_by_dn(name, values) } else { None };
-            let mut ordered = named.into_iter().chain(values.iter().copied());
+            let own = if values.len() > 1 { self.named_by_dn(name, values) } else { None };
+            let mut ordered = own.into_iter().chain(values.iter().copied());
             ordered.find_map(|value| self.value(name, mapped, value))
         })
     }
@@ -418,7 +418,9 @@ impl Fnv {
             }
             Value::Array(values) => {
                 self.feed(b"[");
-                values.iter().for_each(|value| self.value(value));
+                for value in values {
+                    self.value(value);
+                }
                 self.feed(b"]");
             }
             Value::Object(members) => {

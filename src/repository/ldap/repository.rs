@@ -21,9 +21,9 @@ use crate::repository::{
 use crate::scim::{AttributePath, Filter};
 
 /// How long the directory's schema is taken to stay as it was read.
-const SCHEMA_FRESH: Duration = Duration::from_secs(3600);
+const SCHEMA_FRESH: Duration = Duration::from_hours(1);
 /// How long a stand-in serves before the schema is asked for again.
-const SCHEMA_RETRY: Duration = Duration::from_secs(60);
+const SCHEMA_RETRY: Duration = Duration::from_mins(1);
 /// Entry keys in one search.
 const BATCH: usize = 100;
 
@@ -150,15 +150,14 @@ impl LdapRepository {
     async fn read_facts(&self, deadline: Instant) -> Result<Facts, RepositoryError> {
         let read = self.read_schema(deadline).await?;
         let now = Instant::now();
-        let (schema, until) = match read {
-            Some(schema) => (schema, now + SCHEMA_FRESH),
-            None => {
-                warn!(
-                    repository = %self.id,
-                    "the directory does not show its schema; filters are sent for the best-known attributes only"
-                );
-                (DirectorySchema::standard(), now + SCHEMA_RETRY)
-            }
+        let (schema, until) = if let Some(schema) = read {
+            (schema, now + SCHEMA_FRESH)
+        } else {
+            warn!(
+                repository = %self.id,
+                "the directory does not show its schema; filters are sent for the best-known attributes only"
+            );
+            (DirectorySchema::standard(), now + SCHEMA_RETRY)
         };
         let mut absence = true;
         for name in self.mapping.locking() {

@@ -1,7 +1,9 @@
 //! A repository against a real slapd.
 
 mod agreement;
+mod filters;
 mod live;
+mod people;
 mod slapd;
 
 use std::sync::Arc;
@@ -62,7 +64,7 @@ fn settings(slapd: &Slapd, changes: &[(&str, AttributeOverride)]) -> LdapSetting
 }
 
 fn bounds(size_limit: usize) -> Bounds {
-    Bounds { size_limit, photos: false, deadline: Instant::now() + Duration::from_secs(60) }
+    Bounds { size_limit, photos: false, deadline: Instant::now() + Duration::from_mins(1) }
 }
 
 async fn find(repository: &LdapRepository, filter: &str) -> Found {

@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use super::*;
 use crate::config::Source as From;
 
@@ -43,18 +45,37 @@ fn the_shipped_mapping_says_what_it_should() {
     let mapping = mapping(&[]);
     let user = user();
     assert_eq!(mapping.filter(), "(objectClass=inetOrgPerson)");
-    for path in ["userName", "externalId", "name.familyName", "name", "emails", "emails.type",
-        "emails.primary", "active", "photos.value", "addresses.locality", "id", "meta",
-        "meta.created", "meta.lastModified",
+    for path in [
+        "userName",
+        "externalId",
+        "name.familyName",
+        "name",
+        "emails",
+        "emails.type",
+        "emails.primary",
+        "active",
+        "photos.value",
+        "addresses.locality",
+        "id",
+        "meta",
+        "meta.created",
+        "meta.lastModified",
         "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department",
-        "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"]
-    {
+        "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User",
+    ] {
         assert!(mapping.maps(&user.resolve(path)), "{path}");
     }
-    for path in ["userType", "nickName", "groups", "emails.display", "meta.version", "shoeSize",
+    for path in [
+        "userType",
+        "nickName",
+        "groups",
+        "emails.display",
+        "meta.version",
+        "shoeSize",
         "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager",
-        "urn:hid:scim:api:idp:2.0:UserAttribute:attributes.value", "password"]
-    {
+        "urn:hid:scim:api:idp:2.0:UserAttribute:attributes.value",
+        "password",
+    ] {
         assert!(!mapping.maps(&user.resolve(path)), "{path}");
         assert_eq!(mapping.authority(&user.resolve(path)), None, "{path}");
     }
@@ -75,11 +96,8 @@ fn the_shipped_mapping_says_what_it_should() {
 #[test]
 fn a_configuration_adds_and_overrides_key_by_key() {
     let user = user();
-    let local = AttributeOverride {
-        attribute: None,
-        authority: Some(Authority::Local),
-        kind: None,
-    };
+    let local =
+        AttributeOverride { attribute: None, authority: Some(Authority::Local), kind: None };
     let mapping = mapping(&[
         named("TITLE", "employeeType"),
         ("displayName".to_owned(), local.clone()),
@@ -87,8 +105,11 @@ fn a_configuration_adds_and_overrides_key_by_key() {
         named("phoneNumbers[TYPE eq \"pager\"].value", "pager"),
         change("emails", Some(From::Attributes(vec!["mailHome".into()])), Some("home")),
         change("nickName", Some(From::Template("{givenName} {sn}!".into())), None),
-        change("urn:hid:scim:api:idp:2.0:UserAttribute:DOB",
-            Some(From::Attributes(vec!["dateOfBirth".into()])), Some("date")),
+        change(
+            "urn:hid:scim:api:idp:2.0:UserAttribute:DOB",
+            Some(From::Attributes(vec!["dateOfBirth".into()])),
+            Some("date"),
+        ),
     ]);
     let source = |path: &str| {
         let field = mapping.fields.iter().find(|field| field.path.text == path).unwrap();
@@ -104,15 +125,19 @@ fn a_configuration_adds_and_overrides_key_by_key() {
     assert_eq!(mapping.authority_of_type(&phone, "work"), Some(Authority::Directory));
     assert_eq!(mapping.authority_of_type(&phone, "fax"), None);
     assert!(types(&mapping, "phoneNumbers").contains(&("pager".into(), "pager".into())));
-    assert_eq!(types(&mapping, "emails"), [
-        ("work".into(), "mail".into()),
-        ("home".into(), "mailHome".into())
-    ]);
+    assert_eq!(
+        types(&mapping, "emails"),
+        [("work".into(), "mail".into()), ("home".into(), "mailHome".into())]
+    );
     let codes = user.resolve("urn:hid:scim:api:idp:2.0:UserAttribute:attributes.value");
     assert_eq!(mapping.authority(&codes), Some(Authority::Directory));
     assert!(mapping.maps(&user.resolve("urn:hid:scim:api:idp:2.0:UserAttribute:attributes.name")));
     let mapping = self::mapping(&[named("emails", "otherMail")]);
-    assert_eq!(types(&mapping, "emails"), [("-".into(), "otherMail".into())], "every type replaced");
+    assert_eq!(
+        types(&mapping, "emails"),
+        [("-".into(), "otherMail".into())],
+        "every type replaced"
+    );
 }
 
 #[test]
@@ -122,25 +147,44 @@ fn errors_name_the_key_and_the_remedy() {
         (named("userType", "employeeType"), "userType", "no directory decides"),
         (named("id", "uid"), "id", "no directory decides"),
         (named("meta.created", "createTimestamp"), "meta.created", "no directory decides"),
-        (named("urn:scimbridge:schemas:2.0:Source:dn", "entryDN"),
-            "urn:scimbridge:schemas:2.0:Source:dn", "no directory decides"),
+        (
+            named("urn:scimbridge:schemas:2.0:Source:dn", "entryDN"),
+            "urn:scimbridge:schemas:2.0:Source:dn",
+            "no directory decides",
+        ),
         (named("name", "cn"), "name", "made of parts"),
         (named("title", "tit le"), "title", "no name of an LDAP attribute"),
         (named("title", "title)(uid=*"), "title", "no name of an LDAP attribute"),
-        (named("urn:hid:scim:api:idp:2.0:UserAttribute", "x"),
-            "urn:hid:scim:api:idp:2.0:UserAttribute", "under codes"),
-        (named("emails[type = \"work\"].value", "mail"), "emails[type = \"work\"].value",
-            "brackets"),
+        (
+            named("urn:hid:scim:api:idp:2.0:UserAttribute", "x"),
+            "urn:hid:scim:api:idp:2.0:UserAttribute",
+            "under codes",
+        ),
+        (
+            named("emails[type = \"work\"].value", "mail"),
+            "emails[type = \"work\"].value",
+            "brackets",
+        ),
         (named("emails[type eq \"work\"", "mail"), "emails[type eq \"work\"", "brackets"),
-        (change("title", Some(From::Attributes(vec!["title".into()])), Some("work")), "title",
-            "no type of their own"),
+        (
+            change("title", Some(From::Attributes(vec!["title".into()])), Some("work")),
+            "title",
+            "no type of their own",
+        ),
         (change("title", None, Some("trueWhileAbsent")), "title", "not of type"),
         (change("active", None, Some("date")), "active", "not of type"),
         (change("nickName", None, None), "nickName", "no LDAP attribute is named"),
         (change("nickName", Some(From::Template("{sn".into())), None), "nickName", "brace"),
-        (change("nickName", Some(From::Template("plain".into())), None), "nickName", "no attribute"),
-        (change("nickName", Some(From::Template("{sn}".into())), Some("date")), "nickName",
-            "a template makes text"),
+        (
+            change("nickName", Some(From::Template("plain".into())), None),
+            "nickName",
+            "no attribute",
+        ),
+        (
+            change("nickName", Some(From::Template("{sn}".into())), Some("date")),
+            "nickName",
+            "a template makes text",
+        ),
     ] {
         let error = fault(&[changes]);
         assert_eq!(error.key, key);
@@ -155,8 +199,10 @@ fn errors_name_the_key_and_the_remedy() {
 fn a_file_is_held_to_its_form() {
     let parse = |text: &str| Mapping::parse(text, &[], &user());
     let head = "filter = \"(a=b)\"\nkey = \"entryUUID\"\n";
-    let error = parse(&format!("{head}[attributes]\ntitle = {{ attribute = \"title\", authority = \"write_back\" }}"))
-        .unwrap_err();
+    let error = parse(&format!(
+        "{head}[attributes]\ntitle = {{ attribute = \"title\", authority = \"write_back\" }}"
+    ))
+    .unwrap_err();
     assert_eq!(error.key, "title");
     assert!(error.to_string().contains("not yet supported"), "{error}");
     for (text, what) in [

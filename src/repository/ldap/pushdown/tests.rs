@@ -106,7 +106,10 @@ fn comparisons_are_sent_as_strong_as_they_may_be() {
         ("title eq null", "(&)"),
         ("photos pr", "(jpegPhoto=*)"),
         ("meta.lastModified ge \"2024-02-29T12:00:00Z\"", "(modifyTimestamp>=20240229120000Z)"),
-        ("meta.lastModified gt \"2024-02-29T13:00:00.5+01:00\"", "(modifyTimestamp>=20240229120000Z)"),
+        (
+            "meta.lastModified gt \"2024-02-29T13:00:00.5+01:00\"",
+            "(modifyTimestamp>=20240229120000Z)",
+        ),
         ("meta.lastModified lt \"2024-02-29T12:00:00.5Z\"", "(modifyTimestamp<=20240229120001Z)"),
         ("meta.lastModified eq \"2024-02-29T12:00:00Z\"", "(modifyTimestamp=20240229120000Z)"),
         ("meta.created ge \"2024-02-29T12:00:00Z\"", "(createTimestamp=*)"),

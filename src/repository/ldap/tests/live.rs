@@ -18,7 +18,9 @@ fn people(count: usize) -> Vec<Person> {
                 person.add_bytes("jpegPhoto", b"\xff\xd8\xff").add("title", "*)(uid=*");
             }
             if number == 1 {
-                person.add("title", "a, \"b\" <c>; d=#e+f\\").add("pwdAccountLockedTime", "000001010000Z");
+                person
+                    .add("title", "a, \"b\" <c>; d=#e+f\\")
+                    .add("pwdAccountLockedTime", "000001010000Z");
             }
             person
         })
@@ -35,7 +37,8 @@ fn uids(found: &crate::repository::Found) -> Vec<&str> {
 #[tokio::test]
 async fn people_are_found_and_mapped() {
     let slapd = Slapd::start(&people(3), &Site::default());
-    let repository = repository(&slapd, &[("title", local("title")), ("nickName", template("{sn}/{cn}"))]);
+    let repository =
+        repository(&slapd, &[("title", local("title")), ("nickName", template("{sn}/{cn}"))]);
     assert_eq!(repository.healthy(), None);
     repository.prepare(bounds(1).deadline).await.unwrap();
     assert_eq!(repository.healthy(), Some(true));
@@ -182,7 +185,12 @@ async fn a_directory_without_the_lock_or_without_its_schema_works() {
     assert!(found.entries.len() == 3 && found.exact);
     let findings = open.check().await;
     assert!(
-        has(&findings, Severity::Warning, "mapping", "pwdAccountLockedTime: active is true for everybody"),
+        has(
+            &findings,
+            Severity::Warning,
+            "mapping",
+            "pwdAccountLockedTime: active is true for everybody"
+        ),
         "{findings:#?}"
     );
     drop(slapd);
@@ -191,7 +199,11 @@ async fn a_directory_without_the_lock_or_without_its_schema_works() {
     let hidden = repository(&slapd, &[]);
     let found = find(&hidden, "userName eq \"u0001\"").await;
     assert_eq!(uids(&found), ["u0001"]);
-    assert_eq!(uids(&find(&hidden, "active eq true").await).len(), 3, "asked for by nobody's absence");
+    assert_eq!(
+        uids(&find(&hidden, "active eq true").await).len(),
+        3,
+        "asked for by nobody's absence"
+    );
     assert!(has(&hidden.check().await, Severity::Warning, "schema", "does not show its schema"));
 }
 
@@ -236,17 +248,27 @@ async fn a_check_names_each_problem() {
     let findings = base.check().await;
     assert!(has(&findings, Severity::Broken, "base", "ou=nowhere"), "{findings:#?}");
     let outcome = base.search(&Filter::Constant(true), bounds(10)).await;
-    assert!(matches!(outcome, Err(RepositoryError::Unavailable(_))), "an absent base is no absence");
+    assert!(
+        matches!(outcome, Err(RepositoryError::Unavailable(_))),
+        "an absent base is no absence"
+    );
 
     let nobody = with(&|settings| settings.filter = Some("(objectClass=device)".to_owned()));
     assert!(has(&nobody.check().await, Severity::Warning, "mapping", "nobody under"));
 
-    let unknown = repository(&slapd, &[("nickName", from("nickname")), ("title", from("jpegPhoto"))]);
+    let unknown =
+        repository(&slapd, &[("nickName", from("nickname")), ("title", from("jpegPhoto"))]);
     let findings = unknown.check().await;
-    assert!(has(&findings, Severity::Warning, "mapping", "no attribute nickname: nickName"), "{findings:#?}");
+    assert!(
+        has(&findings, Severity::Warning, "mapping", "no attribute nickname: nickName"),
+        "{findings:#?}"
+    );
 
     let findings = repository(&slapd, &[]).check().await;
-    assert!(has(&findings, Severity::Broken, "mapping", "1 of 4 entries have no userName"), "{findings:#?}");
+    assert!(
+        has(&findings, Severity::Broken, "mapping", "1 of 4 entries have no userName"),
+        "{findings:#?}"
+    );
 
     let blunt = repository(&slapd, &[("userName", from("preferredDeliveryMethod"))]);
     assert!(has(&blunt.check().await, Severity::Warning, "mapping", "by no rule that is known"));

@@ -1,5 +1,6 @@
 //! A private slapd: its own folder, its own port on loopback, ended with the test that started it.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -125,8 +126,8 @@ impl Slapd {
             max_message: 8 << 20,
             lookup: 2,
             scan: 2,
-            idle: Duration::from_secs(240),
-            max_age: Duration::from_secs(1800),
+            idle: Duration::from_mins(4),
+            max_age: Duration::from_mins(30),
         }
     }
 }
@@ -147,8 +148,11 @@ fn configuration(site: &Site<'_>) -> String {
         String::new()
     };
     let limit = if *limit == 0 { "unlimited".to_owned() } else { limit.to_string() };
-    let (module, overlay) =
-        if site.without_ppolicy { ("", "") } else { ("moduleload ppolicy.so\n", "overlay ppolicy\n") };
+    let (module, overlay) = if site.without_ppolicy {
+        ("", "")
+    } else {
+        ("moduleload ppolicy.so\n", "overlay ppolicy\n")
+    };
     format!(
         "include /etc/ldap/schema/core.schema\n\
          include /etc/ldap/schema/cosine.schema\n\
@@ -183,9 +187,9 @@ fn ldif(people: &[Person]) -> Vec<u8> {
     );
     for person in people {
         let dn = format!("{},{BASE}", person.rdn);
-        text.push_str(&format!("dn:: {}\n", STANDARD.encode(dn)));
+        writeln!(text, "dn:: {}", STANDARD.encode(dn)).unwrap();
         for (name, value) in &person.attributes {
-            text.push_str(&format!("{name}:: {}\n", STANDARD.encode(value)));
+            writeln!(text, "{name}:: {}", STANDARD.encode(value)).unwrap();
         }
         text.push('\n');
     }
