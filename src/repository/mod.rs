@@ -120,7 +120,10 @@ pub trait Repository: Send + Sync + fmt::Debug {
     fn authority(&self, path: &AttributePath) -> Option<Authority>;
 
     /// The same for the elements of one type (`phoneNumbers` of type `mobile`).
-    fn authority_of_type(&self, path: &AttributePath, element_type: &str) -> Option<Authority>;
+    fn authority_of_type(&self, path: &AttributePath, element_type: &str) -> Option<Authority> {
+        let _ = element_type;
+        self.authority(path)
+    }
 
     /// Learns what has to be known before a filter can be sent at its strongest. Searches do so by
     /// themselves; done before, it costs the first of them nothing, and [`Repository::plan`] says
