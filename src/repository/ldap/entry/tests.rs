@@ -1,3 +1,5 @@
+//! Entries as directories send them, good and bad, and the people they become.
+
 use proptest::prelude::*;
 use serde_json::json;
 

@@ -1,3 +1,5 @@
+//! What the shipped mapping says, how a configuration changes it, and what it refuses.
+
 use std::collections::HashSet;
 
 use super::*;

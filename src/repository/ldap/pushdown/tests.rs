@@ -1,3 +1,5 @@
+//! Which LDAP filter each SCIM filter becomes, and what is told about it.
+
 use super::*;
 use crate::config::{AttributeOverride, Source as From};
 use crate::scim::ResourceType;
