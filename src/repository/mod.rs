@@ -120,9 +120,20 @@ pub trait Repository: Send + Sync + fmt::Debug {
     fn authority(&self, path: &AttributePath) -> Option<Authority>;
 
     /// The same for the elements of one type (`phoneNumbers` of type `mobile`).
-    fn authority_of_type(&self, path: &AttributePath, element_type: &str) -> Option<Authority>;
+    fn authority_of_type(&self, path: &AttributePath, element_type: &str) -> Option<Authority> {
+        let _ = element_type;
+        self.authority(path)
+    }
 
-    /// How `filter` would be sent.
+    /// Learns what has to be known before a filter can be sent at its strongest. Searches do so by
+    /// themselves; done before, it costs the first of them nothing, and [`Repository::plan`] says
+    /// what they will send.
+    fn prepare(&self, deadline: Instant) -> BoxFuture<'_, Result<(), RepositoryError>> {
+        let _ = deadline;
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// How `filter` would be sent, as far as is known without asking.
     fn plan(&self, filter: &Filter) -> Plan;
 
     /// Everybody who may match `filter`: the answer holds every match and may hold more unless

@@ -47,22 +47,41 @@ pub enum Rule {
 impl Rule {
     fn named(name: &str) -> Self {
         match name.to_ascii_lowercase().as_str() {
-            "caseignorematch" | "2.5.13.2" | "caseignoreorderingmatch" | "2.5.13.3"
-            | "caseignoresubstringsmatch" | "2.5.13.4" => Self::CaseIgnore,
-            "caseexactmatch" | "2.5.13.5" | "caseexactorderingmatch" | "2.5.13.6"
-            | "caseexactsubstringsmatch" | "2.5.13.7" => Self::CaseExact,
-            "caseignoreia5match" | "1.3.6.1.4.1.1466.109.114.2"
-            | "caseignoreia5substringsmatch" | "1.3.6.1.4.1.1466.109.114.3" => Self::CaseIgnoreIa5,
-            "caseexactia5match" | "1.3.6.1.4.1.1466.109.114.1"
-            | "caseexactia5substringsmatch" | "1.3.6.1.4.1.4203.1.2.1" => Self::CaseExactIa5,
-            "telephonenumbermatch" | "2.5.13.20" | "telephonenumbersubstringsmatch"
+            "caseignorematch"
+            | "2.5.13.2"
+            | "caseignoreorderingmatch"
+            | "2.5.13.3"
+            | "caseignoresubstringsmatch"
+            | "2.5.13.4" => Self::CaseIgnore,
+            "caseexactmatch"
+            | "2.5.13.5"
+            | "caseexactorderingmatch"
+            | "2.5.13.6"
+            | "caseexactsubstringsmatch"
+            | "2.5.13.7" => Self::CaseExact,
+            "caseignoreia5match"
+            | "1.3.6.1.4.1.1466.109.114.2"
+            | "caseignoreia5substringsmatch"
+            | "1.3.6.1.4.1.1466.109.114.3" => Self::CaseIgnoreIa5,
+            "caseexactia5match"
+            | "1.3.6.1.4.1.1466.109.114.1"
+            | "caseexactia5substringsmatch"
+            | "1.3.6.1.4.1.4203.1.2.1" => Self::CaseExactIa5,
+            "telephonenumbermatch"
+            | "2.5.13.20"
+            | "telephonenumbersubstringsmatch"
             | "2.5.13.21" => Self::Telephone,
-            "numericstringmatch" | "2.5.13.8" | "numericstringorderingmatch" | "2.5.13.9"
-            | "numericstringsubstringsmatch" | "2.5.13.10" => Self::Numeric,
+            "numericstringmatch"
+            | "2.5.13.8"
+            | "numericstringorderingmatch"
+            | "2.5.13.9"
+            | "numericstringsubstringsmatch"
+            | "2.5.13.10" => Self::Numeric,
             "integermatch" | "2.5.13.14" | "integerorderingmatch" | "2.5.13.15" => Self::Integer,
             "booleanmatch" | "2.5.13.13" => Self::Boolean,
-            "generalizedtimematch" | "2.5.13.27" | "generalizedtimeorderingmatch"
-            | "2.5.13.28" => Self::Time,
+            "generalizedtimematch" | "2.5.13.27" | "generalizedtimeorderingmatch" | "2.5.13.28" => {
+                Self::Time
+            }
             "uuidmatch" | "1.3.6.1.1.16.2" | "uuidorderingmatch" | "1.3.6.1.1.16.3" => Self::Uuid,
             _ => Self::Other,
         }
@@ -284,7 +303,10 @@ mod tests {
         assert_eq!((cn.equality, cn.substring), (Some(Rule::CaseIgnore), Some(Rule::CaseIgnore)));
         assert!(!cn.single_valued && cn.ordering.is_none());
         let code = known(&schema, "1.2.3");
-        assert_eq!((code.equality, code.substring), (Some(Rule::CaseExact), Some(Rule::CaseIgnore)));
+        assert_eq!(
+            (code.equality, code.substring),
+            (Some(Rule::CaseExact), Some(Rule::CaseIgnore))
+        );
         assert!(code.single_valued);
         assert_eq!(known(&schema, "loop").equality, None);
         assert_eq!(known(&schema, "1.2.5").equality, Some(Rule::Other));

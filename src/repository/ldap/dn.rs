@@ -72,11 +72,11 @@ impl Dn {
     /// The value that the entry's own part gives `attribute` (in any case).
     pub fn own_value(&self, attribute: &str) -> Option<&[u8]> {
         let name = short_name(attribute);
-        self.parts.first()?.iter().find(|pair| pair.attribute == *name).and_then(|pair| {
-            match &pair.value {
-                Value::Bytes(bytes) => Some(bytes.as_slice()),
-                Value::Encoded(_) => None,
-            }
+        self.parts.first()?.iter().find(|pair| pair.attribute == *name).and_then(|pair| match &pair
+            .value
+        {
+            Value::Bytes(bytes) => Some(bytes.as_slice()),
+            Value::Encoded(_) => None,
         })
     }
 }
@@ -271,7 +271,9 @@ impl Reader<'_> {
                     kept = bytes.len();
                     continue;
                 }
-                '"' | '<' | '>' | '\0' => return Err(self.fault("this character needs a backslash")),
+                '"' | '<' | '>' | '\0' => {
+                    return Err(self.fault("this character needs a backslash"));
+                }
                 c => {
                     let mut buffer = [0; 4];
                     bytes.extend(c.encode_utf8(&mut buffer).bytes());

@@ -35,9 +35,8 @@ pub fn read(mapping: &Mapping, raw: &RawEntry) -> Option<Entry> {
         values.elements(element, &mut attributes);
     }
     let time = |name: Option<usize>| {
-        name.and_then(|name| values.of_name(name).first().copied()).and_then(|value| {
-            generalized_time(std::str::from_utf8(value).ok()?)
-        })
+        name.and_then(|name| values.of_name(name).first().copied())
+            .and_then(|value| generalized_time(std::str::from_utf8(value).ok()?))
     };
     Some(Entry {
         key,
@@ -109,8 +108,8 @@ impl<'a> Values<'a> {
         };
         names.iter().find_map(|&name| {
             let values = self.of_name(name);
-            let named = if values.len() > 1 { self.named_by_dn(name, values) } else { None };
-            let mut ordered = named.into_iter().chain(values.iter().copied());
+            let own = if values.len() > 1 { self.named_by_dn(name, values) } else { None };
+            let mut ordered = own.into_iter().chain(values.iter().copied());
             ordered.find_map(|value| self.value(name, mapped, value))
         })
     }
@@ -118,7 +117,9 @@ impl<'a> Values<'a> {
     /// Every value, without doubles.
     fn all(&self, mapped: &Mapped) -> impl Iterator<Item = Value> {
         let values: Vec<Value> = match &mapped.source {
-            Source::Template(pieces) => self.filled(pieces).map(Value::String).into_iter().collect(),
+            Source::Template(pieces) => {
+                self.filled(pieces).map(Value::String).into_iter().collect()
+            }
             Source::First(names) => names
                 .iter()
                 .map(|&name| self.read_all(name, mapped))
@@ -156,11 +157,13 @@ impl<'a> Values<'a> {
 
     fn named_by_dn(&self, name: usize, values: &[&'a [u8]]) -> Option<&'a [u8]> {
         let dn = Dn::parse(&self.raw.dn).ok()?;
-        let own = fold(std::str::from_utf8(dn.own_value(&self.mapping.names.get(name)?.base)?).ok()?)
-            .into_owned();
-        values.iter().copied().find(|value| {
-            std::str::from_utf8(value).is_ok_and(|value| fold(value) == own)
-        })
+        let own =
+            fold(std::str::from_utf8(dn.own_value(&self.mapping.names.get(name)?.base)?).ok()?)
+                .into_owned();
+        values
+            .iter()
+            .copied()
+            .find(|value| std::str::from_utf8(value).is_ok_and(|value| fold(value) == own))
     }
 
     fn value(&self, name: usize, mapped: &Mapped, bytes: &[u8]) -> Option<Value> {
@@ -222,9 +225,9 @@ impl AttributeName {
 /// RFC 7643 section 2.4: "the same (type, value) combination" should not stand twice.
 fn same_value(other: &Value, one: &Map<String, Value>) -> bool {
     one.iter().all(|(sub, value)| other.get(sub) == Some(value))
-        && other.as_object().is_some_and(|other| {
-            other.keys().all(|sub| sub == "primary" || one.contains_key(sub))
-        })
+        && other
+            .as_object()
+            .is_some_and(|other| other.keys().all(|sub| sub == "primary" || one.contains_key(sub)))
 }
 
 /// Puts the elements of a list back where [`take_list`] found them.
@@ -381,7 +384,9 @@ pub fn generalized_time(text: &str) -> Option<Timestamp> {
 fn hash(mapping: &Mapping, attributes: &Attributes) -> u64 {
     let large = |name: &String| {
         mapping.elements.iter().any(|element| {
-            element.is_large() && element.list.extension.is_none() && element.list.attribute == *name
+            element.is_large()
+                && element.list.extension.is_none()
+                && element.list.attribute == *name
         })
     };
     let mut state = Fnv(0xcbf2_9ce4_8422_2325);
@@ -413,7 +418,9 @@ impl Fnv {
             }
             Value::Array(values) => {
                 self.feed(b"[");
-                values.iter().for_each(|value| self.value(value));
+                for value in values {
+                    self.value(value);
+                }
                 self.feed(b"]");
             }
             Value::Object(members) => {

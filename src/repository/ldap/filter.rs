@@ -63,6 +63,7 @@ impl LdapFilter {
                 part => push_new(&mut kept, part),
             }
         }
+        let mut kept = without_implied(kept);
         match kept.len() {
             0 => Self::True,
             1 => kept.swap_remove(0),
@@ -100,15 +101,30 @@ impl LdapFilter {
         }
     }
 
-    /// Whether it asks for more than that some attribute is there.
-    pub fn is_selective(&self) -> bool {
+    /// The attribute that whoever matches this item has.
+    fn implied(&self) -> Option<&str> {
         match self {
-            Self::And(parts) => parts.iter().any(Self::is_selective),
-            Self::Or(parts) => parts.iter().all(Self::is_selective),
-            Self::True | Self::Present(_) => false,
-            _ => true,
+            Self::Equal(attribute, _)
+            | Self::GreaterOrEqual(attribute, _)
+            | Self::LessOrEqual(attribute, _)
+            | Self::Substring { attribute, .. } => Some(attribute),
+            _ => None,
         }
     }
+}
+
+/// Takes out the questions for presence that a stronger part answers.
+fn without_implied(parts: Vec<LdapFilter>) -> Vec<LdapFilter> {
+    let implied: Vec<bool> = parts
+        .iter()
+        .map(|part| match part {
+            LdapFilter::Present(name) => {
+                parts.iter().any(|other| other.implied() == Some(name.as_str()))
+            }
+            _ => false,
+        })
+        .collect();
+    parts.into_iter().zip(implied).filter(|(_, implied)| !implied).map(|(part, _)| part).collect()
 }
 
 fn push_new(kept: &mut Vec<LdapFilter>, part: LdapFilter) {
@@ -155,8 +171,7 @@ struct Escaped<'a>(&'a str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let special =
-            |c: char| matches!(c, '*' | '(' | ')' | '\\' | '\0'..='\u{1f}' | '\u{7f}');
+        let special = |c: char| matches!(c, '*' | '(' | ')' | '\\' | '\0'..='\u{1f}' | '\u{7f}');
         let mut rest = self.0;
         while let Some(at) = rest.find(special) {
             f.write_str(&rest[..at])?;
@@ -173,9 +188,9 @@ pub fn is_attribute_name(text: &str) -> bool {
     let mut parts = text.split(';');
     let name = parts.next().unwrap_or_default();
     let number = name.starts_with(|c: char| c.is_ascii_digit())
-        && name.split('.').all(|arc| {
-            !arc.is_empty() && arc.bytes().all(|byte| byte.is_ascii_digit())
-        });
+        && name
+            .split('.')
+            .all(|arc| !arc.is_empty() && arc.bytes().all(|byte| byte.is_ascii_digit()));
     (number || is_key_string(name, |c| c.is_ascii_alphabetic()))
         && parts.all(|option| is_key_string(option, |c| c.is_ascii_alphanumeric()))
 }
@@ -304,8 +319,10 @@ mod tests {
         assert_eq!(LdapFilter::or([LdapFilter::True, present("a")]), LdapFilter::True);
         assert_eq!(LdapFilter::and([present("a"), LdapFilter::False]), LdapFilter::False);
         assert_eq!(present("a").negate().negate(), present("a"));
-        assert!(!LdapFilter::or([present("a"), LdapFilter::Equal("b".into(), "c".into())])
-            .is_selective());
+        let equal = LdapFilter::Equal("a".into(), "x".into());
+        assert_eq!(LdapFilter::and([present("a"), equal.clone()]), equal);
+        let both = LdapFilter::or([present("a"), equal]);
+        assert_eq!(both.to_string(), "(|(a=*)(a=x))");
     }
 
     #[test]

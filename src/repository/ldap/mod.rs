@@ -5,6 +5,7 @@
 
 pub mod wire;
 
+mod check;
 pub mod directory_schema;
 pub mod dn;
 pub mod entry;
@@ -12,3 +13,9 @@ pub mod filter;
 pub mod literal;
 pub mod mapping;
 pub mod pushdown;
+mod repository;
+#[cfg(test)]
+mod tests;
+
+pub use mapping::{Mapping, MappingError};
+pub use repository::{LdapError, LdapRepository, LdapSettings};

@@ -1,0 +1,223 @@
+//! What the shipped mapping says, how a configuration changes it, and what it refuses.
+
+use std::collections::HashSet;
+
+use super::*;
+use crate::config::Source as From;
+
+fn user() -> ResourceType {
+    ResourceType::user(&[])
+}
+
+fn change(key: &str, attribute: Option<From>, kind: Option<&str>) -> (String, AttributeOverride) {
+    let kind = kind.map(str::to_owned);
+    (key.to_owned(), AttributeOverride { attribute, authority: None, kind })
+}
+
+fn named(key: &str, attribute: &str) -> (String, AttributeOverride) {
+    change(key, Some(From::Attributes(vec![attribute.to_owned()])), None)
+}
+
+fn mapping(changes: &[(String, AttributeOverride)]) -> Mapping {
+    Mapping::new("openldap", changes, &user()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn fault(changes: &[(String, AttributeOverride)]) -> MappingError {
+    Mapping::new("openldap", changes, &user()).unwrap_err()
+}
+
+/// `attribute` per element type of a list.
+fn types(mapping: &Mapping, list: &str) -> Vec<(String, String)> {
+    mapping
+        .elements
+        .iter()
+        .filter(|element| element.list.text == list)
+        .flat_map(|element| {
+            let kind = element.fixed.first().map_or("-", |(_, v)| v.as_str().unwrap_or("?"));
+            element.subs.iter().flat_map(move |(_, mapped)| {
+                mapped.source.names().map(move |name| (kind.to_owned(), name))
+            })
+        })
+        .map(|(kind, name)| (kind, mapping.names[name].text.clone()))
+        .collect()
+}
+
+#[test]
+fn the_shipped_mapping_says_what_it_should() {
+    let mapping = mapping(&[]);
+    let user = user();
+    assert_eq!(mapping.filter(), "(objectClass=inetOrgPerson)");
+    for path in [
+        "userName",
+        "externalId",
+        "name.familyName",
+        "name",
+        "emails",
+        "emails.type",
+        "emails.primary",
+        "active",
+        "photos.value",
+        "addresses.locality",
+        "id",
+        "meta",
+        "meta.created",
+        "meta.lastModified",
+        "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department",
+        "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User",
+    ] {
+        assert!(mapping.maps(&user.resolve(path)), "{path}");
+    }
+    for path in [
+        "userType",
+        "nickName",
+        "groups",
+        "emails.display",
+        "meta.version",
+        "shoeSize",
+        "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager",
+        "urn:hid:scim:api:idp:2.0:UserAttribute:attributes.value",
+        "password",
+    ] {
+        assert!(!mapping.maps(&user.resolve(path)), "{path}");
+        assert_eq!(mapping.authority(&user.resolve(path)), None, "{path}");
+    }
+    let authority = |path: &str| mapping.authority(&user.resolve(path));
+    assert_eq!(authority("externalId"), Some(Authority::Local));
+    assert_eq!(authority("userName"), Some(Authority::Directory));
+    assert_eq!(authority("emails.value"), Some(Authority::Directory));
+    let phones = types(&mapping, "phoneNumbers");
+    let phones: Vec<_> = phones.iter().map(|(kind, name)| (kind.as_str(), name.as_str())).collect();
+    assert_eq!(phones, [("work", "telephoneNumber"), ("home", "homePhone"), ("mobile", "mobile")]);
+    assert!(mapping.requested(true).contains(&"jpegPhoto".to_owned()));
+    assert!(!mapping.requested(false).contains(&"jpegPhoto".to_owned()));
+    let asked = mapping.requested(true);
+    let distinct: HashSet<&String> = asked.iter().collect();
+    assert_eq!(distinct.len(), asked.len());
+}
+
+#[test]
+fn a_configuration_adds_and_overrides_key_by_key() {
+    let user = user();
+    let local =
+        AttributeOverride { attribute: None, authority: Some(Authority::Local), kind: None };
+    let mapping = mapping(&[
+        named("TITLE", "employeeType"),
+        ("displayName".to_owned(), local.clone()),
+        ("phoneNumbers[type eq \"mobile\"]".to_owned(), local),
+        named("phoneNumbers[TYPE eq \"pager\"].value", "pager"),
+        change("emails", Some(From::Attributes(vec!["mailHome".into()])), Some("home")),
+        change("nickName", Some(From::Template("{givenName} {sn}!".into())), None),
+        change(
+            "urn:hid:scim:api:idp:2.0:UserAttribute:DOB",
+            Some(From::Attributes(vec!["dateOfBirth".into()])),
+            Some("date"),
+        ),
+    ]);
+    let source = |path: &str| {
+        let field = mapping.fields.iter().find(|field| field.path.text == path).unwrap();
+        field.mapped.source.names().map(|name| mapping.names[name].text.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(source("title"), ["employeeType"]);
+    assert_eq!(source("displayName"), ["displayName", "cn"]);
+    assert_eq!(source("nickName"), ["givenName", "sn"]);
+    assert_eq!(mapping.authority(&user.resolve("displayName")), Some(Authority::Local));
+    let phone = user.resolve("phoneNumbers.value");
+    assert_eq!(mapping.authority(&phone), Some(Authority::Directory));
+    assert_eq!(mapping.authority_of_type(&phone, "MOBILE"), Some(Authority::Local));
+    assert_eq!(mapping.authority_of_type(&phone, "work"), Some(Authority::Directory));
+    assert_eq!(mapping.authority_of_type(&phone, "fax"), None);
+    assert!(types(&mapping, "phoneNumbers").contains(&("pager".into(), "pager".into())));
+    assert_eq!(
+        types(&mapping, "emails"),
+        [("work".into(), "mail".into()), ("home".into(), "mailHome".into())]
+    );
+    let codes = user.resolve("urn:hid:scim:api:idp:2.0:UserAttribute:attributes.value");
+    assert_eq!(mapping.authority(&codes), Some(Authority::Directory));
+    assert!(mapping.maps(&user.resolve("urn:hid:scim:api:idp:2.0:UserAttribute:attributes.name")));
+    let mapping = self::mapping(&[named("emails", "otherMail")]);
+    assert_eq!(
+        types(&mapping, "emails"),
+        [("-".into(), "otherMail".into())],
+        "every type replaced"
+    );
+}
+
+#[test]
+fn errors_name_the_key_and_the_remedy() {
+    for (changes, key, what) in [
+        (named("userNmae", "uid"), "userNmae", "no schema has such an attribute"),
+        (named("userType", "employeeType"), "userType", "no directory decides"),
+        (named("id", "uid"), "id", "no directory decides"),
+        (named("meta.created", "createTimestamp"), "meta.created", "no directory decides"),
+        (
+            named("urn:scimbridge:schemas:2.0:Source:dn", "entryDN"),
+            "urn:scimbridge:schemas:2.0:Source:dn",
+            "no directory decides",
+        ),
+        (named("name", "cn"), "name", "made of parts"),
+        (named("title", "tit le"), "title", "no name of an LDAP attribute"),
+        (named("title", "title)(uid=*"), "title", "no name of an LDAP attribute"),
+        (
+            named("urn:hid:scim:api:idp:2.0:UserAttribute", "x"),
+            "urn:hid:scim:api:idp:2.0:UserAttribute",
+            "under codes",
+        ),
+        (
+            named("emails[type = \"work\"].value", "mail"),
+            "emails[type = \"work\"].value",
+            "brackets",
+        ),
+        (named("emails[type eq \"work\"", "mail"), "emails[type eq \"work\"", "brackets"),
+        (
+            change("title", Some(From::Attributes(vec!["title".into()])), Some("work")),
+            "title",
+            "no type of their own",
+        ),
+        (change("title", None, Some("trueWhileAbsent")), "title", "not of type"),
+        (change("active", None, Some("date")), "active", "not of type"),
+        (change("nickName", None, None), "nickName", "no LDAP attribute is named"),
+        (change("nickName", Some(From::Template("{sn".into())), None), "nickName", "brace"),
+        (
+            change("nickName", Some(From::Template("plain".into())), None),
+            "nickName",
+            "no attribute",
+        ),
+        (
+            change("nickName", Some(From::Template("{sn}".into())), Some("date")),
+            "nickName",
+            "a template makes text",
+        ),
+    ] {
+        let error = fault(&[changes]);
+        assert_eq!(error.key, key);
+        assert!(error.what.contains(what), "{key}: {error}");
+        assert!(!error.remedy.is_empty());
+    }
+    let error = Mapping::new("novell", &[], &user()).unwrap_err();
+    assert!(error.to_string().contains("use one of: openldap"), "{error}");
+}
+
+#[test]
+fn a_file_is_held_to_its_form() {
+    let parse = |text: &str| Mapping::parse(text, &[], &user());
+    let head = "filter = \"(a=b)\"\nkey = \"entryUUID\"\n";
+    let error = parse(&format!(
+        "{head}[attributes]\ntitle = {{ attribute = \"title\", authority = \"write_back\" }}"
+    ))
+    .unwrap_err();
+    assert_eq!(error.key, "title");
+    assert!(error.to_string().contains("not yet supported"), "{error}");
+    for (text, what) in [
+        ("[attributes]\ntitle = { attribut = \"title\" }", "title"),
+        ("surplus = 1\n[attributes]", "surplus"),
+        ("comparison = \"turkish\"\n[attributes]", "turkish"),
+        ("[attributes]\ntitle = { attribute = \"title\", type = \"colour\" }", "colour"),
+        ("[attributes]\ntitle = { attribute = \"title\", authority = \"ours\" }", "ours"),
+    ] {
+        let error = parse(&format!("{head}{text}")).unwrap_err();
+        assert!(error.to_string().contains(what), "{error}");
+    }
+    let few = parse(&format!("{head}[attributes]\nuserName = \"uid\"")).unwrap();
+    assert_eq!(few.comparison, Comparison::Ascii);
+    assert!(!few.maps(&user().resolve("meta")));
+}

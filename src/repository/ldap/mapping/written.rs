@@ -140,13 +140,13 @@ impl Value {
         };
         let form = match table.form {
             None => None,
-            Some(name) => match Form::named(&name) {
-                Some(form) => Some((name, form)),
-                None => {
+            Some(name) => {
+                let Some(form) = Form::named(&name) else {
                     let what = format!("\"{name}\" is no type");
                     return Err(MappingError::new(key, what, FORMS));
-                }
-            },
+                };
+                Some((name, form))
+            }
         };
         let attributes = match table.attribute {
             None => Vec::new(),
@@ -172,7 +172,7 @@ impl Key {
         let element_type = own_type.or_else(|| element_type.map(str::to_owned));
         let mut path = resource.resolve(&plain);
         if path.extension.as_deref() == Some(USER_ATTRIBUTE) {
-            return Self::code(text, path, element_type);
+            return Self::code(text, path, element_type.is_some());
         }
         // Of a list `emails` means its `value`, as in filters.
         if path.known && path.multi_valued && path.kind == Kind::Complex {
@@ -196,12 +196,8 @@ impl Key {
         Ok(Self { text: text.to_owned(), path, element_type, code: None })
     }
 
-    fn code(
-        text: &str,
-        path: AttributePath,
-        element_type: Option<String>,
-    ) -> Result<Self, MappingError> {
-        if path.known || path.sub.is_some() || path.attribute.is_empty() || element_type.is_some() {
+    fn code(text: &str, path: AttributePath, typed: bool) -> Result<Self, MappingError> {
+        if path.known || path.sub.is_some() || path.attribute.is_empty() || typed {
             let what = "this extension holds attributes under codes";
             let remedy = format!("write the code behind the URN, as in {USER_ATTRIBUTE}:DOB");
             return Err(MappingError::new(text, what, remedy));

@@ -1,0 +1,369 @@
+//! One LDAP directory as a [`Repository`].
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use tokio::sync::Mutex;
+use tracing::{debug, warn};
+
+use super::directory_schema::{DirectorySchema, Knowledge};
+use super::dn::{Dn, DnError};
+use super::entry;
+use super::filter::{FilterError, LdapFilter};
+use super::mapping::Mapping;
+use super::pushdown::{Pushdown, Pushed};
+use super::wire::{self, Directory, Paging, RawFound, Scope, SearchRequest, SettingsError};
+use crate::repository::{
+    Authority, Bounds, EntryKey, Finding, Found, Plan, Repository, RepositoryError,
+};
+use crate::scim::{AttributePath, Filter};
+
+/// How long the directory's schema is taken to stay as it was read.
+const SCHEMA_FRESH: Duration = Duration::from_hours(1);
+/// How long a stand-in serves before the schema is asked for again.
+const SCHEMA_RETRY: Duration = Duration::from_mins(1);
+/// Entry keys in one search.
+const BATCH: usize = 100;
+
+/// What makes one repository.
+#[derive(Debug)]
+pub struct LdapSettings {
+    /// `[a-z0-9-]+`
+    pub id: Arc<str>,
+    /// The entry under which people are.
+    pub base: String,
+    /// Who of them is a person; where absent, what the mapping says.
+    pub filter: Option<String>,
+    pub mapping: Mapping,
+    pub wire: wire::Settings,
+}
+
+/// Why no repository can be made of the settings.
+#[derive(Debug, thiserror::Error)]
+pub enum LdapError {
+    #[error("repository {id}: base \"{base}\"")]
+    Base { id: Arc<str>, base: String, source: DnError },
+    #[error("repository {id}: filter \"{filter}\"")]
+    Filter { id: Arc<str>, filter: String, source: FilterError },
+    #[error("repository {id}")]
+    Wire { id: Arc<str>, source: SettingsError },
+}
+
+/// A directory behind the bridge.
+#[derive(Debug)]
+pub struct LdapRepository {
+    id: Arc<str>,
+    pub(super) base: String,
+    /// Who is a person.
+    pub(super) people: LdapFilter,
+    pub(super) mapping: Mapping,
+    pub(super) directory: Directory,
+    facts: RwLock<Option<Arc<Facts>>>,
+    /// Held by the one who reads the facts.
+    reading: Mutex<()>,
+}
+
+/// What was learnt of the directory.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub schema: DirectorySchema,
+    /// See [`Pushdown::absence`].
+    pub absence: bool,
+    until: Instant,
+}
+
+impl LdapRepository {
+    /// Makes the repository; nothing is connected before the first use.
+    pub fn new(settings: LdapSettings) -> Result<Self, LdapError> {
+        let LdapSettings { id, base, filter, mapping, wire } = settings;
+        if let Err(source) = Dn::parse(&base) {
+            return Err(LdapError::Base { id, base, source });
+        }
+        let filter = filter.unwrap_or_else(|| mapping.filter().to_owned());
+        let people = match LdapFilter::configured(&filter) {
+            Ok(people) => people,
+            Err(source) => return Err(LdapError::Filter { id, filter, source }),
+        };
+        let directory = match Directory::new(&id, wire) {
+            Ok(directory) => directory,
+            Err(source) => return Err(LdapError::Wire { id, source }),
+        };
+        Ok(Self {
+            id,
+            base,
+            people,
+            mapping,
+            directory,
+            facts: RwLock::new(None),
+            reading: Mutex::new(()),
+        })
+    }
+
+    fn pushdown<'a>(&'a self, schema: &'a DirectorySchema, absence: bool) -> Pushdown<'a> {
+        Pushdown { mapping: &self.mapping, schema, repository: &self.id, absence }
+    }
+
+    /// The filter that is sent for people who match `pushed`.
+    fn sent(&self, pushed: LdapFilter) -> LdapFilter {
+        LdapFilter::and([self.people.clone(), pushed])
+    }
+
+    fn known(&self) -> Option<Arc<Facts>> {
+        self.facts.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What is known of the directory, read where it is not or no more. One caller reads; the
+    /// others wait, or go on with what is old.
+    async fn facts(&self, deadline: Instant) -> Result<Arc<Facts>, RepositoryError> {
+        let known = self.known();
+        if let Some(facts) = &known
+            && Instant::now() < facts.until
+        {
+            return Ok(Arc::clone(facts));
+        }
+        let guard = match (&known, self.reading.try_lock()) {
+            (_, Ok(guard)) => guard,
+            (Some(old), Err(_)) => return Ok(Arc::clone(old)),
+            (None, Err(_)) => tokio::time::timeout_at(deadline.into(), self.reading.lock())
+                .await
+                .map_err(|_| RepositoryError::Timeout)?,
+        };
+        if let Some(facts) = self.known().filter(|facts| Instant::now() < facts.until) {
+            return Ok(facts);
+        }
+        let read = self.read_facts(deadline).await;
+        let facts = match (read, known) {
+            (Ok(facts), _) => Arc::new(facts),
+            (Err(error), Some(old)) => {
+                debug!(repository = %self.id, %error, "the directory's schema was not read again");
+                return Ok(old);
+            }
+            (Err(error), None) => return Err(error),
+        };
+        *self.facts.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&facts));
+        drop(guard);
+        Ok(facts)
+    }
+
+    async fn read_facts(&self, deadline: Instant) -> Result<Facts, RepositoryError> {
+        let read = self.read_schema(deadline).await?;
+        let now = Instant::now();
+        let (schema, until) = if let Some(schema) = read {
+            (schema, now + SCHEMA_FRESH)
+        } else {
+            warn!(
+                repository = %self.id,
+                "the directory does not show its schema; filters are sent for the best-known attributes only"
+            );
+            (DirectorySchema::standard(), now + SCHEMA_RETRY)
+        };
+        let mut absence = true;
+        for name in self.mapping.locking() {
+            let name = &self.mapping.names[name];
+            absence &= match schema.get(&name.base) {
+                Knowledge::Known(_) => self.is_searchable(&name.text, deadline).await?,
+                // Nobody can have it, so nobody is asked for it.
+                Knowledge::Absent => true,
+                Knowledge::Unknown => false,
+            };
+        }
+        Ok(Facts { schema, absence, until })
+    }
+
+    /// The directory's own schema (RFC 4512 section 4.4); `None` where it is not shown.
+    pub(super) async fn read_schema(
+        &self,
+        deadline: Instant,
+    ) -> Result<Option<DirectorySchema>, RepositoryError> {
+        let root = self.whole("", Scope::Base, "(objectClass=*)", "subschemaSubentry", deadline);
+        let root = self.unless_down(root.await)?;
+        let place = root
+            .first()
+            .and_then(|value| std::str::from_utf8(value).ok())
+            .unwrap_or("cn=Subschema")
+            .to_owned();
+        let types =
+            self.whole(&place, Scope::Base, "(objectClass=subschema)", "attributeTypes", deadline);
+        let types = self.unless_down(types.await)?;
+        Ok(DirectorySchema::read(types.iter().filter_map(|value| std::str::from_utf8(value).ok())))
+    }
+
+    /// A refusal of one search is no outage: nothing was shown.
+    fn unless_down(
+        &self,
+        found: Result<Vec<Vec<u8>>, RepositoryError>,
+    ) -> Result<Vec<Vec<u8>>, RepositoryError> {
+        match found {
+            Err(RepositoryError::Unavailable(_)) if self.directory.healthy() == Some(true) => {
+                Ok(Vec::new())
+            }
+            other => other,
+        }
+    }
+
+    /// All values of one attribute in one entry.
+    async fn whole(
+        &self,
+        base: &str,
+        scope: Scope,
+        filter: &str,
+        attribute: &str,
+        deadline: Instant,
+    ) -> Result<Vec<Vec<u8>>, RepositoryError> {
+        let request = SearchRequest {
+            base: base.to_owned(),
+            scope,
+            filter: filter.to_owned(),
+            attributes: vec![attribute.to_owned()],
+            size_limit: 1,
+            paging: Paging::Never,
+        };
+        let found = self.directory.search(&request, deadline).await?;
+        let attributes = found.entries.into_iter().next().map(|entry| entry.attributes);
+        Ok(attributes
+            .into_iter()
+            .flatten()
+            .filter(|(name, _)| name.eq_ignore_ascii_case(attribute))
+            .flat_map(|(_, values)| values)
+            .collect())
+    }
+
+    /// Whether people can be told apart by having `attribute` or not: where this bind may not search
+    /// for it, both are undefined.
+    pub(super) async fn is_searchable(
+        &self,
+        attribute: &str,
+        deadline: Instant,
+    ) -> Result<bool, RepositoryError> {
+        let present = LdapFilter::Present(attribute.to_owned());
+        let either = LdapFilter::Or(vec![present.clone(), LdapFilter::Not(Box::new(present))]);
+        let request = SearchRequest {
+            base: self.base.clone(),
+            scope: Scope::Subtree,
+            filter: self.sent(either).to_string(),
+            attributes: vec!["1.1".to_owned()],
+            size_limit: 1,
+            paging: Paging::Never,
+        };
+        Ok(!self.directory.search(&request, deadline).await?.entries.is_empty())
+    }
+
+    async fn ask(
+        &self,
+        filter: LdapFilter,
+        bounds: Bounds,
+    ) -> Result<(Vec<Arc<crate::repository::Entry>>, bool), RepositoryError> {
+        let request = SearchRequest {
+            base: self.base.clone(),
+            scope: Scope::Subtree,
+            filter: filter.to_string(),
+            attributes: self.mapping.requested(bounds.photos).to_vec(),
+            size_limit: bounds.size_limit,
+            paging: Paging::Overflow,
+        };
+        let RawFound { entries: raw, complete } =
+            self.directory.search(&request, bounds.deadline).await?;
+        let asked = raw.len();
+        let entries: Vec<_> =
+            raw.iter().filter_map(|raw| entry::read(&self.mapping, raw)).map(Arc::new).collect();
+        // Who cannot be told apart from others cannot be shown, but is not absent either.
+        let nameless = asked - entries.len();
+        if nameless > 0 {
+            let attribute = &self.mapping.names[self.mapping.key].text;
+            warn!(repository = %self.id, entries = nameless, attribute, "entries do not show their key");
+        }
+        Ok((entries, complete && nameless == 0))
+    }
+
+    async fn searched(&self, filter: &Filter, bounds: Bounds) -> Result<Found, RepositoryError> {
+        let facts = self.facts(bounds.deadline).await?;
+        let pushed = self.pushdown(&facts.schema, facts.absence).push(filter);
+        let Pushed { filter, exact, narrowed } = pushed;
+        if filter == LdapFilter::False {
+            return Ok(Found { entries: Vec::new(), complete: true, exact: true, scan: false });
+        }
+        let (entries, complete) = self.ask(self.sent(filter), bounds).await?;
+        Ok(Found { entries, complete, exact, scan: !narrowed })
+    }
+
+    async fn read_keys(&self, keys: &[EntryKey], bounds: Bounds) -> Result<Found, RepositoryError> {
+        // What is no key of this kind of directory names nobody.
+        let keys: BTreeSet<EntryKey> =
+            keys.iter().filter_map(|key| entry::canonical_key(key.0.as_bytes())).collect();
+        let name = &self.mapping.names[self.mapping.key].text;
+        let keys: Vec<EntryKey> = keys.into_iter().collect();
+        let mut entries = Vec::with_capacity(keys.len());
+        let mut complete = true;
+        for batch in keys.chunks(BATCH) {
+            let any = LdapFilter::or(
+                batch.iter().map(|key| LdapFilter::Equal(name.clone(), key.0.to_string())),
+            );
+            let bounds = Bounds { size_limit: batch.len(), ..bounds };
+            let (found, whole) = self.ask(self.sent(any), bounds).await?;
+            entries.extend(found);
+            complete &= whole;
+        }
+        Ok(Found { entries, complete, exact: true, scan: false })
+    }
+}
+
+impl Repository for LdapRepository {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn base(&self) -> &str {
+        &self.base
+    }
+
+    fn maps(&self, path: &AttributePath) -> bool {
+        self.mapping.maps(path)
+    }
+
+    fn authority(&self, path: &AttributePath) -> Option<Authority> {
+        self.mapping.authority(path)
+    }
+
+    fn authority_of_type(&self, path: &AttributePath, element_type: &str) -> Option<Authority> {
+        self.mapping.authority_of_type(path, element_type)
+    }
+
+    fn prepare(&self, deadline: Instant) -> BoxFuture<'_, Result<(), RepositoryError>> {
+        Box::pin(async move { self.facts(deadline).await.map(drop) })
+    }
+
+    fn plan(&self, filter: &Filter) -> Plan {
+        let pushed = match self.known() {
+            Some(facts) => self.pushdown(&facts.schema, facts.absence).push(filter),
+            None => self.pushdown(&DirectorySchema::standard(), false).push(filter),
+        };
+        let Pushed { filter, exact, narrowed } = pushed;
+        Plan { text: self.sent(filter).to_string(), exact, scan: !narrowed }
+    }
+
+    fn search<'a>(
+        &'a self,
+        filter: &'a Filter,
+        bounds: Bounds,
+    ) -> BoxFuture<'a, Result<Found, RepositoryError>> {
+        Box::pin(self.searched(filter, bounds))
+    }
+
+    fn read<'a>(
+        &'a self,
+        keys: &'a [EntryKey],
+        bounds: Bounds,
+    ) -> BoxFuture<'a, Result<Found, RepositoryError>> {
+        Box::pin(self.read_keys(keys, bounds))
+    }
+
+    fn check(&self) -> BoxFuture<'_, Vec<Finding>> {
+        Box::pin(super::check::check(self))
+    }
+
+    fn healthy(&self) -> Option<bool> {
+        self.directory.healthy()
+    }
+}
