@@ -145,6 +145,7 @@ done
 [ -n "$url" ] || die "the bridge does not say where it listens; see $dir/log"
 base=$url/scim/acme/v2
 echo "listening on $url; its log is $dir/log"
+echo "Below, \$BASE is $base, and every request has the header Authorization: Bearer \$TOKEN."
 
 # Shows a curl command and runs it; the answer is in $dir/answer and, laid flat, in $dir/flat.
 ask() { # STATUS ARGUMENTS
@@ -242,7 +243,7 @@ show_resource
 heading "4. The first write binds $name; the nickname is ours, the rest stays the directory's"
 ask 200 -X PATCH "$base/Users/$id" -H 'Content-Type: application/scim+json' -d '{
   "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
-  "Operations": [{"op": "replace", "path": "nickName", "value": "Ada"}]}'
+  "Operations": [{"op": "replace", "path": "nickName", "value": "Mel"}]}'
 show_resource
 [ "$(field userType)" = FTRESS_LDAP ] || die "the person is not bound"
 [ "$(field id)" = "$id" ] || die "the person has another id now"
