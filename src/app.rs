@@ -27,7 +27,7 @@ use crate::telemetry::metrics::Metrics;
 /// # Errors
 /// When the store cannot be opened, a mapping is wrong, or an address cannot be listened on. A
 /// directory that does not answer is no reason not to start.
-pub fn serve(config: Config) -> anyhow::Result<()> {
+pub fn serve(config: &Config) -> anyhow::Result<()> {
     runtime()?.block_on(async {
         let clock = Clock::system();
         let resource_type = Arc::new(ResourceType::user(&[]));
@@ -63,7 +63,7 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
         let app = http::router(HttpState {
             tenants,
             metrics: Arc::clone(&metrics),
-            tokens: Arc::new(Tokens::new(&config)),
+            tokens: Arc::new(Tokens::new(config)),
             limits: Limits {
                 request_timeout: config.server.request_timeout,
                 max_body: config.server.max_body,
@@ -106,7 +106,7 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
 }
 
 /// Looks at every directory and prints what was found; whether nothing is broken.
-pub fn check(config: Config) -> anyhow::Result<bool> {
+pub fn check(config: &Config) -> anyhow::Result<bool> {
     runtime()?.block_on(async {
         let resource_type = Arc::new(ResourceType::user(&[]));
         let mut well = true;

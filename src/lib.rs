@@ -22,21 +22,21 @@
 //! 4. drivers: [`http`], never floor 2
 //! 5. wiring: [`app`], [`cli`]
 
-pub mod clock;
-pub mod secret;
-pub mod scim;
-pub mod caller;
 pub mod audit;
+pub mod caller;
+pub mod clock;
+pub mod scim;
+pub mod secret;
 
 pub mod config;
 pub mod telemetry;
 
-pub mod store;
-pub mod repository;
 pub mod cache;
+pub mod repository;
+pub mod store;
 
-pub mod federation;
 pub mod auth;
+pub mod federation;
 
 pub mod http;
 

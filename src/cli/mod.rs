@@ -74,14 +74,14 @@ pub fn run() -> ExitCode {
 fn serve(file: &Path) -> anyhow::Result<bool> {
     let config = Config::load(file)?;
     let _log = start_log(&config.log)?;
-    app::serve(config)?;
+    app::serve(&config)?;
     Ok(true)
 }
 
 fn check(file: &Path) -> anyhow::Result<bool> {
     let config = Config::load(file)?;
     let _log = start_log(&config.log)?;
-    app::check(config)
+    app::check(&config)
 }
 
 /// Starts the log; what was logged is written when the guard goes.

@@ -91,7 +91,10 @@ pub fn not_done(config: &Config) -> Option<&'static str> {
         let checks = [
             ("tenant.on_vanish", tenant.on_vanish == OnVanish::Disable),
             ("tenant.vanish_grace", tenant.vanish_grace == Duration::from_mins(5)),
-            ("tenant.vanish_brake", tenant.vanish_brake == VanishBrake { percent: 5, at_least: 10 }),
+            (
+                "tenant.vanish_brake",
+                tenant.vanish_brake == VanishBrake { percent: 5, at_least: 10 },
+            ),
             ("tenant.walk_limit", tenant.walk_limit == 1_000_000),
             ("tenant.cursor_timeout", tenant.cursor_timeout == Duration::from_mins(10)),
             ("tenant.group", tenant.groups.is_empty()),

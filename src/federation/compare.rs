@@ -27,9 +27,7 @@ pub(super) fn same(definition: &Attribute, one: &Value, other: &Value) -> bool {
                 (Ok(one), Ok(other)) => one == other,
                 _ => one == other,
             },
-            _ => {
-                comparable(one, definition.case_exact) == comparable(other, definition.case_exact)
-            }
+            _ => comparable(one, definition.case_exact) == comparable(other, definition.case_exact),
         },
         (Value::Number(one), Value::Number(other)) => one.as_f64() == other.as_f64(),
         _ => one == other,

@@ -10,12 +10,10 @@ use serde_json::Value;
 
 use super::person::{Person, PersonKey, SOURCE_URN, Source, unbound};
 use super::rows::{Stored, StoredKey};
-use super::{RepositoryPart, Problem, too_many};
+use super::{Problem, RepositoryPart, too_many};
 use crate::cache::{Answer, Cache, Derived, Loaded, Lost, Moment, Policy, State};
 use crate::clock::Clock;
-use crate::repository::{
-    Bounds, Entry, EntryKey, Found, Plan, Repository, RepositoryError,
-};
+use crate::repository::{Bounds, Entry, EntryKey, Found, Plan, Repository, RepositoryError};
 use crate::scim::resource::digest;
 use crate::scim::{Attributes, Filter};
 use crate::telemetry::metrics::{CacheNumbers, Operation, Outcome, RepositoryMetrics};
@@ -236,13 +234,13 @@ impl Directory {
         no_cache: bool,
     ) -> Result<Answered, RepositoryError> {
         let key = self.key(filter.canonical(), photos);
-        let answer = match self.shares.searches.peek(&key).filter(|_| !no_cache) {
-            Some(answer) => answer,
-            None => {
-                let (asked, filter) = (self.asking(photos), filter.clone());
-                let load = move || async move { asked.search(&filter).await };
-                self.shares.searches.get(key, self.freshness, no_cache, load).await?
-            }
+        let kept = self.shares.searches.peek(&key).filter(|_| !no_cache);
+        let answer = if let Some(answer) = kept {
+            answer
+        } else {
+            let (asked, filter) = (self.asking(photos), filter.clone());
+            let load = move || async move { asked.search(&filter).await };
+            self.shares.searches.get(key, self.freshness, no_cache, load).await?
         };
         Ok(self.answered(&answer, photos))
     }
@@ -331,7 +329,10 @@ impl Directory {
     }
 
     /// One entry, read past every cache.
-    pub(super) async fn read(&self, entry_key: &str) -> Result<Option<Arc<Known>>, RepositoryError> {
+    pub(super) async fn read(
+        &self,
+        entry_key: &str,
+    ) -> Result<Option<Arc<Known>>, RepositoryError> {
         let asked = self.asking(false);
         let found = asked.read(&[EntryKey(Arc::from(entry_key))]).await?;
         Ok(asked.keep(found).pop())
@@ -341,10 +342,8 @@ impl Directory {
     /// it proves nothing.
     pub(super) async fn resolve(&self, filter: &Filter) -> Result<Vec<Arc<Known>>, Problem> {
         let asked = self.asking(false);
-        let found = asked
-            .ask(filter)
-            .await
-            .map_err(|error| super::unavailable(&self.id, &error))?;
+        let found =
+            asked.ask(filter).await.map_err(|error| super::unavailable(&self.id, &error))?;
         if !found.complete {
             return Err(too_many(format!(
                 "The repository \"{}\" has too many candidates to tell who is meant.",
@@ -419,12 +418,7 @@ impl Asking {
         found
     }
 
-    fn count(
-        &self,
-        operation: Operation,
-        found: &Result<Found, RepositoryError>,
-        begin: Instant,
-    ) {
+    fn count(&self, operation: Operation, found: &Result<Found, RepositoryError>, begin: Instant) {
         let outcome = match found {
             Ok(found) if found.complete => Outcome::Complete,
             Ok(_) => Outcome::Truncated,

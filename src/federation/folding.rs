@@ -27,11 +27,7 @@ pub(super) fn for_directory(filter: &Filter, repository: &dyn Repository) -> Ask
     // The people found may be unbound or bound; a filter about `userType` may want only one kind.
     let unbound = fold(filter, repository, "LDAP");
     let bound = fold(filter, repository, "FTRESS_LDAP");
-    let filter = if unbound == bound {
-        unbound
-    } else {
-        Filter::or([unbound, bound]).simplify()
-    };
+    let filter = if unbound == bound { unbound } else { Filter::or([unbound, bound]).simplify() };
     Asked { filter, decides_bound }
 }
 
@@ -56,7 +52,9 @@ fn fold(filter: &Filter, repository: &dyn Repository, user_type: &str) -> Filter
         .rewrite(&mut |leaf| match leaf {
             Filter::Compare { path, operator, value } => match known(path) {
                 Known::Unknown => None,
-                Known::Value(text) => Some(Filter::Constant(compare(path, *operator, value, &text))),
+                Known::Value(text) => {
+                    Some(Filter::Constant(compare(path, *operator, value, &text)))
+                }
                 Known::Absent => Some(Filter::Constant(absent(*operator))),
             },
             Filter::Present(path) => match known(path) {

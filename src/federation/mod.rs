@@ -5,14 +5,17 @@
 
 mod authority;
 mod compare;
+mod create;
 mod directory;
 mod folding;
 mod identity;
 mod listing;
 mod person;
+mod read;
 mod rows;
 mod search;
 mod sort;
+mod standing;
 mod write;
 
 use std::sync::Arc;
@@ -27,6 +30,7 @@ use crate::scim::{ErrorKind, ResourceType, ScimError};
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::{CacheNumbers, RepositoryMetrics};
 
+pub use create::Created;
 pub use directory::{Freshness, Shares};
 pub use listing::Listing;
 pub use person::{Person, SOURCE_URN};

@@ -89,7 +89,12 @@ impl People {
     }
 
     /// Somebody whom only a directory knows.
-    pub(super) fn unbound(&self, directory: &Directory, known: &Known, state: State) -> Arc<Person> {
+    pub(super) fn unbound(
+        &self,
+        directory: &Directory,
+        known: &Known,
+        state: State,
+    ) -> Arc<Person> {
         let person = |attributes| {
             let id = directory.long_id(&known.key.0);
             self.person(id, unbound_version(known.digest), attributes, true)
@@ -113,8 +118,7 @@ impl People {
         let version = unbound_version(!known.digest);
         set_state(&mut attributes, state_name(state));
         attributes.insert("active".into(), Value::Bool(false));
-        attributes
-            .insert("meta".into(), meta((known.created, known.last_modified), &version));
+        attributes.insert("meta".into(), meta((known.created, known.last_modified), &version));
         self.person(directory.long_id(&known.key.0), version, Arc::new(attributes), true)
     }
 
@@ -126,12 +130,10 @@ impl People {
         half: &Half,
     ) -> Arc<Person> {
         let (entry, state) = match half {
-            Half::Entry(known, state) => {
-                (
+            Half::Entry(known, state) => (
                 (known.digest, known.fetched.as_millisecond()),
                 1 + *state as u8 + 4 * u8::from(known.photos),
-            )
-            }
+            ),
             Half::Unasked => ((0, 0), 0),
             Half::Shadow(_) => return self.make_stored(row, directory, half),
         };
@@ -150,7 +152,12 @@ impl People {
         person
     }
 
-    fn make_stored(&self, row: &UserRow, directory: Option<&Directory>, half: &Half) -> Arc<Person> {
+    fn make_stored(
+        &self,
+        row: &UserRow,
+        directory: Option<&Directory>,
+        half: &Half,
+    ) -> Arc<Person> {
         let mut modified = row.last_modified;
         let mut version = row.version.to_string();
         let mut show_source = false;
@@ -179,8 +186,12 @@ impl People {
                 version = format!("{version}.{hash:016x}");
                 modified = entry_modified.map_or(modified, |at| at.max(modified));
                 show_source = matches!(half, Half::Shadow(_) | Half::Entry(_, State::Stale));
-                let mut merged =
-                    merge(&self.resource_type, directory.map(Directory::repository), values, &row.own);
+                let mut merged = merge(
+                    &self.resource_type,
+                    directory.map(Directory::repository),
+                    values,
+                    &row.own,
+                );
                 let (repository, entry_key) = (&link.repository, &link.entry_key);
                 let source = Source { repository, dn, entry_key, fetched };
                 merged.insert(SOURCE_URN.into(), source.shown(state));

@@ -148,10 +148,8 @@ impl Rows {
     }
 
     fn link(&self, repository: &str, entry_key: &str) -> StoredKey {
-        let key = RowKey::Link {
-            repository: repository.to_owned(),
-            entry_key: entry_key.to_owned(),
-        };
+        let key =
+            RowKey::Link { repository: repository.to_owned(), entry_key: entry_key.to_owned() };
         StoredKey { tenant: Arc::clone(&self.tenant), key }
     }
 }

@@ -71,20 +71,15 @@ impl Federation {
             let directory = row.link.as_ref().and_then(|link| self.directory(&link.repository));
             self.people.stored(row, directory.map(Arc::as_ref), &Half::Unasked)
         };
-        let (people, total) = match part.total {
-            Some(total) => (part.rows.iter().map(show).collect(), total),
-            None => {
-                let mut people: Vec<Arc<Person>> = part
-                    .rows
-                    .iter()
-                    .map(show)
-                    .filter(|person| filter.matches(&person.attributes))
-                    .collect();
-                sort(&mut people, &page.order);
-                let total = people.len() as u64;
-                page.cut(&mut people);
-                (people, total)
-            }
+        let mut people: Vec<Arc<Person>> = part.rows.iter().map(show).collect();
+        let total = if let Some(total) = part.total {
+            total
+        } else {
+            people.retain(|person| filter.matches(&person.attributes));
+            sort(&mut people, &page.order);
+            let total = people.len() as u64;
+            page.cut(&mut people);
+            total
         };
         Ok(Listing {
             people,
@@ -156,7 +151,7 @@ impl Federation {
         if !concerns(filter, &["FTRESS", "FTRESS_LDAP", "SCIM_FED"]) {
             return Ok(StorePart::default());
         }
-        if self.row_key(filter).is_some() {
+        if Self::row_key(filter).is_some() {
             let found = self.rows_matching(filter, Rows::All, page, 0, view).await?;
             let (linked, unlinked) = found.rows.into_iter().partition(|row| row.link.is_some());
             return Ok(StorePart { unlinked, unlinked_total: None, linked });
@@ -188,23 +183,19 @@ impl Federation {
         skip: u64,
         view: &View,
     ) -> Result<Matching, Problem> {
-        if let Some(key) = self.row_key(filter) {
+        if let Some(key) = Self::row_key(filter) {
             let stored = self.rows.find(key, view.no_cache).await?;
             return Ok(Matching { rows: stored.rows.clone(), total: None });
         }
         let filter = Some(filter).filter(|filter| **filter != Filter::Constant(true));
         let sort = Sort { path: page.order.path.clone(), descending: page.order.descending };
-        let answer = self
-            .store
-            .search(&self.tenant, filter, rows, &sort, skip, page.count, true)
-            .await?;
+        let answer =
+            self.store.search(&self.tenant, filter, rows, &sort, skip, page.count, true).await?;
         if answer.exact {
             return Ok(Matching { rows: answer.rows, total: answer.total });
         }
-        let answer = self
-            .store
-            .search(&self.tenant, filter, rows, &sort, 0, SCAN_LIMIT + 1, false)
-            .await?;
+        let answer =
+            self.store.search(&self.tenant, filter, rows, &sort, 0, SCAN_LIMIT + 1, false).await?;
         if answer.rows.len() as u64 > SCAN_LIMIT {
             return Err(scan_limit());
         }
@@ -212,7 +203,7 @@ impl Federation {
     }
 
     /// The one key under which every row that can match stands.
-    fn row_key(&self, filter: &Filter) -> Option<RowKey> {
+    fn row_key(filter: &Filter) -> Option<RowKey> {
         if let Some(name) = filter.equality("userName") {
             return Some(user_name_key(&name.written));
         }
@@ -328,8 +319,7 @@ impl Merge<'_> {
                 && asked.decides_bound
                 && answered.state != State::Stale,
         };
-        let keys: Vec<&EntryKey> =
-            answered.people.iter().map(|(known, _)| &known.key).collect();
+        let keys: Vec<&EntryKey> = answered.people.iter().map(|(known, _)| &known.key).collect();
         let links = self.federation.rows.links(directory.id(), &keys, self.view.no_cache).await?;
         let people = &self.federation.people;
         for ((known, state), stored) in answered.people.iter().zip(links) {
@@ -424,8 +414,7 @@ impl Merge<'_> {
     }
 
     fn push(&mut self, row: &UserRow, at: Option<usize>, half: &Half) {
-        let directory: Option<&Directory> =
-            at.map(|at| self.federation.directories[at].as_ref());
+        let directory: Option<&Directory> = at.map(|at| self.federation.directories[at].as_ref());
         let person = self.federation.people.stored(row, directory, half);
         if self.filter.matches(&person.attributes) {
             if let Some(outcome) = at.and_then(|at| self.outcomes.get_mut(&at)) {
@@ -548,10 +537,12 @@ impl Merge<'_> {
     /// A name is never resolved past a repository that did not answer: the person there would have
     /// had the name first.
     fn nobody_ahead_is_silent(&self) -> Result<(), Problem> {
-        let silent = self.outcomes.iter().filter(|(_, one)| !one.is_whole()).map(|(at, _)| *at).min();
-        let later = self.outcomes.iter().any(|(at, one)| {
-            one.found > 0 && silent.is_some_and(|silent| silent < *at)
-        });
+        let silent =
+            self.outcomes.iter().filter(|(_, one)| !one.is_whole()).map(|(at, _)| *at).min();
+        let later = self
+            .outcomes
+            .iter()
+            .any(|(at, one)| one.found > 0 && silent.is_some_and(|silent| silent < *at));
         if later { Err(self.unanswered()) } else { Ok(()) }
     }
 }

@@ -111,7 +111,10 @@ pub enum RowKey {
     UserName(String),
     /// `externalId` of the view, exact.
     ExternalId(String),
-    Link { repository: String, entry_key: String },
+    Link {
+        repository: String,
+        entry_key: String,
+    },
 }
 
 /// What becomes of a user row: the whole of it, as it shall stand after the change.

@@ -59,6 +59,8 @@ pub struct CacheNumbers {
     pub bytes: u64,
 }
 
+type CacheNumber = fn(&CacheNumbers) -> u64;
+
 const OPERATIONS: [&str; 2] = ["search", "read"];
 const OUTCOMES: [&str; 4] = ["complete", "truncated", "timeout", "unavailable"];
 
@@ -134,7 +136,7 @@ impl Metrics {
         page.family(name, "counter", "Requests without a token that is known.");
         page.sample(name, &[], read(&self.denied));
         self.render_repositories(&mut page);
-        let families: [(&str, &str, &str, fn(&CacheNumbers) -> u64); 5] = [
+        let families: [(&str, &str, &str, CacheNumber); 5] = [
             ("scimbridge_cache_hits_total", "counter", "Answered from memory.", |one| one.hits),
             ("scimbridge_cache_misses_total", "counter", "Waited for a load.", |one| one.misses),
             ("scimbridge_cache_loads_total", "counter", "Loads begun.", |one| one.loads),
@@ -330,7 +332,7 @@ mod tests {
 
     #[test]
     fn every_line_is_a_comment_or_a_name_and_a_number() {
-        let page = Metrics::new(&[("acme", "corp")]).render();
+        let page = Metrics::new(&[("acme", "corp")]).render(&[]);
         for line in page.lines().filter(|line| !line.starts_with("# ")) {
             let (name, value) = line.rsplit_once(' ').unwrap();
             assert!(name.starts_with("scimbridge_"), "{line}");

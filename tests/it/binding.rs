@@ -228,9 +228,7 @@ fn disabling_is_ours_and_enabling_gives_it_back() {
     let mut client = bridge.client();
     let number = (100..140).find(|number| !company::person(*number).locked).unwrap();
     let path = format!("/Users/{}", long_id(number));
-    let active = |value: Value| {
-        json!({ "Operations": [{ "op": "Replace", "path": "active", "value": value }] })
-    };
+    let active = |value: Value| json!({ "Operations": [{ "op": "Replace", "path": "active", "value": value }] });
     assert_eq!(client.patch(&path, &active(json!("False"))).expect(200)["active"], false);
     assert_eq!(client.patch(&path, &active(json!(false))).expect(200)["active"], false);
     assert_eq!(client.patch(&path, &active(json!(true))).expect(200)["active"], true);

@@ -40,8 +40,8 @@ fn a_hot_look_up_asks_nobody() {
 #[test]
 fn nobody_is_kept_too_but_not_for_long() {
     let slapd = Slapd::company(50);
-    let settings =
-        Settings::over(&slapd).with("cache = { fresh = \"1h\", negative = \"2s\", stale = \"0s\" }");
+    let settings = Settings::over(&slapd)
+        .with("cache = { fresh = \"1h\", negative = \"2s\", stale = \"0s\" }");
     let bridge = TestBridge::start(&settings);
     let mut client = bridge.client();
     let path = "/Users?searchRepositories=true&filter=userName%20eq%20%22newcomer%22";
@@ -60,8 +60,8 @@ fn nobody_is_kept_too_but_not_for_long() {
 #[test]
 fn equal_look_ups_at_the_same_moment_are_one_search() {
     let slapd = Slapd::company(50);
-    let settings =
-        Settings::over(&slapd).with("cache = { fresh = \"0s\", negative = \"0s\", stale = \"0s\" }");
+    let settings = Settings::over(&slapd)
+        .with("cache = { fresh = \"0s\", negative = \"0s\", stale = \"0s\" }");
     let bridge = TestBridge::start(&settings);
     bridge.client().get(&by_name(1)).expect(200);
     let before = slapd.searches();
@@ -84,11 +84,11 @@ fn equal_look_ups_at_the_same_moment_are_one_search() {
 
 #[test]
 fn own_writes_are_seen_at_once_by_every_way_of_looking() {
-    let bridge = TestBridge::start(
-        &Settings::over(Slapd::shared()).with("cache = { fresh = \"1h\" }"),
-    );
+    let bridge =
+        TestBridge::start(&Settings::over(Slapd::shared()).with("cache = { fresh = \"1h\" }"));
     let mut client = bridge.client();
-    let user = client.post("/Users", &json!({ "userName": "anna", "externalId": "e1" })).expect(201);
+    let user =
+        client.post("/Users", &json!({ "userName": "anna", "externalId": "e1" })).expect(201);
     let id = user["id"].as_str().unwrap().to_owned();
     let find = |filter: &str| {
         let parameters = [("filter", filter), ("searchRepositories", "true")];

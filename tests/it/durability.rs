@@ -41,11 +41,11 @@ fn kill_9_under_64_writers_loses_no_acknowledged_write() {
                         let id = answer.json()["id"].as_str().unwrap().to_owned();
                         list.created.push((id.clone(), name));
                         let nick = format!("n{round}");
-                        let patch = json!({ "Operations": [
+                        let change = json!({ "Operations": [
                             { "op": "add", "path": "nickName", "value": nick }] });
                         let path = format!("/Users/{id}");
-                        let patch = patch.to_string();
-                        let Ok(answer) = client.try_send("PATCH", &path, &[], patch.as_bytes())
+                        let change = change.to_string();
+                        let Ok(answer) = client.try_send("PATCH", &path, &[], change.as_bytes())
                         else {
                             break;
                         };

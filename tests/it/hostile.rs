@@ -83,7 +83,8 @@ fn a_message_of_two_gibibytes() {
 #[test]
 fn garbage() {
     survive("garbage", |reply| {
-        let bytes: Vec<u8> = (0..4096_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let bytes: Vec<u8> =
+            (0..4096_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         reply.raw(&bytes)?;
         Ok(Verdict::Done)
     });
@@ -105,12 +106,8 @@ fn entries_without_end() {
             let dn = format!("uid=x{number},ou=people,dc=example,dc=org");
             let key = format!("00000000-0000-4000-8000-{number:012}");
             let uid = format!("x{number}");
-            let values: [(&str, &[&str]); 4] = [
-                ("uid", &[&uid]),
-                ("cn", &[&filler]),
-                ("sn", &["X"]),
-                ("entryUUID", &[&key]),
-            ];
+            let values: [(&str, &[&str]); 4] =
+                [("uid", &[&uid]), ("cn", &[&filler]), ("sn", &["X"]), ("entryUUID", &[&key])];
             reply.entry(&dn, &values)?;
         }
         Ok(Verdict::Done)

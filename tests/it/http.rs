@@ -69,12 +69,12 @@ fn a_token_of_one_tenant_is_nobody_in_another() {
     );
     let bridge = TestBridge::start(&Settings::local().rest(&other));
     let mut ours = bridge.client();
-    let user = ours.post("/Users", &json!({ "userName": "shared.name", "externalId": "e" })).expect(201);
+    let user =
+        ours.post("/Users", &json!({ "userName": "shared.name", "externalId": "e" })).expect(201);
     let id = user["id"].as_str().unwrap();
     let address = bridge.address();
-    let client = |base: &str, token: &str| {
-        crate::support::client::Client::new(address, base, Some(token))
-    };
+    let client =
+        |base: &str, token: &str| crate::support::client::Client::new(address, base, Some(token));
     assert_eq!(client("/scim/other/v2", TOKEN).get("/Users").status, 401);
     assert_eq!(client(BASE, "secret").get("/Users").status, 401);
     let mut theirs = client("/scim/other/v2", "secret");
@@ -117,10 +117,17 @@ fn a_user_lives_and_dies() {
 
     let twin = client.post("/Users", &json!({ "userName": "BJensen" })).expect(409);
     assert_eq!(twin["scimType"], "uniqueness");
-    let twin = client.post("/Users", &json!({ "userName": "x", "externalId": "701984" })).expect(409);
+    let twin =
+        client.post("/Users", &json!({ "userName": "x", "externalId": "701984" })).expect(409);
     assert!(twin["detail"].as_str().unwrap().contains(id), "{twin}");
-    assert_eq!(client.post("/Users", &json!({ "displayName": "x" })).expect(400)["scimType"], "invalidValue");
-    assert_eq!(client.put(&path, &json!({ "displayName": "x" })).expect(400)["scimType"], "invalidValue");
+    assert_eq!(
+        client.post("/Users", &json!({ "displayName": "x" })).expect(400)["scimType"],
+        "invalidValue"
+    );
+    assert_eq!(
+        client.put(&path, &json!({ "displayName": "x" })).expect(400)["scimType"],
+        "invalidValue"
+    );
 
     let replaced = client.put(&path, &json!({ "userName": "babs" })).expect(200);
     assert_eq!(replaced.get("emails"), None);
@@ -135,7 +142,8 @@ fn lists_are_sorted_cut_and_counted() {
     let bridge = TestBridge::start(&Settings::local());
     let mut client = bridge.client();
     for number in 0..25 {
-        let mut body = json!({ "userName": format!("user.{number:02}"), "active": number % 2 == 0 });
+        let mut body =
+            json!({ "userName": format!("user.{number:02}"), "active": number % 2 == 0 });
         if number % 5 != 0 {
             body["displayName"] = json!(format!("Display {:02}", 99 - number));
         }

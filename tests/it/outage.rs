@@ -76,9 +76,8 @@ fn local_users_answer_while_the_directory_is_down_and_nobody_is_absent() {
 #[test]
 fn a_post_that_could_bind_creates_nothing_while_the_directory_is_down() {
     let slapd = Slapd::company(20);
-    let settings = uncached(&slapd)
-        .token("binder", "binder-token", &["users:*"])
-        .token_line("binds = true");
+    let settings =
+        uncached(&slapd).token("binder", "binder-token", &["users:*"]).token_line("binds = true");
     let bridge = TestBridge::start(&settings);
     slapd.kill();
     let person = company::person(3);
@@ -145,7 +144,11 @@ fn one_of_two_directories_down_leaves_the_other() {
     assert_eq!(list["totalResults"], 1);
     assert_eq!(list[REPORT][0]["state"], "ok");
     assert_eq!(list[REPORT][1]["state"], "unavailable");
-    let strict =
-        TestBridge::start(&uncached(&slapd).repository("branch", &other.url()).with(QUICK).tenant("on_failure = \"fail\""));
+    let strict = TestBridge::start(
+        &uncached(&slapd)
+            .repository("branch", &other.url())
+            .with(QUICK)
+            .tenant("on_failure = \"fail\""),
+    );
     assert_eq!(strict.client().get(&by_name(&person.uid)).status, 503);
 }

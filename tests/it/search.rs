@@ -32,9 +32,8 @@ fn local_and_directory_people_come_as_one_list() {
     let local = json!({ "userName": "visitor", "name": { "familyName": person.sn } });
     client.post("/Users", &local).expect(201);
     let filter = format!("name.familyName eq {}", json!(person.sn));
-    let list = client
-        .query("/Users", &[("filter", &filter), ("searchRepositories", "true")])
-        .expect(200);
+    let list =
+        client.query("/Users", &[("filter", &filter), ("searchRepositories", "true")]).expect(200);
     let mut expected: Vec<String> =
         people().filter(|one| one.sn == person.sn).map(|one| one.uid).collect();
     expected.push("visitor".to_owned());
@@ -44,12 +43,8 @@ fn local_and_directory_people_come_as_one_list() {
     assert_eq!(list[REPORT][0]["state"], "ok");
     assert_eq!(list[REPORT][0]["found"], expected.len() - 1);
     assert_eq!(list[REPORT][0]["scan"], false);
-    let types: Vec<&Value> = list["Resources"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|user| &user["userType"])
-        .collect();
+    let types: Vec<&Value> =
+        list["Resources"].as_array().unwrap().iter().map(|user| &user["userType"]).collect();
     assert!(types.contains(&&json!("FTRESS")) && types.contains(&&json!("LDAP")), "{types:?}");
     let found = list["Resources"].as_array().unwrap();
     let unbound = found.iter().find(|user| user["userType"] == "LDAP").unwrap();
@@ -236,8 +231,22 @@ fn injections_find_nobody_and_break_nothing() {
     client.post("/Users", &json!({ "userName": "under_score" })).expect(201);
     client.post("/Users", &json!({ "userName": "per%cent" })).expect(201);
     let attempts = [
-        "*", "*)(uid=*", "*)(objectClass=*))(|(uid=*", "\\2a", "\\", "u0000002)(", "(&)", "%", "_",
-        "u_______", "' OR 1=1 --", "\"", "cn=x,dc=y", "+<>;=#", "\u{7f}", "u0000002\\00",
+        "*",
+        "*)(uid=*",
+        "*)(objectClass=*))(|(uid=*",
+        "\\2a",
+        "\\",
+        "u0000002)(",
+        "(&)",
+        "%",
+        "_",
+        "u_______",
+        "' OR 1=1 --",
+        "\"",
+        "cn=x,dc=y",
+        "+<>;=#",
+        "\u{7f}",
+        "u0000002\\00",
     ];
     for attempt in attempts {
         for path in ["userName", "externalId", "name.familyName", "emails.value", "displayName"] {

@@ -50,7 +50,8 @@ struct Merging<'a> {
 
 impl Merging<'_> {
     fn authority(&self, path: &str) -> Option<Authority> {
-        self.repository.and_then(|repository| repository.authority(&self.resource_type.resolve(path)))
+        self.repository
+            .and_then(|repository| repository.authority(&self.resource_type.resolve(path)))
     }
 
     fn members(
@@ -155,8 +156,10 @@ impl Division<'_> {
         names.extend(self.directory.keys().filter(|name| !wanted.contains_key(*name)));
         for name in names {
             // Never stored: what others compute, and passwords, which nothing here checks.
-            if matches!(name.as_str(), "id" | "meta" | "schemas" | "userType" | "password" | SOURCE_URN)
-            {
+            if matches!(
+                name.as_str(),
+                "id" | "meta" | "schemas" | "userType" | "password" | SOURCE_URN
+            ) {
                 continue;
             }
             let sides = Sides {
@@ -178,7 +181,8 @@ impl Division<'_> {
                 after.insert(name.clone(), value);
             }
         }
-        if self.mode == Mode::Replace && !wanted.contains_key("active")
+        if self.mode == Mode::Replace
+            && !wanted.contains_key("active")
             && let Some(active) = self.own.get("active")
         {
             // A PUT that does not mention `active` neither disables nor enables anybody.
@@ -230,7 +234,7 @@ impl Division<'_> {
         let resolved = self.resource_type.resolve(path);
         match self.repository.and_then(|repository| repository.authority(&resolved)) {
             None => Ok(sides.wanted.cloned()),
-            Some(Authority::Local) => Ok(self.local(definition, sides)),
+            Some(Authority::Local) => Ok(local(definition, sides)),
             Some(Authority::Directory) if definition.multi_valued => {
                 self.elements(definition, &resolved, sides)
             }
@@ -251,15 +255,6 @@ impl Division<'_> {
         }
     }
 
-    fn local(&self, definition: &Attribute, sides: Sides<'_>) -> Option<Value> {
-        let wanted = sides.wanted?;
-        match (sides.ours, sides.theirs) {
-            (Some(ours), _) if same(definition, ours, wanted) => Some(ours.clone()),
-            (None, Some(theirs)) if same(definition, theirs, wanted) => None,
-            _ => Some(wanted.clone()),
-        }
-    }
-
     /// Elements of a type that the mapping gives are the directory's; others stand beside them.
     fn elements(
         &self,
@@ -272,7 +267,9 @@ impl Division<'_> {
             held.iter().any(|held| repeats(definition, given, held))
         };
         if self.mode == Mode::Modify
-            && theirs.iter().any(|held| !wanted.iter().any(|given| repeats(definition, given, held)))
+            && theirs
+                .iter()
+                .any(|held| !wanted.iter().any(|given| repeats(definition, given, held)))
         {
             return Err(Owned { path: path.text.clone() });
         }
@@ -281,7 +278,8 @@ impl Division<'_> {
             if repeated(given, theirs) || repeated(given, elements(sides.shown)) {
                 continue;
             }
-            let kind = sub(definition, "type").and_then(|_| given.get("type")).and_then(Value::as_str);
+            let kind =
+                sub(definition, "type").and_then(|_| given.get("type")).and_then(Value::as_str);
             let owned = |kind| {
                 let authority =
                     self.repository.and_then(|repository| repository.authority_of_type(path, kind));
@@ -293,6 +291,16 @@ impl Division<'_> {
             }
         }
         Ok(if after.is_empty() { None } else { Some(Value::Array(after)) })
+    }
+}
+
+/// Ours stands once written; what repeats the directory's value is not ours.
+fn local(definition: &Attribute, sides: Sides<'_>) -> Option<Value> {
+    let wanted = sides.wanted?;
+    match (sides.ours, sides.theirs) {
+        (Some(ours), _) if same(definition, ours, wanted) => Some(ours.clone()),
+        (None, Some(theirs)) if same(definition, theirs, wanted) => None,
+        _ => Some(wanted.clone()),
     }
 }
 

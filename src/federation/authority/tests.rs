@@ -109,11 +109,13 @@ fn divide(own: &Value, wanted: &Value, mode: Mode) -> Result<Value, String> {
 }
 
 /// The merged user with some members changed, as a PATCH would leave it.
-fn patched(own: &Value, change: &dyn Fn(&mut Value)) -> Result<Value, String> {
+fn patched(own: &Value, change: Change<'_>) -> Result<Value, String> {
     let mut wanted = merged(own);
     change(&mut wanted);
     divide(own, &wanted, Mode::Modify)
 }
+
+type Change<'a> = &'a dyn Fn(&mut Value);
 
 #[test]
 fn ours_stands_beside_the_directorys() {
@@ -124,7 +126,10 @@ fn ours_stands_beside_the_directorys() {
         ENTERPRISE: { "costCenter": "42" }
     }));
     assert_eq!(shown["nickName"], "Jo");
-    assert_eq!(shown["name"], json!({ "familyName": "Doe", "givenName": "John", "middleName": "Q" }));
+    assert_eq!(
+        shown["name"],
+        json!({ "familyName": "Doe", "givenName": "John", "middleName": "Q" })
+    );
     assert_eq!(shown["emails"].as_array().map(Vec::len), Some(2));
     assert_eq!(shown[ENTERPRISE], json!({ "department": "Sales", "costCenter": "42" }));
     assert_eq!(shown["active"], true);
@@ -132,7 +137,8 @@ fn ours_stands_beside_the_directorys() {
 
 #[test]
 fn what_is_repeated_is_no_write() {
-    for own in [json!({}), json!({ "nickName": "Jo" }), json!({ "title": "Boss", "active": false })] {
+    for own in [json!({}), json!({ "nickName": "Jo" }), json!({ "title": "Boss", "active": false })]
+    {
         for mode in [Mode::Replace, Mode::Modify] {
             assert_eq!(divide(&own, &merged(&own), mode), Ok(own.clone()), "{mode:?}");
         }
@@ -143,7 +149,7 @@ fn what_is_repeated_is_no_write() {
 
 #[test]
 fn the_directorys_values_cannot_be_changed() {
-    let refused: [(&str, &dyn Fn(&mut Value)); 6] = [
+    let refused: [(&str, Change<'_>); 6] = [
         ("userName", &|user| user["userName"] = "other".into()),
         ("name.familyName", &|user| user["name"]["familyName"] = "Smith".into()),
         ("displayName", &|user| user["displayName"] = "was absent".into()),

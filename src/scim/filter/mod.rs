@@ -28,12 +28,19 @@ pub enum Filter {
     Or(Vec<Filter>),
     Not(Box<Filter>),
     /// `path op value`
-    Compare { path: AttributePath, operator: Operator, value: Literal },
+    Compare {
+        path: AttributePath,
+        operator: Operator,
+        value: Literal,
+    },
     /// `path pr`
     Present(AttributePath),
     /// `emails[type eq "work" and value co "@example.com"]`: one and the same element satisfies all.
     /// The paths inside are whole paths (`emails.type`), resolved against the resource type.
-    Element { path: AttributePath, filter: Box<Filter> },
+    Element {
+        path: AttributePath,
+        filter: Box<Filter>,
+    },
     /// A part whose outcome is known without looking at anybody.
     Constant(bool),
 }

@@ -12,7 +12,8 @@ use base64::engine::general_purpose::STANDARD;
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
-use crate::repository::ldap::wire::{ServerUrl, Settings};
+use crate::config::ServerUrl;
+use crate::repository::ldap::wire::Settings;
 use crate::secret::Secret;
 
 pub const BASE: &str = "ou=people,dc=example,dc=org";
@@ -115,7 +116,7 @@ impl Slapd {
 
     pub fn settings_with(&self, dn: &str, password: &str) -> Settings {
         Settings {
-            urls: vec![ServerUrl::parse(&format!("ldap://127.0.0.1:{}", self.port)).unwrap()],
+            urls: vec![ServerUrl { host: "127.0.0.1".to_owned(), port: self.port, ldaps: false }],
             starttls: false,
             ca: None,
             client_certificate: None,

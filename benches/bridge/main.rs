@@ -7,10 +7,16 @@
 //! * A: a bare axum server that serialises a ListResponse of about 1.4 KB with `serde_json`;
 //! * B: the ldap3 crate alone, 16 searches in flight on two connections, against the same slapd.
 
-#[path = "load.rs"]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a bench that cannot go on says where it stands and ends"
+)]
+
 mod load;
 #[allow(dead_code, reason = "the tests use more of it")]
-#[path = "../tests/it/support/mod.rs"]
+#[path = "../../tests/it/support/mod.rs"]
 mod support;
 mod yardstick;
 
@@ -64,7 +70,9 @@ fn main() {
     fire(at(&bridge), CONNECTIONS, Duration::from_secs(1), &reads);
     let second = Duration::from_secs(3);
     let mut rows: Vec<[f64; 5]> = Vec::new();
-    println!("round  yardstick A  hot look-up  GET bound  yardstick B  cold look-up   (per second)");
+    println!(
+        "round  yardstick A  hot look-up  GET bound  yardstick B  cold look-up   (per second)"
+    );
     for round in 1..=ROUNDS {
         let a = fire(bare.address, CONNECTIONS, second, &bare_shots).per_second;
         let look = fire(at(&bridge), CONNECTIONS, second, &hot);
@@ -124,8 +132,7 @@ fn bind_some(bridge: &TestBridge) -> Vec<(String, String)> {
 /// 64 equal cold look-ups at the same moment are one search at slapd.
 fn one_search(slapd: &Slapd, cold: &TestBridge) {
     let uid = company::person(4321).uid;
-    let path =
-        format!("/Users?filter=userName%20eq%20%22{uid}%22&searchRepositories=true");
+    let path = format!("/Users?filter=userName%20eq%20%22{uid}%22&searchRepositories=true");
     cold.client().get(&path).expect(200);
     // Frozen, slapd answers none before all have been asked.
     let before = slapd.searches();
@@ -142,7 +149,11 @@ fn one_search(slapd: &Slapd, cold: &TestBridge) {
         let answer = asker.join().expect("an answer");
         assert_eq!(answer["Resources"][0]["userName"], uid.as_str());
     }
-    println!("{:<42} {:>6}   (bar 1)", "searches for 64 equal cold look-ups", slapd.searches() - before);
+    println!(
+        "{:<42} {:>6}   (bar 1)",
+        "searches for 64 equal cold look-ups",
+        slapd.searches() - before
+    );
 }
 
 /// Anonymous resident memory with 10,000 entries cached, in a fresh process.

@@ -9,6 +9,7 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
 /// A request with what its answer must hold.
+#[derive(Debug)]
 pub struct Shot {
     pub request: Vec<u8>,
     /// A text that only the right person's answer contains.
@@ -24,6 +25,7 @@ impl Shot {
 }
 
 /// What a run of load found.
+#[derive(Debug)]
 pub struct Rate {
     pub per_second: f64,
     pub p50: Duration,
@@ -51,7 +53,12 @@ pub fn fire(address: SocketAddr, connections: usize, time: Duration, shots: &[Sh
             poll.registry()
                 .register(&mut stream, Token(at), Interest::READABLE)
                 .expect("registration");
-            Connection { stream, shot: 0, sent_at: Instant::now(), answer: Vec::with_capacity(16384) }
+            Connection {
+                stream,
+                shot: 0,
+                sent_at: Instant::now(),
+                answer: Vec::with_capacity(16384),
+            }
         })
         .collect();
     let mut next = 0;
@@ -94,16 +101,20 @@ fn send(connection: &mut Connection, next: &mut usize, shots: &[Shot]) {
     connection.shot = *next % shots.len();
     *next += 1;
     connection.sent_at = Instant::now();
-    connection.stream.write_all(&shots[connection.shot].request).expect("a request fits the socket");
+    connection
+        .stream
+        .write_all(&shots[connection.shot].request)
+        .expect("a request fits the socket");
 }
 
 fn whole(answer: &[u8]) -> bool {
     let Some(end) = find(answer, b"\r\n\r\n") else { return false };
     let head = &answer[..end];
     let length = find(head, b"content-length: ").map_or(0, |at| {
-        head[at + 16..].iter().take_while(|byte| byte.is_ascii_digit()).fold(0, |sum, byte| {
-            sum * 10 + usize::from(byte - b'0')
-        })
+        head[at + 16..]
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .fold(0, |sum, byte| sum * 10 + usize::from(byte - b'0'))
     });
     answer.len() >= end + 4 + length
 }

@@ -1,0 +1,194 @@
+//! POST: a new local user, or the explicit binding of a directory person (rule 2).
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::authority::{Division, Mode};
+use super::directory::{Directory, Known};
+use super::person::{Half, Person};
+use super::standing::Standing;
+use super::write::record;
+use super::{Federation, Problem, View, demand};
+use crate::audit::Action;
+use crate::cache::State;
+use crate::caller::{Caller, Permission};
+use crate::scim::filter::{Filter, Literal, Operator, Text};
+use crate::scim::schema::check::Checked;
+use crate::scim::{Attributes, ErrorKind, ScimError};
+use crate::store::{LinkState, StoreError, UserRow, UserType, UserWrite};
+
+/// What POST made.
+#[derive(Clone, Debug)]
+pub struct Created {
+    pub person: Arc<Person>,
+    /// Whether a directory person was bound; else a local user is new.
+    pub bound: bool,
+}
+
+impl Federation {
+    /// POST: a new local user, or the explicit binding of a directory person (rule 2).
+    pub async fn create(
+        &self,
+        caller: &Caller,
+        checked: Checked,
+        view: &View,
+    ) -> Result<Created, Problem> {
+        demand(caller, Permission::UsersCreate)?;
+        match self.meant(caller, &checked).await? {
+            Some((directory, known)) => {
+                demand(caller, Permission::UsersBind)?;
+                let id = directory.long_id(&known.key.0);
+                let _writing = self.writing.hold(&id).await;
+                self.bind_by_post(caller, &directory, &known, &checked.attributes, view).await
+            }
+            None => self.create_local(caller, checked.attributes, view).await,
+        }
+    }
+
+    /// Which directory person a POST means, if any: by the mapped `externalId` alone.
+    async fn meant(
+        &self,
+        caller: &Caller,
+        checked: &Checked,
+    ) -> Result<Option<(Arc<Directory>, Arc<Known>)>, Problem> {
+        let named = checked.user_repository_id.as_deref();
+        let external_id = checked.attributes.get("externalId").and_then(Value::as_str);
+        let (directories, external_id) = match (named, external_id) {
+            (Some(named), external_id) => {
+                let directory = self.directory(named).ok_or_else(|| {
+                    invalid(format!(
+                        "userRepositoryId: there is no repository \"{named}\" in this tenant."
+                    ))
+                })?;
+                let external_id = external_id.ok_or_else(|| {
+                    invalid(
+                        "externalId is missing: with userRepositoryId it names the directory person \
+                         to bind.",
+                    )
+                })?;
+                (std::slice::from_ref(directory), external_id)
+            }
+            (None, Some(external_id)) if caller.binds => (&self.directories[..], external_id),
+            _ => return Ok(None),
+        };
+        let path = self.resource_type.resolve("externalId");
+        let value = Literal::String(Text::new(external_id, &path));
+        let filter = Filter::Compare { path, operator: Operator::Eq, value };
+        let mut found = Vec::new();
+        for directory in directories {
+            // A repository that might hold the person and does not answer: nothing is created.
+            for known in directory.resolve(&filter).await? {
+                if filter.matches(&known.values) {
+                    found.push((Arc::clone(directory), known));
+                }
+            }
+        }
+        if found.len() > 1 {
+            let holders: Vec<&str> = found.iter().map(|(directory, _)| directory.id()).collect();
+            return Err(Problem::Conflict(format!(
+                "externalId \"{external_id}\" is the externalId of {} people, in the repositories {}; \
+                 name one by userRepositoryId.",
+                found.len(),
+                holders.join(", ")
+            )));
+        }
+        match (found.pop(), named) {
+            (None, Some(named)) => Err(invalid(format!(
+                "externalId: nobody in the repository \"{named}\" has \"{external_id}\"."
+            ))),
+            (found, _) => Ok(found),
+        }
+    }
+
+    async fn bind_by_post(
+        &self,
+        caller: &Caller,
+        directory: &Arc<Directory>,
+        known: &Arc<Known>,
+        wanted: &Attributes,
+        view: &View,
+    ) -> Result<Created, Problem> {
+        let entry_key = known.key.0.to_string();
+        let states = self
+            .store
+            .find_links(&self.tenant, directory.id(), std::slice::from_ref(&entry_key))
+            .await?;
+        let revive = match states.first() {
+            Some(LinkState::Row(row)) => {
+                return Err(StoreError::Linked { id: row.id.clone() }.into());
+            }
+            Some(LinkState::Tombstone { .. }) => true,
+            None => false,
+        };
+        let standing = Standing::unbound(directory, known);
+        let own = self.divided(&standing, wanted, Mode::Replace)?;
+        let row = self.insert_bound(caller, directory, known, own, revive, view).await?;
+        let half = Half::Entry(Arc::clone(known), State::Live);
+        Ok(Created { person: self.people.stored(&row, Some(directory), &half), bound: true })
+    }
+
+    async fn create_local(
+        &self,
+        caller: &Caller,
+        wanted: Attributes,
+        view: &View,
+    ) -> Result<Created, Problem> {
+        let at = self.clock.now();
+        let id = self.clock.new_id().to_string();
+        let own = Division {
+            resource_type: &self.resource_type,
+            repository: None,
+            directory: &Attributes::new(),
+            shadow: None,
+            own: &Attributes::new(),
+            mode: Mode::Replace,
+        }
+        .own_after(&wanted)
+        .map_err(|owned| owned.into_error("store"))?;
+        let own = with_default_active(own);
+        let write = UserWrite {
+            view: own.clone(),
+            owns_user_name: true,
+            owns_external_id: true,
+            own,
+            link: None,
+            at,
+        };
+        let audit = record(caller, Action::UserCreate, &id, at, view);
+        let row =
+            self.store.create(&self.tenant, &id, UserType::Ftress, &write, false, audit).await?;
+        // An earlier look-up of the name may have kept "nobody".
+        self.rows.touched(&row, &[&write.view]);
+        Ok(Created { person: self.people.stored(&row, None, &Half::Unasked), bound: false })
+    }
+
+    pub(super) async fn insert_bound(
+        &self,
+        caller: &Caller,
+        directory: &Arc<Directory>,
+        known: &Arc<Known>,
+        own: Attributes,
+        revive: bool,
+        view: &View,
+    ) -> Result<Arc<UserRow>, StoreError> {
+        let at = self.clock.now();
+        let id = directory.long_id(&known.key.0);
+        let write = self.bound_write(directory, known, own, at);
+        let audit = record(caller, Action::UserBind, &id, at, view);
+        let created =
+            self.store.create(&self.tenant, &id, UserType::FtressLdap, &write, revive, audit).await;
+        let row = Arc::new(created?);
+        self.rows.touched(&row, &[&write.view]);
+        Ok(row)
+    }
+}
+
+fn with_default_active(mut own: Attributes) -> Attributes {
+    own.entry("active").or_insert(Value::Bool(true));
+    own
+}
+
+fn invalid(detail: impl Into<String>) -> Problem {
+    Problem::Scim(ScimError::new(ErrorKind::InvalidValue, detail))
+}

@@ -1,0 +1,60 @@
+//! Reading one user: the row out of its cache, the entry live within the cache's rules.
+
+use std::sync::Arc;
+
+use super::directory::Directory;
+use super::identity::{Care, Subject};
+use super::person::{Half, Person};
+use super::{Federation, Problem, View, demand};
+use crate::caller::{Caller, Permission};
+use crate::repository::RepositoryError;
+use crate::store::UserRow;
+
+impl Federation {
+    /// One user by id.
+    pub async fn read(
+        &self,
+        caller: &Caller,
+        id: &str,
+        view: &View,
+    ) -> Result<Arc<Person>, Problem> {
+        demand(caller, Permission::UsersRead)?;
+        let care = if view.no_cache { Care::Fresh } else { Care::Cached };
+        match self.resolve(id, care).await? {
+            Subject::Unbound { directory, known, state } => {
+                let photos = if view.photos {
+                    directory.entry(&known.key.0, true, view.no_cache).await.ok().flatten()
+                } else {
+                    None
+                };
+                let (known, state) = photos.unwrap_or((known, state));
+                Ok(self.people.unbound(&directory, &known, state))
+            }
+            Subject::Row(row) => Ok(self.shown(&row, view).await),
+        }
+    }
+
+    /// A row with what its directory says now; where that fails, with the shadow, marked.
+    async fn shown(&self, row: &UserRow, view: &View) -> Arc<Person> {
+        let Some(link) = &row.link else {
+            return self.people.stored(row, None, &Half::Unasked);
+        };
+        let Some(directory) = self.directory(&link.repository) else {
+            return self.people.stored(row, None, &Half::Shadow("unavailable"));
+        };
+        let half = match directory.entry(&link.entry_key, view.photos, view.no_cache).await {
+            Ok(Some((known, state))) => Half::Entry(known, state),
+            Ok(None) => Half::Unasked,
+            Err(error) => Half::Shadow(failure(directory, &error)),
+        };
+        self.people.stored(row, Some(directory), &half)
+    }
+}
+
+pub(super) fn failure(directory: &Directory, error: &RepositoryError) -> &'static str {
+    tracing::warn!(repository = directory.id(), error = %error, "repository.failed");
+    match error {
+        RepositoryError::Timeout => "timeout",
+        RepositoryError::Unavailable(_) => "unavailable",
+    }
+}

@@ -1,0 +1,179 @@
+//! A person as it stands before a write: read past every cache, from the engine and the directory.
+
+use std::sync::{Arc, LazyLock};
+
+use super::authority::{Division, Mode, merge};
+use super::directory::{Directory, Known};
+use super::identity::{Care, Subject};
+use super::person::{Half, Person, unbound_version};
+use super::read::failure;
+use super::{Federation, IfMatch, Problem, RETRY_AFTER};
+use crate::cache::State;
+use crate::repository::Repository;
+use crate::scim::Attributes;
+use crate::store::UserRow;
+
+/// A person before a write, as the sources themselves have it.
+#[derive(Debug)]
+pub(super) enum Standing {
+    Unbound { directory: Arc<Directory>, known: Arc<Known> },
+    Stored { row: Arc<UserRow>, directory: Option<Arc<Directory>>, half: Half },
+}
+
+/// Nothing is ours of somebody unbound.
+static NOTHING: LazyLock<Attributes> = LazyLock::new(Attributes::new);
+
+impl Standing {
+    pub(super) fn unbound(directory: &Arc<Directory>, known: &Arc<Known>) -> Self {
+        Self::Unbound { directory: Arc::clone(directory), known: Arc::clone(known) }
+    }
+
+    pub(super) fn own(&self) -> &Attributes {
+        match self {
+            Self::Unbound { .. } => &NOTHING,
+            Self::Stored { row, .. } => &row.own,
+        }
+    }
+
+    fn repository(&self) -> Option<&dyn Repository> {
+        match self {
+            Self::Unbound { directory, .. } => Some(directory.repository()),
+            Self::Stored { directory, .. } => directory.as_ref().map(|one| one.repository()),
+        }
+    }
+
+    fn repository_id(&self) -> &str {
+        self.repository().map_or("store", Repository::id)
+    }
+
+    /// The directory's values, from the entry or else from the shadow.
+    fn values(&self) -> Option<&Attributes> {
+        match self {
+            Self::Unbound { known, .. } | Self::Stored { half: Half::Entry(known, _), .. } => {
+                Some(&known.values)
+            }
+            Self::Stored { .. } => self.shadow(),
+        }
+    }
+
+    fn shadow(&self) -> Option<&Attributes> {
+        match self {
+            Self::Unbound { .. } => None,
+            Self::Stored { row, .. } => row.link.as_ref().map(|link| &link.shadow),
+        }
+    }
+
+    pub(super) fn merged(&self, federation: &Federation) -> Attributes {
+        self.with_own(federation, self.own())
+    }
+
+    /// The merged values as they would be with these of ours.
+    pub(super) fn with_own(&self, federation: &Federation, own: &Attributes) -> Attributes {
+        match self.values() {
+            Some(values) => merge(&federation.resource_type, self.repository(), values, own),
+            None => own.clone(),
+        }
+    }
+
+    /// `If-Match` compares the row's version; an unbound person's is a hash of the entry.
+    pub(super) fn must_match(&self, if_match: Option<&IfMatch>) -> Result<(), Problem> {
+        let Some(IfMatch::Versions(versions)) = if_match else { return Ok(()) };
+        let matched = match self {
+            Self::Unbound { known, .. } => versions.contains(&unbound_version(known.digest)),
+            Self::Stored { row, .. } => {
+                let version = row.version.to_string();
+                versions.iter().any(|given| row_version(given) == version)
+            }
+        };
+        if matched { Ok(()) } else { Err(changed_meanwhile()) }
+    }
+
+    pub(super) fn after(self, row: Arc<UserRow>) -> Self {
+        match self {
+            Self::Unbound { directory, known } => Self::Stored {
+                row,
+                directory: Some(directory),
+                half: Half::Entry(known, State::Live),
+            },
+            Self::Stored { directory, half, .. } => Self::Stored { row, directory, half },
+        }
+    }
+
+    pub(super) fn person(&self, federation: &Federation) -> Arc<Person> {
+        match self {
+            Self::Unbound { directory, known } => {
+                federation.people.unbound(directory, known, State::Live)
+            }
+            Self::Stored { row, directory, half } => {
+                federation.people.stored(row, directory.as_deref(), half)
+            }
+        }
+    }
+}
+
+impl Federation {
+    /// The person as it stands, past every cache.
+    pub(super) async fn standing(&self, id: &str) -> Result<Standing, Problem> {
+        match self.resolve(id, Care::Written).await? {
+            Subject::Unbound { directory, known, .. } => Ok(Standing::Unbound { directory, known }),
+            Subject::Row(row) => {
+                let Some(link) = &row.link else {
+                    return Ok(Standing::Stored { row, directory: None, half: Half::Unasked });
+                };
+                let Some(directory) = self.directory(&link.repository).cloned() else {
+                    let half = Half::Shadow("unavailable");
+                    return Ok(Standing::Stored { row, directory: None, half });
+                };
+                let half = match directory.read(&link.entry_key).await {
+                    Ok(Some(known)) => Half::Entry(known, State::Live),
+                    Ok(None) => Half::Unasked,
+                    Err(error) => Half::Shadow(failure(&directory, &error)),
+                };
+                Ok(Standing::Stored { row, directory: Some(directory), half })
+            }
+        }
+    }
+
+    /// What the store shall own after the write; refused where it would change what others own.
+    pub(super) fn divided(
+        &self,
+        standing: &Standing,
+        wanted: &Attributes,
+        mode: Mode,
+    ) -> Result<Attributes, Problem> {
+        let nothing = Attributes::new();
+        let division = Division {
+            resource_type: &self.resource_type,
+            repository: standing.repository(),
+            directory: standing.values().unwrap_or(&nothing),
+            shadow: standing.shadow(),
+            own: standing.own(),
+            mode,
+        };
+        division.own_after(wanted).map_err(|owned| match standing {
+            // Whether the directory has that value now cannot be told.
+            Standing::Stored { row, half: Half::Shadow(_), .. } => Problem::Unavailable {
+                detail: format!(
+                    "\"{}\" is owned by the repository \"{}\", which does not answer; what is ours can \
+                     be written meanwhile.",
+                    owned.path,
+                    row.link.as_ref().map_or("", |link| link.repository.as_str())
+                ),
+                retry_after: RETRY_AFTER,
+            },
+            _ => Problem::Scim(owned.into_error(standing.repository_id())),
+        })
+    }
+}
+
+/// The part of a bound user's version that counts its writes.
+pub(super) fn row_version(version: &str) -> &str {
+    version.split_once('.').map_or(version, |(row, _)| row)
+}
+
+pub(super) fn changed_meanwhile() -> Problem {
+    Problem::PreconditionFailed(
+        "The user has another version than If-Match names; read it again and repeat the change."
+            .to_owned(),
+    )
+}
