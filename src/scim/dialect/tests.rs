@@ -1,3 +1,5 @@
+//! The messages, byte for byte.
+
 use serde_json::{Value, json};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The engine held to its contract: atomic changes, group commit, bounded queues.
+
 use std::collections::HashSet;
 use std::path::Path;
 
