@@ -1,5 +1,6 @@
 //! Values made from other values: keyed by everything they were made from, so never out of date.
 
+use std::borrow::Borrow;
 use std::hash::Hash;
 
 /// A bounded map of derived values. A key names the versions of all that the value was made from.
@@ -17,7 +18,11 @@ impl<K: Hash + Eq + Send + Sync + 'static, V: Clone + Send + Sync + 'static> Der
         Self { kept }
     }
 
-    pub fn get(&self, key: &K) -> Option<V> {
+    pub fn get<Q>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
         self.kept.get(key)
     }
 

@@ -9,11 +9,12 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::person::{Person, PersonKey, SOURCE_URN, Source, unbound};
+use super::plan::Plan;
 use super::rows::{Stored, StoredKey};
 use super::{Problem, RepositoryPart, too_many};
 use crate::cache::{Answer, Cache, Derived, Loaded, Lost, Moment, Policy, State};
 use crate::clock::Clock;
-use crate::repository::{Bounds, Entry, EntryKey, Found, Plan, Repository, RepositoryError};
+use crate::repository::{Bounds, Entry, EntryKey, Found, Repository, RepositoryError};
 use crate::scim::resource::digest;
 use crate::scim::{Attributes, Filter};
 use crate::telemetry::metrics::{CacheNumbers, Operation, Outcome, RepositoryMetrics};
@@ -28,11 +29,13 @@ pub struct Shares {
     pub searches: Arc<Cache<AskedKey, Arc<Hits>>>,
     pub rows: Arc<Cache<StoredKey, Arc<Stored>>>,
     pub people: Arc<Derived<PersonKey, Arc<Person>>>,
+    /// By tenant and query text.
+    pub plans: Arc<Derived<String, Arc<Plan>>>,
 }
 
 impl Shares {
     /// Divides `capacity` bytes: 30 % entries, 30 % searches, which hold the entries that they
-    /// brought (mostly the same ones), 15 % rows, 25 % people.
+    /// brought (mostly the same ones), 15 % rows, 20 % people, 5 % plans.
     pub fn new(capacity: u64) -> Self {
         Self {
             entries: Arc::new(Cache::new("entry", capacity / 100 * 30, |key, known| {
@@ -45,7 +48,10 @@ impl Shares {
             rows: Arc::new(Cache::new("row", capacity / 100 * 15, |key, stored| {
                 key.weight() + stored.weight
             })),
-            people: Arc::new(Derived::new(capacity / 100 * 25, |_, person| {
+            plans: Arc::new(Derived::new(capacity / 100 * 5, |text: &String, _| {
+                u32::try_from(text.len() * 6 + 1500).unwrap_or(u32::MAX)
+            })),
+            people: Arc::new(Derived::new(capacity / 100 * 20, |_, person| {
                 // Attributes, and the bytes rendered from them.
                 let text = weigh(&person.attributes);
                 text.saturating_mul(2).saturating_add(256)
@@ -222,27 +228,32 @@ impl Directory {
         format!("{}.{entry_key}", self.id)
     }
 
-    pub(super) fn plan(&self, filter: &Filter) -> Plan {
-        self.repository.plan(filter)
+    /// Whether nothing of the filter could be sent; what the directory's schema says counts.
+    pub(super) async fn scans(&self, filter: &Filter, deadline: Instant) -> bool {
+        // Where the directory is down, the search will say so.
+        let _ = self.repository.prepare(deadline).await;
+        self.repository.plan(filter).scan
     }
 
     /// Everybody who may match the filter, out of the cache within its rules.
+    /// The key is the filter's, by [`Directory::key`].
     pub(super) async fn search(
         &self,
+        key: AskedKey,
         filter: &Filter,
-        photos: bool,
         no_cache: bool,
     ) -> Result<Answered, RepositoryError> {
-        let key = self.key(filter.canonical(), photos);
-        let kept = self.shares.searches.peek(&key).filter(|_| !no_cache);
-        let answer = if let Some(answer) = kept {
-            answer
-        } else {
-            let (asked, filter) = (self.asking(photos), filter.clone());
-            let load = move || async move { asked.search(&filter).await };
-            self.shares.searches.get(key, self.freshness, no_cache, load).await?
-        };
+        let photos = key.photos;
+        let (asked, filter) = (self.asking(photos), filter.clone());
+        let load = move || async move { asked.search(&filter).await };
+        let answer = self.shares.searches.get(key, self.freshness, no_cache, load).await?;
         Ok(self.answered(&answer, photos))
+    }
+
+    /// The answer that is in the cache, fresh, and not due to be asked for anew.
+    pub(super) fn peek_search(&self, key: &AskedKey) -> Option<Answered> {
+        let answer = self.shares.searches.peek(key)?;
+        Some(self.answered(&answer, key.photos))
     }
 
     /// The people that a search brought, each as it was seen last.
@@ -265,6 +276,12 @@ impl Directory {
             state: answer.state,
             age: answer.age,
         }
+    }
+
+    /// The entry that is in the cache, fresh, and not due to be read anew.
+    pub(super) fn peek_entry(&self, entry_key: &str) -> Option<(Arc<Known>, State)> {
+        let answer = self.shares.entries.peek(&self.key(entry_key, false))?;
+        answer.value.map(|known| (known, answer.state))
     }
 
     /// One entry by its key; `None` only when a read that succeeded did not find it.
@@ -353,7 +370,7 @@ impl Directory {
         Ok(asked.keep(found))
     }
 
-    fn key(&self, text: impl Into<Arc<str>>, photos: bool) -> AskedKey {
+    pub(super) fn key(&self, text: impl Into<Arc<str>>, photos: bool) -> AskedKey {
         AskedKey {
             tenant: Arc::clone(&self.tenant),
             repository: Arc::clone(&self.id),

@@ -54,6 +54,8 @@ impl Federation {
             _ => directory.entry(entry_key, false, care == Care::Fresh).await,
         };
         match found {
+            // Ids are case-exact, however leniently the directory finds them.
+            Ok(Some((known, _))) if *known.key.0 != *entry_key => Err(nobody(id)),
             Ok(Some((known, state))) => {
                 Ok(Subject::Unbound { directory: Arc::clone(directory), known, state })
             }

@@ -10,7 +10,9 @@ mod directory;
 mod folding;
 mod identity;
 mod listing;
+mod merge;
 mod person;
+mod plan;
 mod read;
 mod rows;
 mod search;
@@ -34,6 +36,7 @@ pub use create::Created;
 pub use directory::{Freshness, Shares};
 pub use listing::Listing;
 pub use person::{Person, SOURCE_URN};
+pub use plan::Plan;
 
 /// The people of one tenant.
 #[derive(Debug)]
@@ -239,6 +242,10 @@ impl From<StoreError> for Problem {
             StoreError::Linked { id } => {
                 Self::Conflict(format!("This directory person is bound already, as the user {id}."))
             }
+            StoreError::Tombstone => Self::NotFound(
+                "This user was deleted here; only a POST that names the person binds again."
+                    .to_owned(),
+            ),
             other => Self::Internal(other),
         }
     }

@@ -69,9 +69,30 @@ impl Rows {
         Self { tenant, store, kept }
     }
 
+    pub(super) fn key(&self, key: RowKey) -> StoredKey {
+        StoredKey { tenant: Arc::clone(&self.tenant), key }
+    }
+
+    /// What the cache has under the key.
+    pub(super) fn peek(&self, key: &StoredKey) -> Option<Arc<Stored>> {
+        self.kept.peek(key).map(|answer| answer.value)
+    }
+
+    /// What the cache knows of an entry's link.
+    pub(super) fn peek_link(&self, repository: &str, entry_key: &EntryKey) -> Option<Arc<Stored>> {
+        self.peek(&self.link(repository, &entry_key.0))
+    }
+
     /// What stands under the key, out of the cache if it is there.
     pub(super) async fn find(&self, key: RowKey, no_cache: bool) -> Result<Arc<Stored>, Problem> {
-        let stored_key = StoredKey { tenant: Arc::clone(&self.tenant), key };
+        self.find_key(self.key(key), no_cache).await
+    }
+
+    pub(super) async fn find_key(
+        &self,
+        stored_key: StoredKey,
+        no_cache: bool,
+    ) -> Result<Arc<Stored>, Problem> {
         if !no_cache && let Some(answer) = self.kept.peek(&stored_key) {
             return Ok(answer.value);
         }

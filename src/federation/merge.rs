@@ -1,0 +1,340 @@
+//! Merging what the sources said into one list, with the report of how each answered.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::directory::{Answered, Directory, Looked};
+use super::listing::Listing;
+use super::person::{Half, Person};
+use super::plan::{Ask, Page, Plan};
+use super::rows::Stored;
+use super::sort::sort;
+use super::{Federation, OnConflict, OnFailure, Problem, RETRY_AFTER, too_many};
+use crate::cache::State;
+use crate::repository::{EntryKey, RepositoryError};
+use crate::scim::Filter;
+use crate::scim::dialect::{ReportState, RepositoryReport};
+use crate::scim::text::fold;
+use crate::store::UserRow;
+
+/// Entries are read by key in batches of this size.
+const BATCH: usize = 100;
+
+/// What the store brings to a federated list.
+#[derive(Debug, Default)]
+pub(super) struct StorePart {
+    /// The first of the unlinked rows in order.
+    pub(super) unlinked: Vec<Arc<UserRow>>,
+    /// All unlinked rows that match, where SQL counted them.
+    pub(super) unlinked_total: Option<u64>,
+    /// All linked rows that may match.
+    pub(super) linked: Vec<Arc<UserRow>>,
+}
+
+impl StorePart {
+    /// All rows that may match, whatever they are.
+    pub(super) fn of(rows: &[Arc<UserRow>]) -> Self {
+        let (linked, unlinked) = rows.iter().cloned().partition(|row| row.link.is_some());
+        Self { unlinked, unlinked_total: None, linked }
+    }
+}
+
+/// A list in the making.
+#[derive(Debug)]
+pub(super) struct Merge<'a> {
+    federation: &'a Federation,
+    filter: &'a Filter,
+    people: Vec<Arc<Person>>,
+    /// Matching unlinked rows beyond the ones in `people`.
+    unlisted: u64,
+    /// Linked rows that a directory answer has already brought.
+    seen: HashSet<i64>,
+    /// By the repository's place in the configuration; `None` for who was not asked.
+    outcomes: Vec<Option<Outcome>>,
+}
+
+impl<'a> Merge<'a> {
+    pub(super) fn new(federation: &'a Federation, plan: &'a Plan) -> Self {
+        Self {
+            federation,
+            filter: &plan.filter,
+            people: Vec::new(),
+            unlisted: 0,
+            seen: HashSet::new(),
+            outcomes: federation.directories.iter().map(|_| None).collect(),
+        }
+    }
+
+    /// Takes a repository's answer, with what the store knows of each of its people.
+    pub(super) fn directory(&mut self, ask: &Ask, answered: &Answered, links: &[Arc<Stored>]) {
+        let directory = &self.federation.directories[ask.at];
+        let mut outcome = Outcome {
+            state: match (answered.complete, answered.state) {
+                (false, _) => ReportState::Truncated,
+                (true, State::Live) => ReportState::Ok,
+                (true, State::Cached) => ReportState::Cached,
+                (true, State::Stale) => ReportState::Stale,
+            },
+            found: 0,
+            age_seconds: answered.age.as_secs(),
+            scan: answered.scan,
+            decides: answered.complete
+                && answered.exact
+                && ask.asked.decides_bound
+                && answered.state != State::Stale,
+        };
+        let people = &self.federation.people;
+        for ((known, state), stored) in answered.people.iter().zip(links) {
+            let person = match stored.rows.first() {
+                Some(row) => {
+                    self.seen.insert(row.key);
+                    people.stored(row, Some(directory), &Half::Entry(Arc::clone(known), *state))
+                }
+                None if stored.tombstone => people.buried(directory, known, *state),
+                None => people.unbound(directory, known, *state),
+            };
+            if self.filter.matches(&person.attributes) {
+                outcome.found += 1;
+                self.people.push(person);
+            }
+        }
+        self.outcomes[ask.at] = Some(outcome);
+    }
+
+    /// Takes note that a repository did not answer.
+    pub(super) fn failed(&mut self, at: usize, error: &RepositoryError) {
+        let repository = self.federation.directories[at].id();
+        tracing::warn!(repository, error = %error, "repository.failed");
+        self.outcomes[at] = Some(Outcome::failed(error));
+    }
+
+    /// Takes the store's unlinked rows.
+    pub(super) fn unlinked(&mut self, part: &StorePart) {
+        let before = self.people.len();
+        for row in &part.unlinked {
+            let person = self.federation.people.stored(row, None, &Half::Unasked);
+            if self.filter.matches(&person.attributes) {
+                self.people.push(person);
+            }
+        }
+        let listed = (self.people.len() - before) as u64;
+        self.unlisted = part.unlinked_total.map_or(0, |total| total.saturating_sub(listed));
+    }
+
+    /// Takes the linked rows that no directory answer brought. The ones whose entries must be read
+    /// before anything can be said come back, in batches, for [`Merge::looked`].
+    pub(super) fn linked(&mut self, rows: &[Arc<UserRow>]) -> Vec<(usize, Vec<Arc<UserRow>>)> {
+        let mut to_read: Vec<(usize, Vec<Arc<UserRow>>)> = Vec::new();
+        for row in rows {
+            let Some(link) = row.link.as_ref().filter(|_| !self.seen.contains(&row.key)) else {
+                continue;
+            };
+            let directories = &self.federation.directories;
+            let Some(at) = directories.iter().position(|one| one.id() == link.repository) else {
+                // A link to a repository that is no longer configured is unavailable, never absent.
+                self.push(row, None, &Half::Shadow("unavailable"));
+                continue;
+            };
+            match &self.outcomes[at] {
+                // The directory was asked for exactly this and did not name the person.
+                Some(outcome) if outcome.decides => {}
+                Some(outcome) if outcome.is_failed() => {
+                    let how = outcome.state.name();
+                    self.push(row, Some(at), &Half::Shadow(how));
+                }
+                _ => {
+                    let mut open = to_read.iter_mut();
+                    let open = open.rfind(|(one, batch)| *one == at && batch.len() < BATCH);
+                    match open {
+                        Some((_, batch)) => batch.push(Arc::clone(row)),
+                        None => to_read.push((at, vec![Arc::clone(row)])),
+                    }
+                }
+            }
+        }
+        to_read
+    }
+
+    /// Takes the rows of a batch with the entries that were read for them.
+    pub(super) fn looked(
+        &mut self,
+        at: usize,
+        rows: &[Arc<UserRow>],
+        looked: Result<Looked, RepositoryError>,
+    ) {
+        let mut looked = match looked {
+            Ok(looked) => looked,
+            Err(error) => {
+                self.failed(at, &error);
+                let how = Outcome::failed(&error).state.name();
+                for row in rows {
+                    self.push(row, Some(at), &Half::Shadow(how));
+                }
+                return;
+            }
+        };
+        for row in rows {
+            let link = row.link.as_ref().map_or("", |link| link.entry_key.as_str());
+            let half = match looked.remove(&EntryKey(Arc::from(link))) {
+                Some(Some((known, state))) => Half::Entry(known, state),
+                _ => Half::Unasked,
+            };
+            self.push(row, Some(at), &half);
+        }
+    }
+
+    fn push(&mut self, row: &UserRow, at: Option<usize>, half: &Half) {
+        let directory: Option<&Directory> = at.map(|at| self.federation.directories[at].as_ref());
+        let person = self.federation.people.stored(row, directory, half);
+        if self.filter.matches(&person.attributes) {
+            let outcome = at.and_then(|at| self.outcomes[at].as_mut());
+            if let Some(outcome) = outcome {
+                outcome.found += 1;
+            }
+            self.people.push(person);
+        }
+    }
+
+    /// The page, or why there is none.
+    pub(super) fn listing(mut self, page: &Page) -> Result<Listing, Problem> {
+        let rules = &self.federation.rules;
+        let outcomes = || self.outcomes.iter().flatten();
+        let failed = outcomes().any(Outcome::is_failed);
+        let whole = outcomes().all(Outcome::is_whole);
+        let truncated = outcomes().any(|one| one.state == ReportState::Truncated);
+        if (failed && rules.on_failure == OnFailure::Fail) || (!whole && self.people.is_empty()) {
+            return Err(self.unanswered());
+        }
+        self.conflicts()?;
+        if page.skip > 0 && truncated {
+            return Err(too_many(
+                "A repository has more people than one search may read, so there is no further page \
+                 to count on; narrow the filter (a cursor would be needed, and none is offered yet).",
+            ));
+        }
+        let total = self.people.len() as u64 + self.unlisted;
+        sort(&mut self.people, &page.order);
+        page.cut(&mut self.people);
+        let named = self.federation.directories.iter().zip(self.outcomes);
+        let line = |(directory, outcome): (&Arc<Directory>, Option<Outcome>)| {
+            outcome.map(|outcome| RepositoryReport {
+                id: directory.id().to_owned(),
+                state: outcome.state,
+                found: outcome.found,
+                age_seconds: outcome.age_seconds,
+                scan: outcome.scan,
+            })
+        };
+        Ok(Listing {
+            people: self.people,
+            total,
+            start_index: page.skip + 1,
+            report: named.filter_map(line).collect(),
+            federated: true,
+        })
+    }
+
+    /// Standard clients do not read the report and would take an empty list for an absence.
+    fn unanswered(&self) -> Problem {
+        let named = self.federation.directories.iter().zip(&self.outcomes);
+        let names: Vec<String> = named
+            .filter_map(|(directory, outcome)| {
+                let outcome = outcome.as_ref().filter(|outcome| !outcome.is_whole())?;
+                Some(format!("\"{}\" ({})", directory.id(), outcome.state.name()))
+            })
+            .collect();
+        Problem::Unavailable {
+            detail: format!(
+                "Nobody was found, but not every repository answered completely: {}; try again or \
+                 narrow the filter.",
+                names.join(", ")
+            ),
+            retry_after: RETRY_AFTER,
+        }
+    }
+
+    /// The same `userName` twice is two users; each is marked with who else has it, or, where the
+    /// configuration says so, the later unbound ones are left out.
+    fn conflicts(&mut self) -> Result<(), Problem> {
+        let first_only = self.federation.rules.on_conflict == OnConflict::First;
+        if first_only {
+            self.nobody_ahead_is_silent()?;
+        }
+        if self.people.len() < 2 {
+            return Ok(());
+        }
+        let mut by_name: HashMap<String, Vec<usize>> = HashMap::with_capacity(self.people.len());
+        for (place, person) in self.people.iter().enumerate() {
+            if let Some(name) = person.user_name() {
+                by_name.entry(fold(name).into_owned()).or_default().push(place);
+            }
+        }
+        let mut hidden = HashSet::new();
+        for places in by_name.into_values().filter(|places| places.len() > 1) {
+            if first_only {
+                let bound = places.iter().any(|place| !self.is_unbound(*place));
+                let unbound = places.iter().filter(|place| self.is_unbound(**place));
+                hidden.extend(unbound.skip(usize::from(!bound)).copied());
+                continue;
+            }
+            for place in &places {
+                let others: Vec<&str> = places
+                    .iter()
+                    .filter(|other| *other != place)
+                    .map(|other| self.people[*other].id.as_str())
+                    .collect();
+                self.people[*place] = self.federation.people.marked(&self.people[*place], &others);
+            }
+        }
+        if !hidden.is_empty() {
+            let mut place = 0;
+            self.people.retain(|_| {
+                place += 1;
+                !hidden.contains(&(place - 1))
+            });
+        }
+        Ok(())
+    }
+
+    fn is_unbound(&self, place: usize) -> bool {
+        let user_type = self.people[place].attributes.get("userType");
+        user_type.and_then(serde_json::Value::as_str) == Some("LDAP")
+    }
+
+    /// A name is never resolved past a repository that did not answer: the person there would have
+    /// had the name first.
+    fn nobody_ahead_is_silent(&self) -> Result<(), Problem> {
+        let mut outcomes = self.outcomes.iter().flatten();
+        let later = outcomes.any(|one| !one.is_whole()) && outcomes.any(|one| one.found > 0);
+        if later { Err(self.unanswered()) } else { Ok(()) }
+    }
+}
+
+/// How a repository answered, for the report and for the rows that are linked to it.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    state: ReportState,
+    found: u64,
+    age_seconds: u64,
+    scan: bool,
+    /// The answer was whole and decides about bound people too.
+    decides: bool,
+}
+
+impl Outcome {
+    fn failed(error: &RepositoryError) -> Self {
+        let state = match error {
+            RepositoryError::Timeout => ReportState::Timeout,
+            RepositoryError::Unavailable(_) => ReportState::Unavailable,
+        };
+        Self { state, found: 0, age_seconds: 0, scan: false, decides: false }
+    }
+
+    fn is_failed(&self) -> bool {
+        matches!(self.state, ReportState::Timeout | ReportState::Unavailable)
+    }
+
+    fn is_whole(&self) -> bool {
+        !self.is_failed() && self.state != ReportState::Truncated
+    }
+}

@@ -1,0 +1,130 @@
+//! A search as it is understood: what the store and each repository are asked. Made once per query
+//! text and kept, so that a query which comes again is not parsed again.
+
+use std::sync::Arc;
+
+use super::Federation;
+use super::directory::AskedKey;
+use super::folding::{Asked, concerns, for_directory};
+use super::person::Person;
+use super::rows::{StoredKey, external_id_key, user_name_key};
+use super::sort::Order;
+use crate::scim::projection::Projection;
+use crate::scim::{Filter, Query};
+use crate::store::RowKey;
+
+/// Longer query texts are understood each time.
+const KEPT_TEXT: usize = 2048;
+
+/// A query, divided among the sources.
+#[derive(Debug)]
+pub struct Plan {
+    pub query: Query,
+    pub(super) filter: Filter,
+    pub(super) page: Page,
+    /// Photos are asked for; they are large and not fetched otherwise.
+    pub(super) photos: bool,
+    /// Whether the filter can concern rows of the store.
+    pub(super) concerns_store: bool,
+    /// The one key under which every row that can match stands.
+    pub(super) row: Option<StoredKey>,
+    /// The repositories that the filter can concern.
+    pub(super) asks: Vec<Ask>,
+}
+
+/// What one repository is asked.
+#[derive(Debug)]
+pub(super) struct Ask {
+    /// Its place in the configuration.
+    pub(super) at: usize,
+    pub(super) asked: Asked,
+    pub(super) key: AskedKey,
+}
+
+/// Which part of the list is wanted.
+#[derive(Clone, Debug)]
+pub(super) struct Page {
+    pub(super) skip: u64,
+    pub(super) count: u64,
+    pub(super) order: Order,
+}
+
+impl Page {
+    pub(super) fn cut(&self, people: &mut Vec<Arc<Person>>) {
+        let skip = usize::try_from(self.skip).unwrap_or(usize::MAX).min(people.len());
+        people.drain(..skip);
+        people.truncate(usize::try_from(self.count).unwrap_or(usize::MAX));
+    }
+}
+
+impl Federation {
+    /// The plan of a query that came as text; `parse` reads it where it is not known.
+    pub fn plan_text<E>(
+        &self,
+        text: &str,
+        parse: impl FnOnce() -> Result<Query, E>,
+    ) -> Result<Arc<Plan>, E> {
+        if text.len() > KEPT_TEXT {
+            return parse().map(|query| Arc::new(self.plan(query)));
+        }
+        // A tenant's name holds no question mark.
+        let key = [&self.tenant, "?", text].concat();
+        if let Some(plan) = self.shares.plans.get(key.as_str()) {
+            return Ok(plan);
+        }
+        let plan = Arc::new(self.plan(parse()?));
+        self.shares.plans.insert(key, Arc::clone(&plan));
+        Ok(plan)
+    }
+
+    /// The plan of a query.
+    pub fn plan(&self, query: Query) -> Plan {
+        let filter = query.filter.clone().unwrap_or(Filter::Constant(true));
+        let photos = match &query.projection {
+            Projection::Only(paths) => paths.iter().any(|path| path.attribute == "photos"),
+            Projection::Default | Projection::Without(_) => false,
+        };
+        let path = query.sort_by.clone();
+        let order = Order {
+            path: path.unwrap_or_else(|| self.resource_type.resolve("userName")),
+            descending: query.descending,
+        };
+        let page = Page {
+            skip: query.start_index.max(1) - 1,
+            count: query.count.unwrap_or(self.rules.max_results).min(self.rules.max_results),
+            order,
+        };
+        let asks = if query.search_repositories { self.asks(&filter, photos) } else { Vec::new() };
+        Plan {
+            concerns_store: concerns(&filter, &["FTRESS", "FTRESS_LDAP", "SCIM_FED"]),
+            row: row_key(&filter).map(|key| self.rows.key(key)),
+            query,
+            filter,
+            page,
+            photos,
+            asks,
+        }
+    }
+
+    fn asks(&self, filter: &Filter, photos: bool) -> Vec<Ask> {
+        let mut asks = Vec::with_capacity(self.directories.len());
+        for (at, directory) in self.directories.iter().enumerate() {
+            let asked = for_directory(filter, directory.repository());
+            if asked.filter != Filter::Constant(false) {
+                let key = directory.key(asked.filter.canonical(), photos);
+                asks.push(Ask { at, asked, key });
+            }
+        }
+        asks
+    }
+}
+
+fn row_key(filter: &Filter) -> Option<RowKey> {
+    if let Some(name) = filter.equality("userName") {
+        return Some(user_name_key(&name.written));
+    }
+    if let Some(id) = filter.equality("externalId") {
+        return Some(external_id_key(&id.written));
+    }
+    filter.equality("id").map(|id| RowKey::Id(id.written.clone()))
+}
