@@ -37,6 +37,23 @@ impl Store {
         Ok(found)
     }
 
+    /// The keys of at most `limit` entries of a repository whose users are deleted, in no order.
+    pub async fn tombstones(
+        &self,
+        tenant: &str,
+        repository: &str,
+        limit: u64,
+    ) -> Result<Vec<String>, StoreError> {
+        // `+`: out of the index of links that lead nowhere, in place of all links of the repository.
+        let sql = "SELECT entry_key FROM links WHERE user_key IS NULL \
+                   AND +tenant = (SELECT key FROM tenants WHERE name = $1) \
+                   AND +repository = $2 LIMIT $3";
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows =
+            self.engine.query(Query::new(sql, [tenant.into(), repository.into(), limit.into()]));
+        rows.await?.iter_mut().map(|row| Ok(row.text()?)).collect()
+    }
+
     /// Whether the user that this entry was bound to is deleted.
     pub async fn is_tombstone(
         &self,

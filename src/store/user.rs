@@ -1,5 +1,6 @@
 //! User rows: found by what identifies them, made, changed and removed.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::engine::{Change, Datum, Expect, Failure, Query, Row, Value};
@@ -49,6 +50,28 @@ impl Store {
     pub async fn find(&self, tenant: &str, key: &RowKey) -> Result<Vec<Arc<UserRow>>, StoreError> {
         let rows = self.engine.query(self.look_up(tenant, key)).await?;
         rows.into_iter().map(|mut row| Ok(decode(&mut row)?.into())).collect()
+    }
+
+    /// The rows whose view has one of these folded `userName`s, in no order. Names too long for the
+    /// index bring along those that begin alike.
+    pub async fn find_names(
+        &self,
+        tenant: &str,
+        names: &HashSet<String>,
+    ) -> Result<Vec<Arc<UserRow>>, StoreError> {
+        let heads: Vec<Datum> =
+            names.iter().map(|name| index::cut(&index::compared(name, false)).0.into()).collect();
+        let mut found = Vec::new();
+        for chunk in heads.chunks(KEYS) {
+            let mut values = vec![tenant.into()];
+            let heads = list(&mut values, chunk.iter().cloned());
+            let select = select!("u.user_name_absent = 0 AND u.user_name IN (");
+            let sql = format!("{select}{heads})");
+            for mut row in self.engine.query(Query { sql: sql.into(), values }).await? {
+                found.push(Arc::new(decode(&mut row)?));
+            }
+        }
+        Ok(found)
     }
 
     pub(super) fn look_up(&self, tenant: &str, key: &RowKey) -> Query {

@@ -302,6 +302,12 @@ async fn a_deleted_bound_user_leaves_a_tombstone() {
         store.delete(ACME, made.key, 1, true, delete.clone()).await.unwrap();
         assert!(store.is_tombstone(ACME, "corp", "e-1").await.unwrap());
         assert!(!store.is_tombstone("other", "corp", "e-1").await.unwrap());
+        assert_eq!(store.tombstones(ACME, "corp", 9).await.unwrap(), ["e-1"]);
+        for (tenant, repository, limit) in [("other", "corp", 9), (ACME, "x", 9), (ACME, "corp", 0)]
+        {
+            let none = store.tombstones(tenant, repository, limit).await.unwrap();
+            assert!(none.is_empty(), "{tenant} {repository} {limit}");
+        }
         assert!(ids(store, RowKey::Id("corp.e-1".to_owned())).await.is_empty());
         let order = sort("userName", false);
         assert_eq!(search(store, "emails.value pr", &order).await.total, Some(0));
@@ -317,6 +323,7 @@ async fn a_deleted_bound_user_leaves_a_tombstone() {
         let again =
             store.create(ACME, "corp.e-1", UserType::Ftress, &write, true, bind).await.unwrap();
         assert_ne!(again.key, made.key, "a key is never given again");
+        assert!(store.tombstones(ACME, "corp", 9).await.unwrap().is_empty());
         assert!(!store.is_tombstone(ACME, "corp", "e-1").await.unwrap());
         // Reviving takes no link from a row.
         let bind = record(Action::UserBind, "u3");

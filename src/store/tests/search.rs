@@ -132,3 +132,27 @@ async fn the_index_follows_the_configuration() {
     let answer = search(&store, "nickName pr", &by_name).await;
     assert_eq!(answer.total, Some(451));
 }
+
+#[tokio::test]
+async fn namesakes_come_in_one_go() {
+    for store in &Stores::new().stores {
+        let (long, longer) = ("b".repeat(300), "b".repeat(301));
+        for (id, name) in [("u1", "Anna"), ("u2", "berta"), ("u3", &long), ("u4", &longer)] {
+            create(store, id, &local(json!({ "userName": name }))).await.unwrap();
+        }
+        create(store, "corp.e", &bound("e", json!({ "userName": "ANNA" }))).await.unwrap();
+        let find = |names: Vec<String>| async move {
+            let names = names.into_iter().collect();
+            let rows = store.find_names(ACME, &names).await.unwrap();
+            assert!(store.find_names("other", &names).await.unwrap().is_empty());
+            let mut ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
+            ids.sort();
+            ids.join(" ")
+        };
+        assert_eq!(find(vec!["anna".into(), "nobody".into()]).await, "corp.e u1");
+        // As far as the index tells them apart.
+        assert_eq!(find(vec![long]).await, "u3 u4");
+        let many = (0..1200).map(|number| format!("n{number}")).chain(["berta".into()]);
+        assert_eq!(find(many.collect()).await, "u2");
+    }
+}
