@@ -5,6 +5,7 @@ mod repositories;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
@@ -15,7 +16,7 @@ use tokio::sync::watch;
 use crate::auth::Tokens;
 use crate::clock::Clock;
 use crate::config::{self, Config, Tenant};
-use crate::federation::{Federation, OnConflict, OnFailure, Rules, Shares};
+use crate::federation::{Federation, OnConflict, OnFailure, RepositoryPart, Rules, Shares};
 use crate::http::{self, ConnectionLimits, HttpState, Limits, TenantState};
 use crate::repository::{Finding, Repository as _, Severity};
 use crate::scim::ResourceType;
@@ -153,6 +154,7 @@ fn federation(
             .context("the metrics were made for other repositories")?;
         let part = repositories::part(settings, resource_type, numbers)
             .with_context(|| format!("repository \"{}\"", settings.id))?;
+        prepare(&part);
         parts.push(part);
     }
     let rules = Rules {
@@ -177,6 +179,17 @@ fn federation(
         tenant.mounts.len(),
         clock.clone(),
     ))
+}
+
+/// Learns what has to be known of a directory before the first search does. One that does not answer
+/// is asked again by that search.
+fn prepare(part: &RepositoryPart) {
+    let (repository, deadline) = (Arc::clone(&part.repository), Instant::now() + part.timeout);
+    tokio::spawn(async move {
+        if let Err(error) = repository.prepare(deadline).await {
+            tracing::warn!(repository = repository.id(), %error, "repository.unprepared");
+        }
+    });
 }
 
 fn runtime() -> anyhow::Result<Runtime> {

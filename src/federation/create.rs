@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::authority::{Division, Mode};
+use super::authority::{Division, Mode, Owner};
 use super::directory::{Directory, Known};
 use super::person::{Half, Person};
 use super::standing::Standing;
@@ -35,6 +35,7 @@ impl Federation {
         view: &View,
     ) -> Result<Created, Problem> {
         demand(caller, Permission::UsersCreate)?;
+        checked_user_type(&checked)?;
         match self.meant(caller, &checked).await? {
             Some((directory, known)) => {
                 demand(caller, Permission::UsersBind)?;
@@ -75,10 +76,11 @@ impl Federation {
         let path = self.resource_type.resolve("externalId");
         let value = Literal::String(Text::new(external_id, &path));
         let filter = Filter::Compare { path, operator: Operator::Eq, value };
+        let photos = checked.attributes.contains_key("photos");
         let mut found = Vec::new();
         for directory in directories {
             // A repository that might hold the person and does not answer: nothing is created.
-            for known in directory.resolve(&filter).await? {
+            for known in directory.resolve(&filter, photos).await? {
                 if filter.matches(&known.values) {
                     found.push((Arc::clone(directory), known));
                 }
@@ -122,7 +124,7 @@ impl Federation {
             None => false,
         };
         let standing = Standing::unbound(directory, known);
-        let own = self.divided(&standing, wanted, Mode::Replace)?;
+        let own = self.divided(&standing, wanted, Mode::Replace, true)?;
         let row = self.insert_bound(caller, directory, known, own, revive, view).await?;
         let half = Half::Entry(Arc::clone(known), State::Live);
         Ok(Created { person: self.people.stored(&row, Some(directory), &half), bound: true })
@@ -138,11 +140,12 @@ impl Federation {
         let id = self.clock.new_id().to_string();
         let own = Division {
             resource_type: &self.resource_type,
-            repository: None,
+            owner: Owner::Store,
             directory: &Attributes::new(),
             shadow: None,
             own: &Attributes::new(),
             mode: Mode::Replace,
+            says_active: true,
         }
         .own_after(&wanted)
         .map_err(|owned| owned.into_error("store"))?;
@@ -184,7 +187,20 @@ impl Federation {
     }
 }
 
-fn with_default_active(mut own: Attributes) -> Attributes {
+/// `userType` says where a user is kept and is nobody's to write, so that whatever a body says is
+/// passed over; but who asks for a provisioning agent's user must not get another kind.
+pub(super) fn checked_user_type(checked: &Checked) -> Result<(), Problem> {
+    let agent = UserType::ScimFed.name();
+    match &checked.user_type {
+        Some(given) if given.eq_ignore_ascii_case(agent) => Err(invalid(format!(
+            "userType: this token does not create users of the type {agent}; leave it out."
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Nobody about whom nothing is said is locked out.
+pub(super) fn with_default_active(mut own: Attributes) -> Attributes {
     own.entry("active").or_insert(Value::Bool(true));
     own
 }

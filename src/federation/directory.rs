@@ -8,16 +8,18 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::person::{Person, PersonKey, SOURCE_URN, Source, unbound};
+use super::person::{Person, PersonKey, SOURCE_URN, Source, unbound, unbound_version};
 use super::plan::Plan;
 use super::rows::{Stored, StoredKey};
 use super::{Problem, RepositoryPart, too_many};
 use crate::cache::{Answer, Cache, Derived, Loaded, Lost, Moment, Policy, State};
 use crate::clock::Clock;
 use crate::repository::{Bounds, Entry, EntryKey, Found, Repository, RepositoryError};
-use crate::scim::resource::digest;
-use crate::scim::{Attributes, Filter};
+use crate::scim::{Attributes, Filter, resource};
 use crate::telemetry::metrics::{CacheNumbers, Operation, Outcome, RepositoryMetrics};
+
+/// Entries are read by key in batches of this size.
+const BATCH: usize = 100;
 
 /// How long what a repository said is good for.
 pub type Freshness = Policy;
@@ -107,6 +109,8 @@ pub struct Known {
     pub(super) values: Arc<Attributes>,
     /// Of what is mapped but photos, which are fetched only when asked for.
     pub digest: u64,
+    /// Of the photos that are in `values`.
+    photos_digest: Option<u64>,
     pub fetched: Timestamp,
     /// Whether photos were fetched along.
     pub(super) photos: bool,
@@ -119,16 +123,13 @@ impl Known {
         let Entry { key, dn, mut attributes, created, last_modified, .. } = entry;
         // Nobody about whom the directory says nothing is locked out.
         attributes.entry("active").or_insert(Value::Bool(true));
-        let digest = match attributes.shift_remove("photos") {
-            None => digest(&attributes),
-            Some(photos) => {
-                let digest = digest(&attributes);
-                attributes.insert("photos".into(), photos);
-                digest
-            }
-        };
+        let pictures: Attributes = attributes.shift_remove_entry("photos").into_iter().collect();
+        let digest = resource::digest(&attributes);
+        let photos_digest = (!pictures.is_empty()).then(|| resource::digest(&pictures));
+        attributes.extend(pictures);
+        let version = unbound_version(digest, photos_digest);
         let source = Source { repository, dn: &dn, entry_key: &key.0, fetched };
-        unbound(&mut attributes, &source, (created, last_modified), digest);
+        unbound(&mut attributes, &source, (created, last_modified), &version);
         // The values, and the bytes that are rendered of them.
         let weight = weigh(&attributes).saturating_mul(3) / 2 + 512;
         Self {
@@ -139,17 +140,41 @@ impl Known {
             created,
             last_modified,
             digest,
+            photos_digest,
             fetched,
             photos,
             weight,
         }
     }
 
-    /// The mapped values alone.
+    /// The version of the person while unbound: what is shown with photos has another one.
+    pub(super) fn version(&self) -> String {
+        unbound_version(self.digest, self.photos_digest)
+    }
+
+    /// The version that the person has in the other half of all versions: of one whose user was
+    /// deleted.
+    pub(super) fn other_version(&self) -> String {
+        unbound_version(!self.digest, self.photos_digest)
+    }
+
+    /// The mapped values alone; of photos the ones that are links, which every read brings.
     pub(super) fn mapped(&self) -> Attributes {
         let computed = |name: &str| matches!(name, "id" | "meta" | "userType" | SOURCE_URN);
         let mapped = self.values.iter().filter(|(name, _)| !computed(name));
-        mapped.map(|(name, value)| (name.clone(), value.clone())).collect()
+        let mut mapped: Attributes =
+            mapped.map(|(name, value)| (name.clone(), value.clone())).collect();
+        if let Some(Value::Array(photos)) = mapped.get_mut("photos") {
+            let picture = |photo: &Value| {
+                let value = photo.get("value").and_then(Value::as_str);
+                value.is_some_and(|value| value.starts_with("data:"))
+            };
+            photos.retain(|photo| !picture(photo));
+            if photos.is_empty() {
+                mapped.shift_remove("photos");
+            }
+        }
+        mapped
     }
 }
 
@@ -175,7 +200,13 @@ pub(super) struct Answered {
 }
 
 /// What became of the wish to see certain entries.
-pub(super) type Looked = HashMap<EntryKey, Option<(Arc<Known>, State)>>;
+#[derive(Debug, Default)]
+pub(super) struct Looked {
+    /// `None` for who is not there.
+    pub(super) entries: HashMap<EntryKey, Option<(Arc<Known>, State)>>,
+    /// Why nothing is known of the ones that are missing from `entries`.
+    pub(super) failed: Option<RepositoryError>,
+}
 
 /// One repository with its caches.
 #[derive(Debug)]
@@ -313,49 +344,43 @@ impl Directory {
         Ok(answer.value.map(|known| (known, answer.state)))
     }
 
-    /// Several entries by key: from the cache what is there, the others in one batch.
+    /// Several entries by key: from the cache what is there, the others in batches under one
+    /// deadline. After the first batch that fails nothing more is asked.
     pub(super) async fn look(
         &self,
-        entry_keys: &[EntryKey],
+        entry_keys: Vec<EntryKey>,
         photos: bool,
         no_cache: bool,
-    ) -> Result<Looked, RepositoryError> {
-        let mut looked = Looked::with_capacity(entry_keys.len());
+    ) -> Looked {
+        let mut looked = Looked::default();
         let mut missing = Vec::new();
         for entry_key in entry_keys {
             let kept = self.shares.entries.peek(&self.key(Arc::clone(&entry_key.0), photos));
             match kept.filter(|_| !no_cache) {
                 Some(answer) => {
                     let known = answer.value.map(|known| (known, answer.state));
-                    looked.insert(entry_key.clone(), known);
+                    looked.entries.insert(entry_key, known);
                 }
-                None => missing.push(entry_key.clone()),
+                None => missing.push(entry_key),
             }
-        }
-        if missing.is_empty() {
-            return Ok(looked);
         }
         let asked = self.asking(photos);
-        let found = asked.read(&missing).await?;
-        let complete = found.complete;
-        for known in asked.keep(found) {
-            looked.insert(known.key.clone(), Some((known, State::Live)));
-        }
-        for entry_key in missing {
-            if !complete && !looked.contains_key(&entry_key) {
-                return Err(cut());
+        for batch in missing.chunks(BATCH) {
+            looked.failed = asked.look(batch, &mut looked.entries).await.err();
+            if looked.failed.is_some() {
+                break;
             }
-            looked.entry(entry_key).or_insert(None);
         }
-        Ok(looked)
+        looked
     }
 
     /// One entry, read past every cache.
     pub(super) async fn read(
         &self,
         entry_key: &str,
+        photos: bool,
     ) -> Result<Option<Arc<Known>>, RepositoryError> {
-        let asked = self.asking(false);
+        let asked = self.asking(photos);
         let found = asked.read(&[EntryKey(Arc::from(entry_key))]).await?;
         let complete = found.complete;
         match asked.keep(found).pop() {
@@ -366,8 +391,12 @@ impl Directory {
 
     /// Everybody who may match, asked past every cache; an answer that was cut is an error, because
     /// it proves nothing.
-    pub(super) async fn resolve(&self, filter: &Filter) -> Result<Vec<Arc<Known>>, Problem> {
-        let asked = self.asking(false);
+    pub(super) async fn resolve(
+        &self,
+        filter: &Filter,
+        photos: bool,
+    ) -> Result<Vec<Arc<Known>>, Problem> {
+        let asked = self.asking(photos);
         let found =
             asked.ask(filter).await.map_err(|error| super::unavailable(&self.id, &error))?;
         if !found.complete {
@@ -397,7 +426,7 @@ impl Directory {
             id: Arc::clone(&self.id),
             freshness: self.freshness,
             size_limit: self.size_limit,
-            timeout: self.timeout,
+            deadline: Instant::now() + self.timeout,
             photos,
             clock: self.clock.clone(),
             began: self.shares.entries.moment(),
@@ -414,7 +443,7 @@ struct Asking {
     id: Arc<str>,
     freshness: Freshness,
     size_limit: usize,
-    timeout: Duration,
+    deadline: Instant,
     photos: bool,
     clock: Clock,
     /// Before anything was asked.
@@ -423,11 +452,7 @@ struct Asking {
 
 impl Asking {
     fn bounds(&self) -> Bounds {
-        Bounds {
-            size_limit: self.size_limit,
-            photos: self.photos,
-            deadline: Instant::now() + self.timeout,
-        }
+        Bounds { size_limit: self.size_limit, photos: self.photos, deadline: self.deadline }
     }
 
     async fn ask(&self, filter: &Filter) -> Result<Found, RepositoryError> {
@@ -442,6 +467,26 @@ impl Asking {
         let found = self.repository.read(entry_keys, self.bounds()).await;
         self.count(Operation::Read, &found, begin);
         found
+    }
+
+    /// Reads a batch by key, and says of each what was found.
+    async fn look(
+        &self,
+        entry_keys: &[EntryKey],
+        entries: &mut HashMap<EntryKey, Option<(Arc<Known>, State)>>,
+    ) -> Result<(), RepositoryError> {
+        let found = self.read(entry_keys).await?;
+        let complete = found.complete;
+        for known in self.keep(found) {
+            entries.insert(known.key.clone(), Some((known, State::Live)));
+        }
+        if !complete && entry_keys.iter().any(|entry_key| !entries.contains_key(entry_key)) {
+            return Err(cut());
+        }
+        for entry_key in entry_keys {
+            entries.entry(entry_key.clone()).or_insert(None);
+        }
+        Ok(())
     }
 
     fn count(&self, operation: Operation, found: &Result<Found, RepositoryError>, begin: Instant) {

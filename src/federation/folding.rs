@@ -1,4 +1,9 @@
 //! A filter as one source sees it: what is known of everybody there becomes a constant.
+//!
+//! Of a bound user whose entry changed, the store knows the shadow alone. A filter that joins what
+//! the store owns with what the directory owns (`nickName eq "x" and name.familyName eq "New"`) finds
+//! such a user by neither: the shadow decides. Asking the directory for the second half alone would
+//! turn every look-up by one of our attributes and, say, `active eq true` into a scan.
 
 use serde_json::Value;
 
@@ -15,30 +20,45 @@ pub(super) struct Asked {
     /// Whether the answer, if what was sent was exact, also decides about bound people: no part of
     /// the filter is about values that the store may own.
     pub(super) decides_bound: bool,
+    /// Whether it may select people whose users were deleted here, although the directory does not:
+    /// they are shown inactive. They are then read by key, so that no such search is answered from
+    /// the caches alone.
+    pub(super) buried: bool,
 }
 
 /// The part of the filter that concerns a repository's people, bound or not.
 pub(super) fn for_directory(filter: &Filter, repository: &dyn Repository) -> Asked {
-    let mut decides_bound = true;
+    let (mut decides_bound, mut names_active) = (true, false);
     for path in filter.paths() {
+        names_active |= path.text == "active";
         let owned = repository.authority(path) == Some(Authority::Directory);
         // Beside the directory's elements of a list may stand our own.
         decides_bound &= owned && path.text != "active" && !path.multi_valued;
     }
     // The people found may be unbound or bound; a filter about `userType` may want only one kind.
-    let unbound = fold(filter, repository, "LDAP");
-    let bound = fold(filter, repository, "FTRESS_LDAP");
+    let unbound = fold(filter, repository, "LDAP", None);
+    let bound = fold(filter, repository, "FTRESS_LDAP", None);
+    let buried =
+        names_active && fold(filter, repository, "LDAP", Some(false)) != Filter::Constant(false);
     let filter = if unbound == bound { unbound } else { Filter::or([unbound, bound]).simplify() };
-    Asked { filter, decides_bound }
+    Asked { filter, decides_bound, buried }
 }
 
-fn fold(filter: &Filter, repository: &dyn Repository, user_type: &str) -> Filter {
+/// `active` is what is shown, where that is known whatever the directory says.
+fn fold(
+    filter: &Filter,
+    repository: &dyn Repository,
+    user_type: &str,
+    active: Option<bool>,
+) -> Filter {
     let known = |path: &AttributePath| -> Known {
         if path.text == "userType" {
-            Known::Value(user_type.to_owned())
+            Known::Value(user_type.into())
+        } else if let (Some(active), "active") = (active, path.text.as_str()) {
+            Known::Value(active.into())
         } else if path.extension.as_deref() == Some(SOURCE_URN) {
             match path.attribute.as_str() {
-                "userRepositoryId" => Known::Value(repository.id().to_owned()),
+                "userRepositoryId" => Known::Value(repository.id().into()),
                 _ => Known::Unknown,
             }
         } else if matches!(path.attribute.as_str(), "id" | "meta" | "active" | "schemas")
@@ -53,8 +73,8 @@ fn fold(filter: &Filter, repository: &dyn Repository, user_type: &str) -> Filter
         .rewrite(&mut |leaf| match leaf {
             Filter::Compare { path, operator, value } => match known(path) {
                 Known::Unknown => None,
-                Known::Value(text) => {
-                    Some(Filter::Constant(compare(path, *operator, value, &text)))
+                Known::Value(known) => {
+                    Some(Filter::Constant(compare(path, *operator, value, known)))
                 }
                 Known::Absent => Some(Filter::Constant(absent(*operator))),
             },
@@ -76,7 +96,7 @@ fn fold(filter: &Filter, repository: &dyn Repository, user_type: &str) -> Filter
 enum Known {
     Unknown,
     Absent,
-    Value(String),
+    Value(Value),
 }
 
 /// An absent attribute makes every comparison false but `ne`.
@@ -84,15 +104,15 @@ fn absent(operator: Operator) -> bool {
     operator == Operator::Ne
 }
 
-fn compare(path: &AttributePath, operator: Operator, value: &Literal, text: &str) -> bool {
+fn compare(path: &AttributePath, operator: Operator, value: &Literal, known: Value) -> bool {
     let mut attributes = crate::scim::Attributes::new();
     let leaf = Filter::Compare { path: path.clone(), operator, value: value.clone() };
     match &path.extension {
         None => {
-            attributes.insert(path.attribute.clone(), Value::String(text.to_owned()));
+            attributes.insert(path.attribute.clone(), known);
         }
         Some(urn) => {
-            attributes.insert(urn.clone(), serde_json::json!({ path.attribute.clone(): text }));
+            attributes.insert(urn.clone(), serde_json::json!({ path.attribute.clone(): known }));
         }
     }
     leaf.matches(&attributes)
@@ -104,7 +124,7 @@ pub(super) fn concerns(filter: &Filter, user_types: &[&str]) -> bool {
         let folded = filter
             .rewrite(&mut |leaf| match leaf {
                 Filter::Compare { path, operator, value } if path.text == "userType" => {
-                    Some(Filter::Constant(compare(path, *operator, value, user_type)))
+                    Some(Filter::Constant(compare(path, *operator, value, (*user_type).into())))
                 }
                 Filter::Present(path) if path.text == "userType" => Some(Filter::Constant(true)),
                 _ => None,

@@ -23,8 +23,8 @@ pub(super) enum Care {
     Cached,
     /// The caller wants the caches passed by.
     Fresh,
-    /// For writing: past every cache, always.
-    Written,
+    /// For writing: past every cache, always; with photos, where they are written.
+    Written { photos: bool },
 }
 
 impl Federation {
@@ -48,8 +48,9 @@ impl Federation {
             return Err(nobody(id));
         }
         let found = match care {
-            Care::Written => {
-                directory.read(entry_key).await.map(|known| known.map(|known| (known, State::Live)))
+            Care::Written { photos } => {
+                let known = directory.read(entry_key, photos).await;
+                known.map(|known| known.map(|known| (known, State::Live)))
             }
             _ => directory.entry(entry_key, false, care == Care::Fresh).await,
         };

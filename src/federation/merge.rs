@@ -17,9 +17,6 @@ use crate::scim::dialect::{ReportState, RepositoryReport};
 use crate::scim::text::fold;
 use crate::store::UserRow;
 
-/// Entries are read by key in batches of this size.
-const BATCH: usize = 100;
-
 /// What the store brings to a federated list.
 #[derive(Debug, Default)]
 pub(super) struct StorePart {
@@ -81,7 +78,8 @@ impl<'a> Merge<'a> {
             decides: answered.complete
                 && answered.exact
                 && ask.asked.decides_bound
-                && answered.state != State::Stale,
+                // What is in the cache may be older than the row.
+                && answered.state == State::Live,
         };
         let people = &self.federation.people;
         for ((known, state), stored) in answered.people.iter().zip(links) {
@@ -105,7 +103,8 @@ impl<'a> Merge<'a> {
     pub(super) fn failed(&mut self, at: usize, error: &RepositoryError) {
         let repository = self.federation.directories[at].id();
         tracing::warn!(repository, error = %error, "repository.failed");
-        self.outcomes[at] = Some(Outcome::failed(error));
+        let found = self.outcomes[at].as_ref().map_or(0, |outcome| outcome.found);
+        self.outcomes[at] = Some(Outcome { found, ..Outcome::failed(error) });
     }
 
     /// Takes the store's unlinked rows.
@@ -122,7 +121,7 @@ impl<'a> Merge<'a> {
     }
 
     /// Takes the linked rows that no directory answer brought. The ones whose entries must be read
-    /// before anything can be said come back, in batches, for [`Merge::looked`].
+    /// before anything can be said come back, by repository, for [`Merge::looked`].
     pub(super) fn linked(&mut self, rows: &[Arc<UserRow>]) -> Vec<(usize, Vec<Arc<UserRow>>)> {
         let mut to_read: Vec<(usize, Vec<Arc<UserRow>>)> = Vec::new();
         for row in rows {
@@ -142,50 +141,77 @@ impl<'a> Merge<'a> {
                     let how = outcome.state.name();
                     self.push(row, Some(at), &Half::Shadow(how));
                 }
-                _ => {
-                    let mut open = to_read.iter_mut();
-                    let open = open.rfind(|(one, batch)| *one == at && batch.len() < BATCH);
-                    match open {
-                        Some((_, batch)) => batch.push(Arc::clone(row)),
-                        None => to_read.push((at, vec![Arc::clone(row)])),
-                    }
-                }
+                _ => match to_read.iter_mut().find(|(one, _)| *one == at) {
+                    Some((_, rows)) => rows.push(Arc::clone(row)),
+                    None => to_read.push((at, vec![Arc::clone(row)])),
+                },
             }
         }
         to_read
     }
 
-    /// Takes the rows of a batch with the entries that were read for them.
-    pub(super) fn looked(
-        &mut self,
-        at: usize,
-        rows: &[Arc<UserRow>],
-        looked: Result<Looked, RepositoryError>,
-    ) {
-        let mut looked = match looked {
-            Ok(looked) => looked,
-            Err(error) => {
-                self.failed(at, &error);
-                let how = Outcome::failed(&error).state.name();
-                for row in rows {
-                    self.push(row, Some(at), &Half::Shadow(how));
-                }
-                return;
-            }
-        };
+    /// Takes rows with the entries that were read for them.
+    pub(super) fn looked(&mut self, at: usize, rows: &[Arc<UserRow>], mut looked: Looked) {
+        if let Some(error) = &looked.failed {
+            self.failed(at, error);
+        }
+        let how = looked.failed.as_ref().map(|error| Outcome::failed(error).state.name());
         for row in rows {
             let link = row.link.as_ref().map_or("", |link| link.entry_key.as_str());
-            let half = match looked.remove(&EntryKey(Arc::from(link))) {
-                Some(Some((known, state))) => Half::Entry(known, state),
+            let half = match (looked.entries.remove(&EntryKey(Arc::from(link))), how) {
+                (Some(Some((known, state))), _) => Half::Entry(known, state),
+                (None, Some(how)) => Half::Shadow(how),
                 _ => Half::Unasked,
             };
             self.push(row, Some(at), &half);
         }
     }
 
+    /// Takes the entries whose users were deleted, and which no directory answer brought: they are
+    /// shown inactive, whatever the directory says.
+    pub(super) fn buried(&mut self, at: usize, looked: Looked) {
+        if let Some(error) = &looked.failed {
+            self.failed(at, error);
+        }
+        let directory = &self.federation.directories[at];
+        for (known, state) in looked.entries.into_values().flatten() {
+            let person = self.federation.people.buried(directory, &known, state);
+            self.add(Some(at), person);
+        }
+    }
+
+    /// The folded `userName`s of unbound people, where there are matching unlinked rows that are not
+    /// in the list and may have the same.
+    pub(super) fn open_names(&self) -> HashSet<String> {
+        if self.unlisted == 0 {
+            return HashSet::new();
+        }
+        let unbound = (0..self.people.len()).filter(|place| self.is_unbound(*place));
+        let names = unbound.filter_map(|place| self.people[place].user_name());
+        names.map(|name| fold(name).into_owned()).collect()
+    }
+
+    /// Takes the unlinked rows that have one of these names. They come later in order than every row
+    /// in the list, so that they change no page.
+    pub(super) fn namesakes(&mut self, names: &HashSet<String>, rows: &[Arc<UserRow>]) {
+        let listed: HashSet<String> = self.people.iter().map(|person| person.id.clone()).collect();
+        for row in rows.iter().filter(|row| row.link.is_none() && !listed.contains(&row.id)) {
+            let person = self.federation.people.stored(row, None, &Half::Unasked);
+            let asked_for = person.user_name().is_some_and(|name| names.contains(&*fold(name)));
+            if asked_for && self.filter.matches(&person.attributes) {
+                self.people.push(person);
+                self.unlisted = self.unlisted.saturating_sub(1);
+            }
+        }
+    }
+
     fn push(&mut self, row: &UserRow, at: Option<usize>, half: &Half) {
         let directory: Option<&Directory> = at.map(|at| self.federation.directories[at].as_ref());
         let person = self.federation.people.stored(row, directory, half);
+        self.add(at, person);
+    }
+
+    fn add(&mut self, at: Option<usize>, person: Arc<Person>) {
         if self.filter.matches(&person.attributes) {
             let outcome = at.and_then(|at| self.outcomes[at].as_mut());
             if let Some(outcome) = outcome {
@@ -202,7 +228,8 @@ impl<'a> Merge<'a> {
         let failed = outcomes().any(Outcome::is_failed);
         let whole = outcomes().all(Outcome::is_whole);
         let truncated = outcomes().any(|one| one.state == ReportState::Truncated);
-        if (failed && rules.on_failure == OnFailure::Fail) || (!whole && self.people.is_empty()) {
+        let nobody = self.people.is_empty() && self.unlisted == 0;
+        if (failed && rules.on_failure == OnFailure::Fail) || (!whole && nobody) {
             return Err(self.unanswered());
         }
         self.conflicts()?;
@@ -236,8 +263,8 @@ impl<'a> Merge<'a> {
 
     /// Standard clients do not read the report and would take an empty list for an absence.
     fn unanswered(&self) -> Problem {
-        let named = self.federation.directories.iter().zip(&self.outcomes);
-        let names: Vec<String> = named
+        let asked = self.federation.directories.iter().zip(&self.outcomes);
+        let names: Vec<String> = asked
             .filter_map(|(directory, outcome)| {
                 let outcome = outcome.as_ref().filter(|outcome| !outcome.is_whole())?;
                 Some(format!("\"{}\" ({})", directory.id(), outcome.state.name()))
@@ -334,7 +361,8 @@ impl Outcome {
         matches!(self.state, ReportState::Timeout | ReportState::Unavailable)
     }
 
+    /// Whether who is not in the answer is not there: a stale one tells of another time.
     fn is_whole(&self) -> bool {
-        !self.is_failed() && self.state != ReportState::Truncated
+        matches!(self.state, ReportState::Ok | ReportState::Cached)
     }
 }

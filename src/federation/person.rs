@@ -6,7 +6,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::authority::merge;
+use super::authority::{Owner, merge};
 use super::directory::{Directory, Known};
 use crate::cache::{Derived, State};
 use crate::scim::resource::digest;
@@ -21,7 +21,8 @@ pub const SOURCE_URN: &str = "urn:scimbridge:schemas:2.0:Source";
 pub struct Person {
     pub id: String,
     /// The inner text of the entity tag: `<row version>`, `<row version>.<hash of the entry>` for a
-    /// bound user, the hash alone for an unbound one.
+    /// bound user, the hash alone for an unbound one; then, where they are shown, `.<hash of the
+    /// directory's photos>`.
     pub version: String,
     /// Everything under canonical names: `id`, `meta`, `userType` and the source extension too.
     pub attributes: Arc<Attributes>,
@@ -97,7 +98,7 @@ impl People {
     ) -> Arc<Person> {
         let person = |attributes| {
             let id = directory.long_id(&known.key.0);
-            self.person(id, unbound_version(known.digest), attributes, true)
+            self.person(id, known.version(), attributes, true)
         };
         match state {
             State::Cached => {
@@ -115,7 +116,7 @@ impl People {
     /// Somebody whose row was deleted: the tombstone keeps the person out until bound again.
     pub(super) fn buried(&self, directory: &Directory, known: &Known, state: State) -> Arc<Person> {
         let mut attributes = (*known.values).clone();
-        let version = unbound_version(!known.digest);
+        let version = known.other_version();
         set_state(&mut attributes, state_name(state));
         attributes.insert("active".into(), Value::Bool(false));
         attributes.insert("meta".into(), meta((known.created, known.last_modified), &version));
@@ -179,16 +180,16 @@ impl People {
                         (&link.shadow, link.dn.as_str(), "cached", link.seen, link.entry_modified)
                     }
                 };
-                let hash = match half {
-                    Half::Entry(known, _) => known.digest,
-                    _ => digest(values),
+                let entry = match half {
+                    Half::Entry(known, _) => known.version(),
+                    _ => unbound_version(digest(values), None),
                 };
-                version = format!("{version}.{hash:016x}");
+                version = format!("{version}.{entry}");
                 modified = entry_modified.map_or(modified, |at| at.max(modified));
                 show_source = matches!(half, Half::Shadow(_) | Half::Entry(_, State::Stale));
                 let mut merged = merge(
                     &self.resource_type,
-                    directory.map(Directory::repository),
+                    Owner::linked(directory.map(Directory::repository)),
                     values,
                     &row.own,
                 );
@@ -240,18 +241,22 @@ pub(super) fn unbound(
     attributes: &mut Attributes,
     source: &Source<'_>,
     times: (Option<Timestamp>, Option<Timestamp>),
-    digest: u64,
+    version: &str,
 ) {
     let id = format!("{}.{}", source.repository, source.entry_key);
     attributes.insert("userType".into(), "LDAP".into());
-    attributes.insert("meta".into(), meta(times, &unbound_version(digest)));
+    attributes.insert("meta".into(), meta(times, version));
     attributes.insert("id".into(), Value::String(id));
     attributes.insert(SOURCE_URN.into(), source.shown(state_name(State::Cached)));
 }
 
-/// An unbound person has no count of writes: the version is a hash of the entry.
-pub(super) fn unbound_version(digest: u64) -> String {
-    format!("{digest:016x}")
+/// An unbound person has no count of writes: the version is a hash of the entry and, where they are
+/// shown, one of the photos.
+pub(super) fn unbound_version(digest: u64, photos: Option<u64>) -> String {
+    match photos {
+        None => format!("{digest:016x}"),
+        Some(photos) => format!("{digest:016x}.{photos:016x}"),
+    }
 }
 
 fn set_state(attributes: &mut Attributes, state: &str) {
@@ -292,5 +297,22 @@ impl Source<'_> {
         source.insert("state".into(), state.into());
         source.insert("fetchedAt".into(), self.fetched.to_string().into());
         Value::Object(source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_is_one_that_the_schema_names() {
+        let resource_type = ResourceType::user(&[]);
+        let path = resource_type.resolve(&format!("{SOURCE_URN}:state"));
+        let named = &resource_type.attribute(&path).unwrap().canonical_values;
+        let live = [State::Live, State::Cached, State::Stale].map(state_name);
+        // Of a shadow: how the repository failed.
+        let failed = ["timeout", "unavailable"];
+        let states: Vec<&str> = live.into_iter().chain(failed).collect();
+        assert_eq!(*named, states);
     }
 }

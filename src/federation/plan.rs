@@ -10,7 +10,7 @@ use super::person::Person;
 use super::rows::{StoredKey, external_id_key, user_name_key};
 use super::sort::Order;
 use crate::scim::projection::Projection;
-use crate::scim::{Filter, Query};
+use crate::scim::{AttributePath, Filter, Query};
 use crate::store::RowKey;
 
 /// Longer query texts are understood each time.
@@ -22,7 +22,7 @@ pub struct Plan {
     pub query: Query,
     pub(super) filter: Filter,
     pub(super) page: Page,
-    /// Photos are asked for; they are large and not fetched otherwise.
+    /// Photos are asked for, or decide; they are large and not fetched otherwise.
     pub(super) photos: bool,
     /// Whether the filter can concern rows of the store.
     pub(super) concerns_store: bool,
@@ -81,9 +81,9 @@ impl Federation {
     pub fn plan(&self, query: Query) -> Plan {
         let filter = query.filter.clone().unwrap_or(Filter::Constant(true));
         let photos = match &query.projection {
-            Projection::Only(paths) => paths.iter().any(|path| path.attribute == "photos"),
+            Projection::Only(paths) => paths.iter().any(is_photos),
             Projection::Default | Projection::Without(_) => false,
-        };
+        } || filter.paths().chain(&query.sort_by).any(is_photos);
         let path = query.sort_by.clone();
         let order = Order {
             path: path.unwrap_or_else(|| self.resource_type.resolve("userName")),
@@ -117,6 +117,10 @@ impl Federation {
         }
         asks
     }
+}
+
+fn is_photos(path: &AttributePath) -> bool {
+    path.extension.is_none() && path.attribute == "photos"
 }
 
 fn row_key(filter: &Filter) -> Option<RowKey> {

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::directory::Directory;
-use super::identity::{Care, Subject};
+use super::identity::{Care, Subject, nobody};
 use super::person::{Half, Person};
-use super::{Federation, Problem, View, demand};
+use super::{Federation, Problem, View, demand, unavailable};
 use crate::caller::{Caller, Permission};
 use crate::repository::RepositoryError;
 use crate::store::{RowKey, UserRow};
@@ -52,13 +52,14 @@ impl Federation {
         let care = if view.no_cache { Care::Fresh } else { Care::Cached };
         match self.resolve(id, care).await? {
             Subject::Unbound { directory, known, state } => {
-                let photos = if view.photos {
-                    directory.entry(&known.key.0, true, view.no_cache).await.ok().flatten()
-                } else {
-                    None
-                };
-                let (known, state) = photos.unwrap_or((known, state));
-                Ok(self.people.unbound(&directory, &known, state))
+                if !view.photos {
+                    return Ok(self.people.unbound(&directory, &known, state));
+                }
+                match directory.entry(&known.key.0, true, view.no_cache).await {
+                    Ok(Some((known, state))) => Ok(self.people.unbound(&directory, &known, state)),
+                    Ok(None) => Err(nobody(id)),
+                    Err(error) => Err(unavailable(directory.id(), &error)),
+                }
             }
             Subject::Row(row) => Ok(self.shown(&row, view).await),
         }

@@ -3,6 +3,7 @@
 //! Searching never writes (rule 1). Pairs of row and entry are found by link alone (rule 5). An
 //! answer is never shorter than it looks (rule 3): whoever did not answer whole stands in the report.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures_util::future::{join, join_all};
@@ -15,7 +16,7 @@ use super::plan::{Page, Plan};
 use super::sort::sort;
 use super::{Federation, Problem, View, demand, too_many};
 use crate::caller::{Caller, Permission};
-use crate::repository::{EntryKey, RepositoryError};
+use crate::repository::EntryKey;
 use crate::scim::{ErrorKind, Filter, ScimError};
 use crate::store::{Rows, Sort, UserRow};
 
@@ -76,7 +77,8 @@ impl Federation {
 
     /// The whole answer where everything is in the caches: nothing waits, nothing is asked.
     fn hot<'a>(&'a self, plan: &'a Plan, view: &View) -> Option<Merge<'a>> {
-        if view.no_cache || !self.rules.allow_scan {
+        let buried = plan.asks.iter().any(|ask| ask.asked.buried);
+        if view.no_cache || !self.rules.allow_scan || buried {
             return None;
         }
         let mut merge = Merge::new(self, plan);
@@ -104,26 +106,58 @@ impl Federation {
                 (ask.key.clone(), ask.asked.filter.clone(), view.no_cache);
             async move { directory.search(key, &filter, no_cache).await }
         };
+        depth_allowed(plan)?;
         self.scans_allowed(plan, view).await?;
         let answers = join_all(plan.asks.iter().map(ask));
         let (part, answers) = join(self.store_part(plan, view), answers).await;
         let mut merge = Merge::new(self, plan);
         let part = part?;
+        let mut buried = Vec::new();
         for (ask, answer) in plan.asks.iter().zip(answers) {
             match answer {
                 Ok(answered) => {
                     let links = self.links(ask.at, &answered, view).await?;
                     merge.directory(ask, &answered, &links);
+                    if ask.asked.buried {
+                        buried.push((ask.at, self.buried(ask.at, &answered).await?));
+                    }
                 }
                 Err(error) => merge.failed(ask.at, &error),
             }
         }
         merge.unlinked(&part);
-        for (at, batch) in merge.linked(&part.linked) {
-            let looked = self.look(at, &batch, plan, view).await;
-            merge.looked(at, &batch, looked);
+        let look = |at: usize, keys| self.directories[at].look(keys, plan.photos, view.no_cache);
+        let linked = merge.linked(&part.linked);
+        let rows = join_all(linked.iter().map(|(at, rows)| look(*at, entry_keys(rows))));
+        let graves = join_all(buried.into_iter().map(|(at, keys)| {
+            let looked = look(at, keys);
+            async move { (at, looked.await) }
+        }));
+        let (rows, graves) = join(rows, graves).await;
+        for ((at, linked), looked) in linked.iter().zip(rows) {
+            merge.looked(*at, linked, looked);
+        }
+        for (at, looked) in graves {
+            merge.buried(at, looked);
+        }
+        let names = merge.open_names();
+        if !names.is_empty() {
+            merge.namesakes(&names, &self.store.find_names(&self.tenant, &names).await?);
         }
         merge.listing(&plan.page)
+    }
+
+    /// The keys of the repository's people whose users were deleted here, without the ones that it
+    /// has named already.
+    async fn buried(&self, at: usize, answered: &Answered) -> Result<Vec<EntryKey>, Problem> {
+        let repository = self.directories[at].id();
+        let mut keys = self.store.tombstones(&self.tenant, repository, SCAN_LIMIT + 1).await?;
+        if keys.len() as u64 > SCAN_LIMIT {
+            return Err(scan_limit());
+        }
+        let named: HashSet<&str> = answered.people.iter().map(|(known, _)| &*known.key.0).collect();
+        keys.retain(|key| !named.contains(key.as_str()));
+        Ok(keys.into_iter().map(|key| EntryKey(Arc::from(key))).collect())
     }
 
     async fn links(
@@ -134,19 +168,6 @@ impl Federation {
     ) -> Result<Vec<Arc<super::rows::Stored>>, Problem> {
         let keys: Vec<&EntryKey> = answered.people.iter().map(|(known, _)| &known.key).collect();
         self.rows.links(self.directories[at].id(), &keys, view.no_cache).await
-    }
-
-    async fn look(
-        &self,
-        at: usize,
-        rows: &[Arc<UserRow>],
-        plan: &Plan,
-        view: &View,
-    ) -> Result<super::directory::Looked, RepositoryError> {
-        let links = rows.iter().filter_map(|row| row.link.as_ref());
-        let keys: Vec<EntryKey> =
-            links.map(|link| EntryKey(Arc::from(link.entry_key.as_str()))).collect();
-        self.directories[at].look(&keys, plan.photos, view.no_cache).await
     }
 
     /// Where reading a whole repository is not allowed, a filter of which nothing can be sent is
@@ -229,6 +250,24 @@ struct Matching {
     rows: Vec<Arc<UserRow>>,
     /// Known where SQL alone decided; then the rows are the page.
     total: Option<u64>,
+}
+
+/// The rows before a page must be merged with what the repositories have: a page that lies too deep is
+/// refused before anybody is asked.
+fn depth_allowed(plan: &Plan) -> Result<(), Problem> {
+    let deep = plan.page.skip.saturating_add(plan.page.count) > SCAN_LIMIT;
+    if deep && plan.concerns_store && plan.row.is_none() {
+        return Err(too_many(format!(
+            "A page of a list over repositories may not end beyond user {SCAN_LIMIT}; narrow the \
+             filter."
+        )));
+    }
+    Ok(())
+}
+
+fn entry_keys(rows: &[Arc<UserRow>]) -> Vec<EntryKey> {
+    let links = rows.iter().filter_map(|row| row.link.as_ref());
+    links.map(|link| EntryKey(Arc::from(link.entry_key.as_str()))).collect()
 }
 
 fn scan_limit() -> Problem {

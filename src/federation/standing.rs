@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, LazyLock};
 
-use super::authority::{Division, Mode, merge};
+use super::authority::{Division, Mode, Owner, merge};
+use super::create::with_default_active;
 use super::directory::{Directory, Known};
 use super::identity::{Care, Subject};
-use super::person::{Half, Person, unbound_version};
+use super::person::{Half, Person};
 use super::read::failure;
 use super::{Federation, IfMatch, Problem, RETRY_AFTER};
 use crate::cache::State;
@@ -42,6 +43,13 @@ impl Standing {
         }
     }
 
+    fn owner(&self) -> Owner<'_> {
+        match self {
+            Self::Stored { row, .. } if row.link.is_none() => Owner::Store,
+            _ => Owner::linked(self.repository()),
+        }
+    }
+
     fn repository_id(&self) -> &str {
         self.repository().map_or("store", Repository::id)
     }
@@ -70,7 +78,7 @@ impl Standing {
     /// The merged values as they would be with these of ours.
     pub(super) fn with_own(&self, federation: &Federation, own: &Attributes) -> Attributes {
         match self.values() {
-            Some(values) => merge(&federation.resource_type, self.repository(), values, own),
+            Some(values) => merge(&federation.resource_type, self.owner(), values, own),
             None => own.clone(),
         }
     }
@@ -79,10 +87,13 @@ impl Standing {
     pub(super) fn must_match(&self, if_match: Option<&IfMatch>) -> Result<(), Problem> {
         let Some(IfMatch::Versions(versions)) = if_match else { return Ok(()) };
         let matched = match self {
-            Self::Unbound { known, .. } => versions.contains(&unbound_version(known.digest)),
+            Self::Unbound { known, .. } => {
+                let version = known.version();
+                versions.iter().any(|given| first_part(given) == first_part(&version))
+            }
             Self::Stored { row, .. } => {
                 let version = row.version.to_string();
-                versions.iter().any(|given| row_version(given) == version)
+                versions.iter().any(|given| first_part(given) == version)
             }
         };
         if matched { Ok(()) } else { Err(changed_meanwhile()) }
@@ -113,8 +124,8 @@ impl Standing {
 
 impl Federation {
     /// The person as it stands, past every cache.
-    pub(super) async fn standing(&self, id: &str) -> Result<Standing, Problem> {
-        match self.resolve(id, Care::Written).await? {
+    pub(super) async fn standing(&self, id: &str, photos: bool) -> Result<Standing, Problem> {
+        match self.resolve(id, Care::Written { photos }).await? {
             Subject::Unbound { directory, known, .. } => Ok(Standing::Unbound { directory, known }),
             Subject::Row(row) => {
                 let Some(link) = &row.link else {
@@ -124,7 +135,7 @@ impl Federation {
                     let half = Half::Shadow("unavailable");
                     return Ok(Standing::Stored { row, directory: None, half });
                 };
-                let half = match directory.read(&link.entry_key).await {
+                let half = match directory.read(&link.entry_key, photos).await {
                     Ok(Some(known)) => Half::Entry(known, State::Live),
                     Ok(None) => Half::Unasked,
                     Err(error) => Half::Shadow(failure(&directory, &error)),
@@ -135,22 +146,26 @@ impl Federation {
     }
 
     /// What the store shall own after the write; refused where it would change what others own.
+    /// Whether the caller says what `active` shall be is for [`Division::says_active`].
     pub(super) fn divided(
         &self,
         standing: &Standing,
         wanted: &Attributes,
         mode: Mode,
+        says_active: bool,
     ) -> Result<Attributes, Problem> {
         let nothing = Attributes::new();
+        let owner = standing.owner();
         let division = Division {
             resource_type: &self.resource_type,
-            repository: standing.repository(),
+            owner,
             directory: standing.values().unwrap_or(&nothing),
             shadow: standing.shadow(),
             own: standing.own(),
             mode,
+            says_active,
         };
-        division.own_after(wanted).map_err(|owned| match standing {
+        let own = division.own_after(wanted).map_err(|owned| match standing {
             // Whether the directory has that value now cannot be told.
             Standing::Stored { row, half: Half::Shadow(_), .. } => Problem::Unavailable {
                 detail: format!(
@@ -162,13 +177,15 @@ impl Federation {
                 retry_after: RETRY_AFTER,
             },
             _ => Problem::Scim(owned.into_error(standing.repository_id())),
-        })
+        })?;
+        Ok(if matches!(owner, Owner::Store) { with_default_active(own) } else { own })
     }
 }
 
-/// The part of a bound user's version that counts its writes.
-pub(super) fn row_version(version: &str) -> &str {
-    version.split_once('.').map_or(version, |(row, _)| row)
+/// The part of a version that a write must name: of a bound user's the count of writes, of an unbound
+/// one's the hash without photos.
+pub(super) fn first_part(version: &str) -> &str {
+    version.split_once('.').map_or(version, |(first, _)| first)
 }
 
 pub(super) fn changed_meanwhile() -> Problem {

@@ -8,11 +8,12 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
-use super::authority::{Mode, merge};
+use super::authority::{Mode, Owner, merge};
+use super::create::checked_user_type;
 use super::directory::{Directory, Known};
 use super::identity::{Care, Subject};
 use super::person::{Half, Person};
-use super::standing::{Standing, changed_meanwhile, row_version};
+use super::standing::{Standing, changed_meanwhile, first_part};
 use super::{Federation, IfMatch, Problem, View, demand};
 use crate::audit::{Action, AuditRecord};
 use crate::caller::{Caller, Permission};
@@ -31,8 +32,16 @@ impl Federation {
         checked: Checked,
         view: &View,
     ) -> Result<Arc<Person>, Problem> {
+        demand(caller, Permission::UsersReplace)?;
+        checked_user_type(&checked)?;
         let wanted = |_: &Attributes| Ok(checked.attributes.clone());
-        self.write(caller, id, if_match, &wanted, Mode::Replace, view).await
+        let change = Change {
+            wanted: &wanted,
+            mode: Mode::Replace,
+            says_active: false,
+            photos: view.photos || checked.attributes.contains_key("photos"),
+        };
+        self.write(caller, id, if_match, &change, view).await
     }
 
     /// PATCH.
@@ -46,7 +55,16 @@ impl Federation {
     ) -> Result<Arc<Person>, Problem> {
         let wanted =
             |current: &Attributes| patch.apply(current, &self.resource_type, Tolerance::default());
-        self.write(caller, id, if_match, &wanted, Mode::Modify, view).await
+        let names = |attribute: &str| {
+            patch.paths().any(|path| path.extension.is_none() && path.attribute == attribute)
+        };
+        let change = Change {
+            wanted: &wanted,
+            mode: Mode::Modify,
+            says_active: names("active"),
+            photos: view.photos || names("photos"),
+        };
+        self.write(caller, id, if_match, &change, view).await
     }
 
     async fn write(
@@ -54,8 +72,7 @@ impl Federation {
         caller: &Caller,
         id: &str,
         if_match: Option<&IfMatch>,
-        wanted: &(dyn Fn(&Attributes) -> Result<Attributes, ScimError> + Sync),
-        mode: Mode,
+        change: &Change<'_>,
         view: &View,
     ) -> Result<Arc<Person>, Problem> {
         demand(caller, Permission::UsersReplace)?;
@@ -63,10 +80,11 @@ impl Federation {
         let canonical = self.canonical(id).await?;
         let _writing = self.writing.hold(&canonical).await;
         loop {
-            let standing = self.standing(&canonical).await?;
+            let standing = self.standing(&canonical, change.photos).await?;
             standing.must_match(if_match)?;
             let current = standing.merged(self);
-            let after = self.divided(&standing, &wanted(&current)?, mode)?;
+            let wanted = (change.wanted)(&current)?;
+            let after = self.divided(&standing, &wanted, change.mode, change.says_active)?;
             if after == *standing.own() {
                 return Ok(standing.person(self));
             }
@@ -77,7 +95,7 @@ impl Federation {
                     self.insert_bound(caller, directory, known, after, false, view).await
                 }
                 Standing::Stored { row, .. } => {
-                    let action = match mode {
+                    let action = match change.mode {
                         Mode::Replace => Action::UserReplace,
                         Mode::Modify => Action::UserModify,
                     };
@@ -110,7 +128,7 @@ impl Federation {
         let canonical = self.canonical(id).await?;
         let _writing = self.writing.hold(&canonical).await;
         loop {
-            let row = match self.resolve(&canonical, Care::Written).await? {
+            let row = match self.resolve(&canonical, Care::Written { photos: false }).await? {
                 Subject::Row(row) => row,
                 Subject::Unbound { directory, .. } => {
                     return Err(Problem::ForbiddenBecause(format!(
@@ -121,7 +139,7 @@ impl Federation {
                 }
             };
             if let Some(IfMatch::Versions(versions)) = if_match
-                && !versions.iter().any(|version| row_version(version) == row.version.to_string())
+                && !versions.iter().any(|version| first_part(version) == row.version.to_string())
             {
                 return Err(changed_meanwhile());
             }
@@ -228,7 +246,7 @@ impl Federation {
         UserWrite {
             view: merge(
                 &self.resource_type,
-                directory.map(Directory::repository),
+                Owner::linked(directory.map(Directory::repository)),
                 &link.shadow,
                 &own,
             ),
@@ -246,11 +264,22 @@ impl Federation {
             None => row.own.clone(),
             Some(link) => {
                 let directory = self.directory(&link.repository);
-                let repository = directory.map(|directory| directory.repository());
-                merge(&self.resource_type, repository, &link.shadow, &row.own)
+                let owner = Owner::linked(directory.map(|directory| directory.repository()));
+                merge(&self.resource_type, owner, &link.shadow, &row.own)
             }
         }
     }
+}
+
+/// What PUT and PATCH do to a person.
+struct Change<'a> {
+    /// From the user as it is to the user as it shall be.
+    wanted: &'a (dyn Fn(&Attributes) -> Result<Attributes, ScimError> + Sync),
+    mode: Mode,
+    /// Whether `active` is named, and is not what any client sends that hands back what it read.
+    says_active: bool,
+    /// Whether photos must be at hand: they are written, or wanted in the answer.
+    photos: bool,
 }
 
 /// What the audit trail keeps of a change.

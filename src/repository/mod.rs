@@ -119,9 +119,10 @@ pub trait Repository: Send + Sync + fmt::Debug {
     /// it decides a part.
     fn authority(&self, path: &AttributePath) -> Option<Authority>;
 
-    /// The same for the elements of one type (`phoneNumbers` of type `mobile`).
-    fn authority_of_type(&self, path: &AttributePath, element_type: &str) -> Option<Authority> {
-        let _ = element_type;
+    /// The same for the elements of one kind: `phoneNumbers` of type `mobile`, the attribute of the
+    /// `ActivID` extension with the name `DOB`, elements that say no type.
+    fn authority_of_type(&self, path: &AttributePath, kind: Option<&str>) -> Option<Authority> {
+        let _ = kind;
         self.authority(path)
     }
 

@@ -5,20 +5,89 @@
 
 use serde_json::{Map, Value};
 
-use super::compare::{repeats, same, sub};
+use super::compare::{repeats, same};
 use super::person::SOURCE_URN;
 use crate::repository::{Authority, Repository};
+use crate::scim::schema::standard::USER_ATTRIBUTE;
 use crate::scim::schema::{Attribute, AttributePath, Kind};
 use crate::scim::{Attributes, ErrorKind, ResourceType, ScimError};
+
+/// Who stands beside us.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Owner<'a> {
+    /// Nobody: everything is ours.
+    Store,
+    Repository(&'a dyn Repository),
+    /// A repository that is no longer configured. Nobody knows its mapping, so whatever it had a
+    /// value for is its own, but for what we own already.
+    Gone,
+}
+
+impl<'a> Owner<'a> {
+    /// Of a linked row.
+    pub(super) fn linked(repository: Option<&'a dyn Repository>) -> Self {
+        repository.map_or(Self::Gone, Self::Repository)
+    }
+
+    /// Who decides the value of `path`, which both may have.
+    fn authority(
+        self,
+        path: &AttributePath,
+        theirs: Option<&Value>,
+        ours: Option<&Value>,
+    ) -> Option<Authority> {
+        match self {
+            Self::Store => None,
+            Self::Repository(repository) => repository.authority(path),
+            Self::Gone => {
+                theirs?;
+                let lent = ours.is_some() && !path.multi_valued;
+                Some(if lent { Authority::Local } else { Authority::Directory })
+            }
+        }
+    }
+
+    /// Who decides such elements of a list.
+    fn authority_of_element(
+        self,
+        path: &AttributePath,
+        element: &Value,
+        theirs: &[Value],
+    ) -> Option<Authority> {
+        let kind = kind(path, element);
+        match self {
+            Self::Store => None,
+            Self::Repository(repository) => repository.authority_of_type(path, kind),
+            Self::Gone => theirs
+                .iter()
+                .any(|held| alike(self::kind(path, held), kind))
+                .then_some(Authority::Directory),
+        }
+    }
+}
+
+/// What tells the elements of a list apart: the code of the `ActivID` extension's, of others the
+/// type.
+fn kind<'a>(path: &AttributePath, element: &'a Value) -> Option<&'a str> {
+    let coded = path.extension.as_deref() == Some(USER_ATTRIBUTE);
+    element.get(if coded { "name" } else { "type" }).and_then(Value::as_str)
+}
+
+fn alike(one: Option<&str>, other: Option<&str>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
+        (one, other) => one == other,
+    }
+}
 
 /// Directory values with ours over and beside them.
 pub(super) fn merge(
     resource_type: &ResourceType,
-    repository: Option<&dyn Repository>,
+    owner: Owner<'_>,
     directory: &Attributes,
     own: &Attributes,
 ) -> Attributes {
-    let merging = Merging { resource_type, repository };
+    let merging = Merging { resource_type, owner };
     let mut merged = directory.clone();
     for (name, ours) in own {
         let value = match (merged.get(name), resource_type.extension(name)) {
@@ -45,15 +114,10 @@ pub(super) fn merge(
 
 struct Merging<'a> {
     resource_type: &'a ResourceType,
-    repository: Option<&'a dyn Repository>,
+    owner: Owner<'a>,
 }
 
 impl Merging<'_> {
-    fn authority(&self, path: &str) -> Option<Authority> {
-        self.repository
-            .and_then(|repository| repository.authority(&self.resource_type.resolve(path)))
-    }
-
     fn members(
         &self,
         definitions: &[Attribute],
@@ -81,30 +145,45 @@ impl Merging<'_> {
         {
             return self.members(&definition.sub_attributes, &format!("{path}."), theirs, ours);
         }
-        match self.authority(path) {
+        let path = self.resource_type.resolve(path);
+        match self.owner.authority(&path, Some(theirs), Some(ours)) {
             Some(Authority::Directory) if definition.multi_valued => {
-                beside(definition, elements(Some(theirs)), elements(Some(ours)))
+                self.beside(definition, &path, elements(Some(theirs)), elements(Some(ours)))
             }
             Some(Authority::Directory) => theirs.clone(),
             Some(Authority::Local) | None => ours.clone(),
         }
     }
-}
 
-/// The directory's elements, then ours; ours wins where both claim to be primary.
-fn beside(definition: &Attribute, theirs: &[Value], ours: &[Value]) -> Value {
-    let primary = |element: &Value| element.get("primary") == Some(&Value::Bool(true));
-    let demote = ours.iter().any(primary);
-    let kept = theirs.iter().map(|element| {
-        let mut element = element.clone();
-        if demote && let Some(members) = element.as_object_mut() {
-            members.remove("primary");
+    /// The directory's elements, then ours; ours wins where both claim to be primary, and ours alone
+    /// are shown of a type that is lent to us.
+    fn beside(
+        &self,
+        definition: &Attribute,
+        path: &AttributePath,
+        theirs: &[Value],
+        ours: &[Value],
+    ) -> Value {
+        let primary = |element: &Value| element.get("primary") == Some(&Value::Bool(true));
+        let demote = ours.iter().any(primary);
+        let hidden = |held: &Value| {
+            self.owner.authority_of_element(path, held, theirs) == Some(Authority::Local)
+                && ours.iter().any(|ours| alike(kind(path, ours), kind(path, held)))
+        };
+        let mut shown: Vec<Value> = theirs.iter().filter(|held| !hidden(held)).cloned().collect();
+        if demote {
+            for members in shown.iter_mut().filter_map(Value::as_object_mut) {
+                members.remove("primary");
+            }
         }
-        element
-    });
-    let added =
-        ours.iter().filter(|ours| !theirs.iter().any(|held| repeats(definition, ours, held)));
-    Value::Array(kept.chain(added.cloned()).collect())
+        let added: Vec<Value> = ours
+            .iter()
+            .filter(|ours| !shown.iter().any(|held| repeats(definition, ours, held)))
+            .cloned()
+            .collect();
+        shown.extend(added);
+        Value::Array(shown)
+    }
 }
 
 /// How a write says what it does not mention.
@@ -138,7 +217,7 @@ impl Owned {
 /// What a write is divided by.
 pub(super) struct Division<'a> {
     pub(super) resource_type: &'a ResourceType,
-    pub(super) repository: Option<&'a dyn Repository>,
+    pub(super) owner: Owner<'a>,
     /// The entry's values now.
     pub(super) directory: &'a Attributes,
     /// The entry's values when last shown.
@@ -146,6 +225,9 @@ pub(super) struct Division<'a> {
     /// Our values before the write.
     pub(super) own: &'a Attributes,
     pub(super) mode: Mode,
+    /// Whether the caller says of its own accord what `active` shall be. Else it may but hand back
+    /// what it was shown, and what is shown already is no write: a PUT is usually a GET with changes.
+    pub(super) says_active: bool,
 }
 
 impl Division<'_> {
@@ -198,10 +280,11 @@ impl Division<'_> {
         let shown = !theirs_no && sides.ours != Some(&no);
         match sides.wanted {
             None => Ok(sides.ours.filter(|_| self.mode == Mode::Replace).cloned()),
+            Some(Value::Bool(false)) if self.says_active => Ok(Some(no)),
             Some(Value::Bool(wanted)) if *wanted == shown => Ok(sides.ours.cloned()),
             Some(Value::Bool(false)) => Ok(Some(no)),
             Some(_) if theirs_no => Err(Owned { path: "active".into() }),
-            Some(_) if self.repository.is_none() => Ok(Some(Value::Bool(true))),
+            Some(_) if matches!(self.owner, Owner::Store) => Ok(Some(Value::Bool(true))),
             Some(_) => Ok(None),
         }
     }
@@ -232,7 +315,7 @@ impl Division<'_> {
             return self.members(&definition.sub_attributes, &format!("{path}."), sides);
         }
         let resolved = self.resource_type.resolve(path);
-        match self.repository.and_then(|repository| repository.authority(&resolved)) {
+        match self.owner.authority(&resolved, sides.theirs, sides.ours) {
             None => Ok(sides.wanted.cloned()),
             Some(Authority::Local) => Ok(local(definition, sides)),
             Some(Authority::Directory) if definition.multi_valued => {
@@ -255,7 +338,8 @@ impl Division<'_> {
         }
     }
 
-    /// Elements of a type that the mapping gives are the directory's; others stand beside them.
+    /// Elements of a kind that the mapping gives are the directory's, or lent to us; others stand
+    /// beside them.
     fn elements(
         &self,
         definition: &Attribute,
@@ -263,31 +347,42 @@ impl Division<'_> {
         sides: Sides<'_>,
     ) -> Result<Option<Value>, Owned> {
         let (theirs, wanted) = (elements(sides.theirs), elements(sides.wanted));
+        let ours = elements(sides.ours);
         let repeated = |given: &Value, held: &[Value]| {
             held.iter().any(|held| repeats(definition, given, held))
         };
-        if self.mode == Mode::Modify
-            && theirs
-                .iter()
-                .any(|held| !wanted.iter().any(|given| repeats(definition, given, held)))
-        {
+        let authority = |element: &Value| self.owner.authority_of_element(path, element, theirs);
+        let kept = |held: &Value| {
+            authority(held) == Some(Authority::Local)
+                || wanted.iter().any(|given| repeats(definition, given, held))
+        };
+        if self.mode == Mode::Modify && !theirs.iter().all(kept) {
             return Err(Owned { path: path.text.clone() });
         }
+        let lent = |given: &Value| {
+            let same_kind = |element: &&Value| alike(kind(path, element), kind(path, given));
+            let held: Vec<&Value> = theirs.iter().filter(same_kind).collect();
+            let given: Vec<&Value> = wanted.iter().filter(same_kind).collect();
+            !ours.iter().any(|ours| same_kind(&ours))
+                && given.len() == held.len()
+                && given
+                    .iter()
+                    .all(|given| held.iter().any(|held| repeats(definition, given, held)))
+        };
         let mut after = Vec::new();
         for given in wanted {
-            if repeated(given, theirs) || repeated(given, elements(sides.shown)) {
-                continue;
-            }
-            let kind =
-                sub(definition, "type").and_then(|_| given.get("type")).and_then(Value::as_str);
-            let owned = |kind| {
-                let authority =
-                    self.repository.and_then(|repository| repository.authority_of_type(path, kind));
-                authority == Some(Authority::Directory)
-            };
-            match kind {
-                Some(kind) if !owned(kind) => after.push(given.clone()),
-                _ => return Err(Owned { path: path.text.clone() }),
+            match authority(given) {
+                // Of a lent kind all elements are theirs, or all are ours.
+                Some(Authority::Local) if lent(given) => {}
+                Some(Authority::Local) => after.push(given.clone()),
+                _ if repeated(given, theirs) || repeated(given, elements(sides.shown)) => {}
+                None => after.push(given.clone()),
+                Some(Authority::Directory)
+                    if matches!(self.owner, Owner::Gone) && repeated(given, ours) =>
+                {
+                    after.push(given.clone());
+                }
+                Some(Authority::Directory) => return Err(Owned { path: path.text.clone() }),
             }
         }
         Ok(if after.is_empty() { None } else { Some(Value::Array(after)) })

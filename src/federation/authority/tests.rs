@@ -8,7 +8,8 @@ use crate::repository::{Bounds, EntryKey, Finding, Found, Plan, RepositoryError}
 use crate::scim::filter::Filter;
 use crate::scim::schema::AttributePath;
 
-/// A directory that owns names, work mail and the department, and lends the title.
+/// A directory that owns names, work mail and telephone, the department and the code DOB, and lends
+/// the title and the mobile telephone.
 #[derive(Debug)]
 struct Mapped;
 
@@ -25,14 +26,22 @@ impl Repository for Mapped {
         match path.text.as_str() {
             "title" | "externalId" => Some(Authority::Local),
             "userName" | "name.familyName" | "name.givenName" | "emails" | "displayName"
-            | "active" => Some(Authority::Directory),
-            text if text.ends_with(":department") => Some(Authority::Directory),
+            | "phoneNumbers" | "active" => Some(Authority::Directory),
+            text if text.ends_with(":department") || text.ends_with(":attributes") => {
+                Some(Authority::Directory)
+            }
             _ => None,
         }
     }
 
-    fn authority_of_type(&self, _: &AttributePath, kind: &str) -> Option<Authority> {
-        (kind == "work").then_some(Authority::Directory)
+    fn authority_of_type(&self, path: &AttributePath, kind: Option<&str>) -> Option<Authority> {
+        match (path.attribute.as_str(), kind) {
+            ("emails" | "phoneNumbers", Some("work")) | ("attributes", Some("DOB")) => {
+                Some(Authority::Directory)
+            }
+            ("phoneNumbers", Some("mobile")) => Some(Authority::Local),
+            _ => None,
+        }
     }
 
     fn base(&self) -> &'static str {
@@ -69,6 +78,7 @@ impl Repository for Mapped {
 }
 
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+const CODES: &str = "urn:hid:scim:api:idp:2.0:UserAttribute";
 
 fn object(value: Value) -> Attributes {
     match value {
@@ -84,24 +94,32 @@ fn entry() -> Attributes {
         "name": { "familyName": "Doe", "givenName": "John" },
         "title": "Clerk",
         "emails": [{ "value": "jdoe@example.org", "type": "work", "primary": true }],
+        "phoneNumbers": [
+            { "value": "+1 1", "type": "work" },
+            { "value": "+1 2", "type": "mobile" }
+        ],
+        CODES: { "attributes": [
+            { "name": "DOB", "value": "1970-01-01", "type": "date", "readOnly": true }
+        ] },
         ENTERPRISE: { "department": "Sales" }
     }))
 }
 
 fn merged(own: &Value) -> Value {
     let own = object(own.clone());
-    Value::Object(merge(&ResourceType::user(&[]), Some(&Mapped), &entry(), &own))
+    Value::Object(merge(&ResourceType::user(&[]), Owner::Repository(&Mapped), &entry(), &own))
 }
 
 fn divide(own: &Value, wanted: &Value, mode: Mode) -> Result<Value, String> {
     let (entry, own) = (entry(), object(own.clone()));
     Division {
         resource_type: &ResourceType::user(&[]),
-        repository: Some(&Mapped),
+        owner: Owner::Repository(&Mapped),
         directory: &entry,
         shadow: None,
         own: &own,
         mode,
+        says_active: false,
     }
     .own_after(&object(wanted.clone()))
     .map(Value::Object)
@@ -199,6 +217,96 @@ fn elements_of_other_types_are_ours() {
 }
 
 #[test]
+fn one_mapped_code_locks_no_other() {
+    let cost = json!({ "name": "COST", "value": "42" });
+    let added = patched(&json!({}), &|user| {
+        user[CODES]["attributes"].as_array_mut().unwrap().push(cost.clone());
+    });
+    assert_eq!(added, Ok(json!({ CODES: { "attributes": [cost] } })));
+    for wanted in [json!([{ "name": "DOB", "value": "1999-09-09" }]), json!([])] {
+        let refused = patched(&json!({}), &|user| user[CODES]["attributes"] = wanted.clone());
+        assert_eq!(refused, Err(format!("{CODES}:attributes")));
+    }
+}
+
+#[test]
+fn an_element_without_a_type_is_ours_where_the_directorys_have_one() {
+    let plain = json!({ "value": "plain@example.org" });
+    let added = patched(&json!({}), &|user| {
+        user["emails"].as_array_mut().unwrap().push(plain.clone());
+    });
+    assert_eq!(added, Ok(json!({ "emails": [plain] })));
+}
+
+#[test]
+fn one_type_of_a_list_can_be_lent() {
+    let mobile = |value: &str| json!({ "value": value, "type": "mobile" });
+    let (theirs, ours) = (mobile("+1 2"), mobile("+1 3"));
+    let own = json!({ "phoneNumbers": [ours] });
+    let set = patched(&json!({}), &|user| user["phoneNumbers"][1] = ours.clone());
+    assert_eq!(set, Ok(own.clone()));
+    let work = json!({ "value": "+1 1", "type": "work" });
+    assert_eq!(merged(&own)["phoneNumbers"], json!([work, ours]), "ours in place of theirs");
+    assert_eq!(merged(&json!({}))["phoneNumbers"], json!([work, theirs]));
+    // A second one makes both ours; none gives theirs back.
+    let both = patched(&json!({}), &|user| {
+        user["phoneNumbers"].as_array_mut().unwrap().push(ours.clone());
+    });
+    assert_eq!(both, Ok(json!({ "phoneNumbers": [theirs, ours] })));
+    let back = patched(&own, &|user| {
+        user["phoneNumbers"].as_array_mut().unwrap().pop();
+    });
+    assert_eq!(back, Ok(json!({})));
+    let wrong = patched(&own, &|user| user["phoneNumbers"][0]["value"] = "+1 9".into());
+    assert_eq!(wrong, Err("phoneNumbers".to_owned()));
+    for mode in [Mode::Replace, Mode::Modify] {
+        assert_eq!(divide(&own, &merged(&own), mode), Ok(own.clone()), "{mode:?}");
+    }
+}
+
+#[test]
+fn nothing_of_a_repository_that_is_gone_becomes_ours() {
+    let (shadow, resource_type) = (entry(), ResourceType::user(&[]));
+    let own = object(json!({ "title": "Boss", "nickName": "Jo",
+        "emails": [{ "value": "jo@home.example", "type": "home" }] }));
+    let shown = merge(&resource_type, Owner::Gone, &shadow, &own);
+    assert_eq!(shown["title"], "Boss");
+    assert_eq!(shown["emails"].as_array().map(Vec::len), Some(2));
+    let after = |change: Change<'_>, mode| {
+        let mut wanted = Value::Object(shown.clone());
+        change(&mut wanted);
+        let division = Division {
+            resource_type: &resource_type,
+            owner: Owner::Gone,
+            directory: &shadow,
+            shadow: Some(&shadow),
+            own: &own,
+            mode,
+            says_active: false,
+        };
+        division.own_after(&object(wanted)).map(Value::Object).map_err(|owned| owned.path)
+    };
+    for mode in [Mode::Replace, Mode::Modify] {
+        assert_eq!(after(&|_| {}, mode), Ok(Value::Object(own.clone())), "{mode:?}");
+        for (path, value) in [
+            ("userName", json!("other")),
+            ("externalId", json!("other")),
+            (
+                "phoneNumbers",
+                json!([{ "value": "+1 1", "type": "work" }, { "value": "+1 9", "type": "mobile" }]),
+            ),
+        ] {
+            let refused = after(&|user| user[path] = value.clone(), mode);
+            assert_eq!(refused, Err(path.to_owned()), "{mode:?}");
+        }
+    }
+    let mut expected = own.clone();
+    expected.insert("nickName".into(), "Joe".into());
+    let changed = after(&|user| user["nickName"] = "Joe".into(), Mode::Modify);
+    assert_eq!(changed, Ok(Value::Object(expected)));
+}
+
+#[test]
 fn active_is_both() {
     let off = patched(&json!({}), &|user| user["active"] = false.into());
     assert_eq!(off, Ok(json!({ "active": false })));
@@ -212,19 +320,23 @@ fn active_is_both() {
     let mut locked = entry();
     locked.insert("active".into(), false.into());
     let own = Attributes::new();
-    let division = Division {
-        resource_type: &ResourceType::user(&[]),
-        repository: Some(&Mapped),
+    let resource_type = ResourceType::user(&[]);
+    let division = |says_active| Division {
+        resource_type: &resource_type,
+        owner: Owner::Repository(&Mapped),
         directory: &locked,
         shadow: None,
         own: &own,
         mode: Mode::Modify,
+        says_active,
     };
-    let mut wanted = merge(&ResourceType::user(&[]), Some(&Mapped), &locked, &own);
+    let mut wanted = merge(&ResourceType::user(&[]), Owner::Repository(&Mapped), &locked, &own);
     assert_eq!(wanted["active"], false);
-    assert_eq!(division.own_after(&wanted), Ok(Attributes::new()), "a repeat is no write");
+    assert_eq!(division(false).own_after(&wanted), Ok(Attributes::new()), "a repeat is no write");
+    let ours = object(json!({ "active": false }));
+    assert_eq!(division(true).own_after(&wanted), Ok(ours), "who says so disables");
     wanted.insert("active".into(), true.into());
-    assert_eq!(division.own_after(&wanted), Err(Owned { path: "active".into() }));
+    assert_eq!(division(true).own_after(&wanted), Err(Owned { path: "active".into() }));
 }
 
 #[test]

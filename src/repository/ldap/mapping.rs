@@ -213,9 +213,10 @@ impl Mapping {
         self.strictest(path, |_| true)
     }
 
-    /// Who decides the values of `path` in elements of this type, in any case.
-    pub fn authority_of_type(&self, path: &AttributePath, kind: &str) -> Option<Authority> {
-        self.strictest(path, |element| element.is_of_type(kind))
+    /// Who decides the values of `path` in elements of this kind, in any case: a type, or the name of
+    /// an attribute of the `ActivID` extension; `None` for elements that say neither.
+    pub fn authority_of_type(&self, path: &AttributePath, kind: Option<&str>) -> Option<Authority> {
+        self.strictest(path, |element| element.is_of_kind(kind))
     }
 
     fn strictest(
@@ -255,9 +256,13 @@ impl Element {
         self.fixed.iter().any(|(sub, _)| covers(path, &self.list, Some(sub)))
     }
 
-    fn is_of_type(&self, kind: &str) -> bool {
-        let own = self.fixed.iter().find(|(sub, _)| sub == "type").and_then(|(_, v)| v.as_str());
-        own.is_some_and(|own| own.eq_ignore_ascii_case(kind))
+    fn is_of_kind(&self, kind: Option<&str>) -> bool {
+        let fixed = |name: &str| self.fixed.iter().find(|(sub, _)| sub == name);
+        let own = fixed("name").or_else(|| fixed("type")).and_then(|(_, value)| value.as_str());
+        match (own, kind) {
+            (Some(own), Some(kind)) => own.eq_ignore_ascii_case(kind),
+            (own, kind) => own == kind,
+        }
     }
 
     /// Whether its values are large and rarely wanted.

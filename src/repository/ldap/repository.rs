@@ -326,8 +326,8 @@ impl Repository for LdapRepository {
         self.mapping.authority(path)
     }
 
-    fn authority_of_type(&self, path: &AttributePath, element_type: &str) -> Option<Authority> {
-        self.mapping.authority_of_type(path, element_type)
+    fn authority_of_type(&self, path: &AttributePath, kind: Option<&str>) -> Option<Authority> {
+        self.mapping.authority_of_type(path, kind)
     }
 
     fn prepare(&self, deadline: Instant) -> BoxFuture<'_, Result<(), RepositoryError>> {

@@ -123,9 +123,18 @@ fn a_configuration_adds_and_overrides_key_by_key() {
     assert_eq!(mapping.authority(&user.resolve("displayName")), Some(Authority::Local));
     let phone = user.resolve("phoneNumbers.value");
     assert_eq!(mapping.authority(&phone), Some(Authority::Directory));
-    assert_eq!(mapping.authority_of_type(&phone, "MOBILE"), Some(Authority::Local));
-    assert_eq!(mapping.authority_of_type(&phone, "work"), Some(Authority::Directory));
-    assert_eq!(mapping.authority_of_type(&phone, "fax"), None);
+    assert_eq!(mapping.authority_of_type(&phone, Some("MOBILE")), Some(Authority::Local));
+    assert_eq!(mapping.authority_of_type(&phone, Some("work")), Some(Authority::Directory));
+    assert_eq!(mapping.authority_of_type(&phone, Some("fax")), None);
+    assert_eq!(mapping.authority_of_type(&phone, None), None);
+    let codes = user.resolve("urn:hid:scim:api:idp:2.0:UserAttribute:attributes");
+    assert_eq!(mapping.authority_of_type(&codes, Some("dob")), Some(Authority::Directory));
+    // Every code has a value of some type.
+    assert_eq!(mapping.authority_of_type(&codes, Some("date")), None);
+    assert_eq!(mapping.authority_of_type(&codes, Some("COST")), None);
+    let untyped = self::mapping(&[change("ims", Some(From::Attributes(vec!["im".into()])), None)]);
+    assert_eq!(untyped.authority_of_type(&user.resolve("ims"), None), Some(Authority::Directory));
+    assert_eq!(untyped.authority_of_type(&user.resolve("ims"), Some("xmpp")), None);
     assert!(types(&mapping, "phoneNumbers").contains(&("pager".into(), "pager".into())));
     assert_eq!(
         types(&mapping, "emails"),
