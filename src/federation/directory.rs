@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::memory::Grounds;
 use super::person::{Person, PersonKey, SOURCE_URN, Source, unbound};
 use super::plan::Plan;
 use super::rows::{Stored, StoredKey};
@@ -49,7 +50,7 @@ impl Shares {
                 key.weight() + stored.weight
             })),
             plans: Arc::new(Derived::new(capacity / 100 * 5, |text: &String, _| {
-                u32::try_from(text.len() * 6 + 1500).unwrap_or(u32::MAX)
+                u32::try_from(text.len() * 6 + 4000).unwrap_or(u32::MAX)
             })),
             people: Arc::new(Derived::new(capacity / 100 * 20, |_, person| {
                 // Attributes, and the bytes rendered from them.
@@ -102,9 +103,11 @@ pub struct Known {
     pub dn: String,
     pub created: Option<Timestamp>,
     pub last_modified: Option<Timestamp>,
-    /// The person as shown while unbound and read from the cache: what is mapped, and about it what
-    /// federation says of everybody (`id`, `meta`, `userType`, `active`, the source extension).
+    /// The person as shown while unbound and in `state`: what is mapped, and about it what federation
+    /// says of everybody (`id`, `meta`, `userType`, `active`, the source extension).
     pub(super) values: Arc<Attributes>,
+    /// How the entry is mostly shown: from the cache, or where nothing is kept, as just read.
+    pub(super) state: State,
     /// Of what is mapped but photos, which are fetched only when asked for.
     pub digest: u64,
     pub fetched: Timestamp,
@@ -115,7 +118,7 @@ pub struct Known {
 }
 
 impl Known {
-    fn new(repository: &str, entry: Entry, fetched: Timestamp, photos: bool) -> Self {
+    fn new(repository: &str, entry: Entry, fetched: Timestamp, photos: bool, state: State) -> Self {
         let Entry { key, dn, mut attributes, created, last_modified, .. } = entry;
         // Nobody about whom the directory says nothing is locked out.
         attributes.entry("active").or_insert(Value::Bool(true));
@@ -128,7 +131,7 @@ impl Known {
             }
         };
         let source = Source { repository, dn: &dn, entry_key: &key.0, fetched };
-        unbound(&mut attributes, &source, (created, last_modified), digest);
+        unbound(&mut attributes, &source, (created, last_modified), digest, state);
         // The values, and the bytes that are rendered of them.
         let weight = weigh(&attributes).saturating_mul(3) / 2 + 512;
         Self {
@@ -141,6 +144,7 @@ impl Known {
             digest,
             fetched,
             photos,
+            state,
             weight,
         }
     }
@@ -251,8 +255,13 @@ impl Directory {
     }
 
     /// The answer that is in the cache, fresh, and not due to be asked for anew.
-    pub(super) fn peek_search(&self, key: &AskedKey) -> Option<Answered> {
-        let answer = self.shares.searches.peek(key)?;
+    pub(super) fn peek_search(&self, key: &AskedKey, grounds: &mut Grounds) -> Option<Answered> {
+        grounds.search(&self.shares, key);
+        let (answer, left) = self.shares.searches.peek_while(key)?;
+        grounds.lasts(left, answer.age);
+        for hit in &answer.value.entries {
+            grounds.entry(&self.shares, &self.key(Arc::clone(&hit.key.0), key.photos));
+        }
         Some(self.answered(&answer, key.photos))
     }
 
@@ -459,6 +468,9 @@ impl Asking {
     fn keep(&self, found: Found) -> Vec<Arc<Known>> {
         let keep = |entry| {
             let known = self.know(entry);
+            if self.freshness.fresh.is_zero() && self.freshness.stale.is_zero() {
+                return known;
+            }
             let key = AskedKey {
                 tenant: Arc::clone(&self.tenant),
                 repository: Arc::clone(&self.id),
@@ -474,7 +486,8 @@ impl Asking {
 
     fn know(&self, entry: Arc<Entry>) -> Arc<Known> {
         let entry = Arc::unwrap_or_clone(entry);
-        Arc::new(Known::new(&self.id, entry, self.clock.now(), self.photos))
+        let state = if self.freshness.fresh.is_zero() { State::Live } else { State::Cached };
+        Arc::new(Known::new(&self.id, entry, self.clock.now(), self.photos, state))
     }
 }
 

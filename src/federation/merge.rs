@@ -225,13 +225,8 @@ impl<'a> Merge<'a> {
                 scan: outcome.scan,
             })
         };
-        Ok(Listing {
-            people: self.people,
-            total,
-            start_index: page.skip + 1,
-            report: named.filter_map(line).collect(),
-            federated: true,
-        })
+        let report = named.filter_map(line).collect();
+        Ok(Listing::new(self.people, total, page.skip + 1, Some(report)))
     }
 
     /// Standard clients do not read the report and would take an empty list for an absence.

@@ -10,6 +10,7 @@ mod directory;
 mod folding;
 mod identity;
 mod listing;
+mod memory;
 mod merge;
 mod person;
 mod plan;

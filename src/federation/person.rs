@@ -99,17 +99,13 @@ impl People {
             let id = directory.long_id(&known.key.0);
             self.person(id, unbound_version(known.digest), attributes, true)
         };
-        match state {
-            State::Cached => {
-                let kept = known.unbound.get_or_init(|| person(Arc::clone(&known.values)));
-                Arc::clone(kept)
-            }
-            State::Live | State::Stale => {
-                let mut attributes = (*known.values).clone();
-                set_state(&mut attributes, state_name(state));
-                person(Arc::new(attributes))
-            }
+        if state == known.state {
+            let kept = known.unbound.get_or_init(|| person(Arc::clone(&known.values)));
+            return Arc::clone(kept);
         }
+        let mut attributes = (*known.values).clone();
+        set_state(&mut attributes, state_name(state));
+        person(Arc::new(attributes))
     }
 
     /// Somebody whose row was deleted: the tombstone keeps the person out until bound again.
@@ -241,12 +237,13 @@ pub(super) fn unbound(
     source: &Source<'_>,
     times: (Option<Timestamp>, Option<Timestamp>),
     digest: u64,
+    state: State,
 ) {
     let id = format!("{}.{}", source.repository, source.entry_key);
     attributes.insert("userType".into(), "LDAP".into());
     attributes.insert("meta".into(), meta(times, &unbound_version(digest)));
     attributes.insert("id".into(), Value::String(id));
-    attributes.insert(SOURCE_URN.into(), source.shown(state_name(State::Cached)));
+    attributes.insert(SOURCE_URN.into(), source.shown(state_name(state)));
 }
 
 /// An unbound person has no count of writes: the version is a hash of the entry.
