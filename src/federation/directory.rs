@@ -2,13 +2,14 @@
 //! telling how fresh and how whole the answer is.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::memory::Grounds;
+use super::packed::Packed;
 use super::person::{Person, PersonKey, SOURCE_URN, Source, unbound};
 use super::plan::Plan;
 use super::rows::{Stored, StoredKey};
@@ -36,7 +37,7 @@ pub struct Shares {
 
 impl Shares {
     /// Divides `capacity` bytes: 30 % entries, 30 % searches, which hold the entries that they
-    /// brought (mostly the same ones), 15 % rows, 20 % people, 5 % plans.
+    /// brought (mostly the same ones), 15 % rows, 15 % people, 10 % plans.
     pub fn new(capacity: u64) -> Self {
         Self {
             entries: Arc::new(Cache::new("entry", capacity / 100 * 30, |key, known| {
@@ -49,10 +50,10 @@ impl Shares {
             rows: Arc::new(Cache::new("row", capacity / 100 * 15, |key, stored| {
                 key.weight() + stored.weight
             })),
-            plans: Arc::new(Derived::new(capacity / 100 * 5, |text: &String, _| {
-                u32::try_from(text.len() * 6 + 4000).unwrap_or(u32::MAX)
+            plans: Arc::new(Derived::new(capacity / 100 * 10, |text: &String, _| {
+                u32::try_from(text.len() * 6 + 10_000).unwrap_or(u32::MAX)
             })),
-            people: Arc::new(Derived::new(capacity / 100 * 20, |_, person| {
+            people: Arc::new(Derived::new(capacity / 100 * 15, |_, person| {
                 // Attributes, and the bytes rendered from them.
                 let text = weigh(&person.attributes);
                 text.saturating_mul(2).saturating_add(256)
@@ -105,7 +106,7 @@ pub struct Known {
     pub last_modified: Option<Timestamp>,
     /// The person as shown while unbound and in `state`: what is mapped, and about it what federation
     /// says of everybody (`id`, `meta`, `userType`, `active`, the source extension).
-    pub(super) values: Arc<Attributes>,
+    values: Packed,
     /// How the entry is mostly shown: from the cache, or where nothing is kept, as just read.
     pub(super) state: State,
     /// Of what is mapped but photos, which are fetched only when asked for.
@@ -113,7 +114,6 @@ pub struct Known {
     pub fetched: Timestamp,
     /// Whether photos were fetched along.
     pub(super) photos: bool,
-    pub(super) unbound: OnceLock<Arc<Person>>,
     weight: u32,
 }
 
@@ -132,28 +132,24 @@ impl Known {
         };
         let source = Source { repository, dn: &dn, entry_key: &key.0, fetched };
         unbound(&mut attributes, &source, (created, last_modified), digest, state);
-        // The values, and the bytes that are rendered of them.
-        let weight = weigh(&attributes).saturating_mul(3) / 2 + 512;
-        Self {
-            values: Arc::new(attributes),
-            unbound: OnceLock::new(),
-            key,
-            dn,
-            created,
-            last_modified,
-            digest,
-            fetched,
-            photos,
-            state,
-            weight,
-        }
+        let values = match state {
+            State::Live => Packed::open_ended(attributes),
+            State::Cached | State::Stale => Packed::at_rest(attributes),
+        };
+        let weight = values.weight().saturating_add(512);
+        Self { values, key, dn, created, last_modified, digest, fetched, photos, state, weight }
+    }
+
+    /// The person as shown while unbound.
+    pub(super) fn values(&self) -> Arc<Attributes> {
+        self.values.open()
     }
 
     /// The mapped values alone.
     pub(super) fn mapped(&self) -> Attributes {
-        let computed = |name: &str| matches!(name, "id" | "meta" | "userType" | SOURCE_URN);
-        let mapped = self.values.iter().filter(|(name, _)| !computed(name));
-        mapped.map(|(name, value)| (name.clone(), value.clone())).collect()
+        let mut mapped = Arc::unwrap_or_clone(self.values());
+        mapped.retain(|name, _| !matches!(name.as_str(), "id" | "meta" | "userType" | SOURCE_URN));
+        mapped
     }
 }
 
@@ -217,6 +213,10 @@ impl Directory {
 
     pub(super) fn id(&self) -> &str {
         &self.id
+    }
+
+    pub(super) fn shared_id(&self) -> Arc<str> {
+        Arc::clone(&self.id)
     }
 
     pub(super) fn repository(&self) -> &dyn Repository {

@@ -10,8 +10,8 @@ use super::caller::Call;
 use super::error::Failure;
 use super::{query, resource};
 use crate::federation::{Person, Plan};
-use crate::scim::{Projection, Query};
 use crate::scim::dialect::{ListHead, render_list};
+use crate::scim::{Projection, Query};
 
 /// By the parameters of a GET.
 pub async fn by_parameters(call: Call) -> Result<Response, Failure> {
