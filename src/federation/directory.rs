@@ -308,10 +308,14 @@ impl Directory {
             let asked = self.asking(photos);
             let wanted = [EntryKey(Arc::from(entry_key))];
             move || async move {
-                let found = asked.read(&wanted).await?;
-                let known = found.entries.into_iter().next().map(|entry| asked.know(entry));
-                let loaded = Loaded { empty: known.is_none(), cut: false, value: known };
-                Ok::<_, RepositoryError>(loaded)
+                let Found { entries, complete, .. } = asked.read(&wanted).await?;
+                // Keys are case-exact, however leniently the directory finds them.
+                let found = entries.into_iter().find(|entry| entry.key == wanted[0]);
+                if found.is_none() && !complete {
+                    return Err(cut());
+                }
+                let known = found.map(|entry| asked.know(entry));
+                Ok(Loaded { empty: known.is_none(), cut: false, value: known })
             }
         };
         let answer = self.shares.entries.get(key, self.freshness, no_cache, load).await?;
@@ -346,10 +350,11 @@ impl Directory {
         for known in asked.keep(found) {
             looked.insert(known.key.clone(), Some((known, State::Live)));
         }
-        if complete {
-            for entry_key in missing {
-                looked.entry(entry_key).or_insert(None);
+        for entry_key in missing {
+            if !complete && !looked.contains_key(&entry_key) {
+                return Err(cut());
             }
+            looked.entry(entry_key).or_insert(None);
         }
         Ok(looked)
     }
@@ -361,7 +366,11 @@ impl Directory {
     ) -> Result<Option<Arc<Known>>, RepositoryError> {
         let asked = self.asking(false);
         let found = asked.read(&[EntryKey(Arc::from(entry_key))]).await?;
-        Ok(asked.keep(found).pop())
+        let complete = found.complete;
+        match asked.keep(found).pop() {
+            None if !complete => Err(cut()),
+            known => Ok(known),
+        }
     }
 
     /// Everybody who may match, asked past every cache; an answer that was cut is an error, because
@@ -495,6 +504,13 @@ impl From<Lost> for RepositoryError {
     fn from(_: Lost) -> Self {
         Self::Unavailable("the look-up broke off; the log says where".into())
     }
+}
+
+/// Who is missing from an answer that was cut may be there all the same.
+fn cut() -> RepositoryError {
+    RepositoryError::Unavailable(
+        "the answer was cut before everybody asked for by key was in it".into(),
+    )
 }
 
 /// About how many bytes attributes take in memory.

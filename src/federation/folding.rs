@@ -22,7 +22,8 @@ pub(super) fn for_directory(filter: &Filter, repository: &dyn Repository) -> Ask
     let mut decides_bound = true;
     for path in filter.paths() {
         let owned = repository.authority(path) == Some(Authority::Directory);
-        decides_bound &= owned && path.text != "active";
+        // Beside the directory's elements of a list may stand our own.
+        decides_bound &= owned && path.text != "active" && !path.multi_valued;
     }
     // The people found may be unbound or bound; a filter about `userType` may want only one kind.
     let unbound = fold(filter, repository, "LDAP");

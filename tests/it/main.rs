@@ -8,6 +8,7 @@
 )]
 
 mod binding;
+mod bound;
 mod cache;
 mod configuration;
 mod durability;

@@ -11,6 +11,7 @@ use super::mapping::{Element, Form, Mapped, Mapping, Source};
 use crate::scim::Filter;
 use crate::scim::filter::{Literal, Operator};
 use crate::scim::schema::AttributePath;
+use crate::scim::schema::standard::SOURCE;
 use leaf::holds;
 
 /// What is sent for a filter.
@@ -165,10 +166,33 @@ impl Pushdown<'_> {
             (_, Operator::Ne) if negated => {
                 self.satisfied(path, Operator::Eq, value, element).inexact()
             }
-            (_, Operator::Ne) if self.mapping.maps(path) => Pushed::EVERYBODY,
-            (_, Operator::Ne) => Pushed::constant(true),
+            (_, Operator::Ne) => {
+                let unknown = self.mapping.maps(path)
+                    || self.is_computed(path)
+                    || self.defaults_to_true(path);
+                if unknown { Pushed::EVERYBODY } else { Pushed::constant(true) }
+            }
             _ => self.negated(self.satisfied(path, operator, value, element), negated),
         }
+    }
+
+    /// Whether the value is nothing that an entry holds, but what is said about everybody found.
+    fn is_computed(&self, path: &AttributePath) -> bool {
+        match (path.extension.as_deref(), path.attribute.as_str()) {
+            (Some(urn), _) => urn == SOURCE,
+            (None, "meta") => match path.sub.as_deref() {
+                Some("created" | "lastModified") => false,
+                Some(_) => true,
+                None => !self.mapping.maps(path),
+            },
+            (None, attribute) => matches!(attribute, "schemas" | "userType"),
+        }
+    }
+
+    /// Whether people about whom the directory says nothing count as `true`: `active`, unless its
+    /// absence is what says so.
+    fn defaults_to_true(&self, path: &AttributePath) -> bool {
+        path.extension.is_none() && path.attribute == "active" && !self.is_always_there(path)
     }
 
     fn is_always_there(&self, path: &AttributePath) -> bool {
@@ -188,6 +212,10 @@ impl Pushdown<'_> {
     ) -> Pushed {
         if let Some(element) = element {
             return self.in_element(element, path, operator, value);
+        }
+        let says_no = (operator, value) == (Operator::Eq, &Literal::Boolean(false));
+        if self.is_computed(path) || (self.defaults_to_true(path) && !says_no) {
+            return Pushed::EVERYBODY;
         }
         if !self.mapping.maps(path) {
             return Pushed::constant(false);
@@ -267,6 +295,9 @@ impl Pushdown<'_> {
                 None if element.primary && wanted == "primary" => Pushed::EVERYBODY,
                 None => Pushed::constant(false),
             };
+        }
+        if self.is_computed(path) || self.defaults_to_true(path) {
+            return Pushed::EVERYBODY;
         }
         if !self.mapping.maps(path) {
             return Pushed::constant(false);

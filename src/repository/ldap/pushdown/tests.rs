@@ -159,6 +159,47 @@ fn logic_keeps_what_can_be_sent() {
 }
 
 #[test]
+fn what_is_said_of_everybody_excludes_nobody() {
+    for filter in [
+        "meta.resourceType eq \"User\"",
+        "meta.version pr",
+        "not (meta.version ne \"x\")",
+        "meta.location co \"corp\"",
+        "not (meta.location sw \"x\")",
+        "urn:scimbridge:schemas:2.0:Source:dn co \"people\"",
+        "urn:scimbridge:schemas:2.0:Source:state eq \"cached\"",
+        "not (urn:scimbridge:schemas:2.0:Source:conflict pr)",
+        "schemas co \"User\"",
+        "userType eq \"LDAP\"",
+    ] {
+        let pushed = pushed(filter, true);
+        assert_eq!(pushed.filter.to_string(), "(&)", "{filter}");
+        assert!(!pushed.exact && !pushed.narrowed, "{filter}");
+    }
+    assert_eq!(sent("userName eq \"a\" and meta.version eq \"x\""), "(uid=a)");
+}
+
+#[test]
+fn people_about_whom_nothing_is_said_are_active() {
+    let schema = DirectorySchema::read(SCHEMA.iter().copied()).unwrap();
+    let sent = |mapping: &Mapping, text: &str| {
+        let filter = Filter::parse(text, &ResourceType::user(&[])).unwrap();
+        let pushdown = Pushdown { mapping, schema: &schema, repository: "corp", absence: true };
+        pushdown.push(&filter).filter.to_string()
+    };
+    let text = "filter = \"(cn=*)\"\nkey = \"entryUUID\"\n[attributes]\nuserName = \"uid\"\n";
+    let unmapped = Mapping::parse(text, &[], &ResourceType::user(&[])).unwrap();
+    let boolean = format!("{text}active = \"vip\"");
+    let boolean = Mapping::parse(&boolean, &[], &ResourceType::user(&[])).unwrap();
+    for filter in ["active eq true", "active pr", "active ne false", "not (active eq null)"] {
+        assert_eq!(sent(&unmapped, filter), "(&)", "{filter}");
+        assert_eq!(sent(&boolean, filter), "(&)", "{filter}");
+    }
+    assert_eq!(sent(&unmapped, "active eq false"), "(|)");
+    assert_eq!(sent(&boolean, "active eq false"), "(vip=FALSE)");
+}
+
+#[test]
 fn exact_and_scan_are_told() {
     for (filter, exact, scan) in [
         ("userName eq \"a\"", false, false),
