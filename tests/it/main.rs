@@ -16,6 +16,7 @@ mod harness;
 mod hostile;
 mod http;
 mod outage;
+mod readme;
 mod search;
 mod smoke;
 mod support;
