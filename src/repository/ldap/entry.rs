@@ -43,7 +43,6 @@ pub fn read(mapping: &Mapping, raw: &RawEntry) -> Option<Entry> {
         dn: raw.dn.clone(),
         created: time(mapping.created),
         last_modified: time(mapping.last_modified),
-        hash: hash(mapping, &attributes),
         attributes,
     })
 }
@@ -378,61 +377,6 @@ pub fn generalized_time(text: &str) -> Option<Timestamp> {
     .ok()?;
     let start = Offset::from_seconds(offset).ok()?.to_timestamp(date_time).ok()?;
     start.checked_add(jiff::SignedDuration::try_from_secs_f64(fraction).ok()?).ok()
-}
-
-/// FNV-1a over names and values, in the mapping's order.
-fn hash(mapping: &Mapping, attributes: &Attributes) -> u64 {
-    let large = |name: &String| {
-        mapping.elements.iter().any(|element| {
-            element.is_large()
-                && element.list.extension.is_none()
-                && element.list.attribute == *name
-        })
-    };
-    let mut state = Fnv(0xcbf2_9ce4_8422_2325);
-    for (name, value) in attributes.iter().filter(|(name, _)| !large(name)) {
-        state.feed(name.as_bytes());
-        state.value(value);
-    }
-    state.0
-}
-
-struct Fnv(u64);
-
-impl Fnv {
-    fn feed(&mut self, bytes: &[u8]) {
-        // 0xff is in no text: it keeps neighbours apart.
-        for byte in bytes.iter().chain(&[0xff]) {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-
-    fn value(&mut self, value: &Value) {
-        match value {
-            Value::Null => self.feed(b"n"),
-            Value::Bool(truth) => self.feed(if *truth { b"t" } else { b"f" }),
-            Value::Number(number) => self.feed(number.to_string().as_bytes()),
-            Value::String(text) => {
-                self.feed(b"s");
-                self.feed(text.as_bytes());
-            }
-            Value::Array(values) => {
-                self.feed(b"[");
-                for value in values {
-                    self.value(value);
-                }
-                self.feed(b"]");
-            }
-            Value::Object(members) => {
-                self.feed(b"{");
-                for (name, value) in members {
-                    self.feed(name.as_bytes());
-                    self.value(value);
-                }
-                self.feed(b"}");
-            }
-        }
-    }
 }
 
 #[cfg(test)]
