@@ -203,7 +203,8 @@ fn digits(line: &mut Vec<u8>, mut number: u64, at_least: usize) {
 fn quote(line: &mut Vec<u8>, text: &str) {
     line.push(b'"');
     let plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
-    if text.bytes().all(plain) {
+    // Without a way out at the first that is not, so that the compiler can vectorise it.
+    if text.bytes().fold(true, |all, byte| all & plain(byte)) {
         line.extend_from_slice(text.as_bytes());
         line.push(b'"');
         return;

@@ -25,7 +25,7 @@ use crate::scim::text::fold;
 pub fn read(mapping: &Mapping, raw: &RawEntry) -> Option<Entry> {
     let values = Values::of(mapping, raw);
     let key = canonical_key(values.of_name(mapping.key).first()?)?;
-    let mut attributes = Attributes::new();
+    let mut attributes = Attributes::with_capacity(24);
     for field in &mapping.fields {
         if let Some(value) = values.field(&field.mapped, field.path.multi_valued) {
             put(&mut attributes, &field.path, field.path.sub.as_deref(), value);
@@ -65,11 +65,12 @@ impl<'a> Values<'a> {
     fn of(mapping: &'a Mapping, raw: &'a RawEntry) -> Self {
         let mut by_name: Vec<Vec<&[u8]>> = vec![Vec::new(); mapping.names.len()];
         // What has no options comes first: RFC 4512 section 2.5.2 makes `cn;lang-de` a kind of `cn`.
-        for tagged in [false, true] {
+        let tags = raw.attributes.iter().any(|(name, _)| name.contains(';'));
+        for tagged in if tags { &[false, true][..] } else { &[false][..] } {
             for (name, values) in &raw.attributes {
                 let mut parts = name.split(';');
                 let base = parts.next().unwrap_or_default();
-                if name.contains(';') != tagged {
+                if tags && name.contains(';') != *tagged {
                     continue;
                 }
                 for (wanted, found) in mapping.names.iter().zip(&mut by_name) {
