@@ -56,9 +56,7 @@ impl Patch {
                 continue;
             }
             seen.push(attribute);
-            operation
-                .complete(&attributes, attribute)
-                .map_err(|error| operation.located(error))?;
+            operation.complete(&attributes, attribute).map_err(|error| operation.located(error))?;
         }
         Ok(attributes)
     }
@@ -556,9 +554,5 @@ fn put_back(
         Value::Array(elements) => elements.is_empty(),
         _ => false,
     };
-    if empty {
-        remove(holder, attribute, place)
-    } else {
-        set(holder, attribute, value, place)
-    }
+    if empty { remove(holder, attribute, place) } else { set(holder, attribute, value, place) }
 }

@@ -110,9 +110,7 @@ impl Parser<'_> {
         let Some((path, filter)) = self.target(text).map_err(fail)? else { return Ok(()) };
         if path.extension.is_some() && path.attribute.is_empty() && verb != Verb::Remove {
             return match given {
-                None | Some(Value::Null) => {
-                    self.push(Verb::Remove, text, path, None, None)
-                }
+                None | Some(Value::Null) => self.push(Verb::Remove, text, path, None, None),
                 Some(Value::Object(members)) => {
                     self.members(verb, path.extension.as_deref(), members)
                 }

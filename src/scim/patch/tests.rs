@@ -202,11 +202,7 @@ fn replace_of_a_selected_value_keeps_nothing_of_it_but_what_the_filter_fixes() {
             json!({ "streetAddress": "911 Plaza", "locality": null }),
             json!({ "type": "work", "streetAddress": "911 Plaza" }),
         ),
-        (
-            "locality co \"wood\"",
-            json!({ "region": "CA" }),
-            json!({ "region": "CA" }),
-        ),
+        ("locality co \"wood\"", json!({ "region": "CA" }), json!({ "region": "CA" })),
         (
             "type eq \"work\"",
             json!({ "type": "other", "region": "CA" }),
