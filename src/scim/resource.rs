@@ -11,7 +11,12 @@ pub fn digest(attributes: &Attributes) -> u64 {
 
 /// [`digest`] of a text.
 pub fn digest_text(text: &str) -> u64 {
-    fnv(FNV_OFFSET, text.as_bytes())
+    digest_bytes(text.as_bytes())
+}
+
+/// [`digest`] of a message.
+pub fn digest_bytes(bytes: &[u8]) -> u64 {
+    fnv(FNV_OFFSET, bytes)
 }
 
 const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
