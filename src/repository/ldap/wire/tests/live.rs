@@ -237,7 +237,7 @@ async fn a_diagnosis_tells_the_steps_apart() {
 
 #[test]
 fn settings_that_cannot_work_are_refused() {
-    let good = || super::settings(&["ldap://127.0.0.1".to_owned()]);
+    let good = || super::settings(&["ldap://127.0.0.1:389".to_owned()]);
     let refused = |settings: Settings| Directory::new("corp", settings).unwrap_err().to_string();
     assert!(refused(Settings { urls: vec![], ..good() }).contains("no server"));
     let empty = Settings { bind_password: Some(Secret::new(String::new())), ..bound(good(), SCIM) };
