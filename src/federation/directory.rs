@@ -137,7 +137,7 @@ impl Known {
             State::Cached | State::Stale => Packed::at_rest(attributes),
         };
         let weight = values.weight().saturating_add(512);
-        Self { values, key, dn, created, last_modified, digest, fetched, photos, state, weight }
+        Self { key, dn, created, last_modified, values, state, digest, fetched, photos, weight }
     }
 
     /// The person as shown while unbound.

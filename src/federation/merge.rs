@@ -232,7 +232,7 @@ impl<'a> Merge<'a> {
     /// Standard clients do not read the report and would take an empty list for an absence.
     fn unanswered(&self) -> Problem {
         let named = self.federation.directories.iter().zip(&self.outcomes);
-        let names: Vec<String> = named
+        let unanswered: Vec<String> = named
             .filter_map(|(directory, outcome)| {
                 let outcome = outcome.as_ref().filter(|outcome| !outcome.is_whole())?;
                 Some(format!("\"{}\" ({})", directory.id(), outcome.state.name()))
@@ -242,7 +242,7 @@ impl<'a> Merge<'a> {
             detail: format!(
                 "Nobody was found, but not every repository answered completely: {}; try again or \
                  narrow the filter.",
-                names.join(", ")
+                unanswered.join(", ")
             ),
             retry_after: RETRY_AFTER,
         }
