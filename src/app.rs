@@ -95,6 +95,7 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         });
         let limits = ConnectionLimits {
             max_connections: config.server.max_connections,
+            drain: ConnectionLimits::drain_for(config.server.request_timeout),
             ..ConnectionLimits::default()
         };
         http::serve(listener, app, limits, stopped(stopping)).await;

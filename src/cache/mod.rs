@@ -43,6 +43,8 @@ struct Inner<K, V> {
     name: &'static str,
     entries: moka::sync::Cache<K, Arc<Kept<V>>, RandomState>,
     shards: Box<[Mutex<Shard<K>>]>,
+    /// How often what a shard's keys answer has changed; see [`Cache::stamp`].
+    changes: Box<[AtomicU64]>,
     hasher: RandomState,
     /// Orders loads and invalidations of all keys.
     sequence: AtomicU64,
@@ -65,6 +67,13 @@ struct Flight {
     began: u64,
     /// A `flight::Receiver<V, E>`: each look-up has its own type of error.
     receiver: Box<dyn Any + Send + Sync>,
+}
+
+/// What a key's answer was; see [`Cache::stamp`].
+#[derive(Clone, Copy, Debug)]
+pub struct Stamp {
+    shard: usize,
+    changes: u64,
 }
 
 /// A point in the order of loads and invalidations; see [`Cache::insert_since`].
@@ -116,6 +125,7 @@ where
             name,
             entries,
             shards: std::iter::repeat_with(shard).take(SHARDS).collect(),
+            changes: std::iter::repeat_with(AtomicU64::default).take(SHARDS).collect(),
             hasher: RandomState::default(),
             sequence: AtomicU64::new(1),
             floor: AtomicU64::new(0),
@@ -158,7 +168,7 @@ where
         if go_round {
             inner.misses.fetch_add(1, Ordering::Relaxed);
             let receiver = inner.depart(&mut inner.shard(&key), key, policy, load);
-            return flight::arrival(receiver).await.map(Answer::live);
+            return receiver.await.map(Answer::live);
         }
         if let Some(kept) = inner.kept(&key) {
             let now = inner.time.now();
@@ -167,7 +177,8 @@ where
                 if kept.claim_refresh(now) {
                     let mut shard = inner.shard(&key);
                     if !shard.flights.contains_key(&key) {
-                        inner.depart(&mut shard, key, policy, load);
+                        // Nobody waits for this one.
+                        drop(inner.depart(&mut shard, key, policy, load));
                     }
                 }
                 return Ok(kept.answer(State::Cached, now));
@@ -177,7 +188,7 @@ where
             Joined::Value(answer) => return Ok(answer),
             Joined::Flight(receiver) => receiver,
         };
-        match flight::arrival(receiver).await {
+        match receiver.await {
             Ok(value) => Ok(Answer::live(value)),
             Err(error) => {
                 let now = inner.time.now();
@@ -192,13 +203,7 @@ where
     /// The value of `key` if it is in memory, fresh, and not due to be loaded anew: the hot path,
     /// which neither loads nor waits. On `None` ask [`Cache::get`], which may still know it.
     pub fn peek(&self, key: &K) -> Option<Answer<V>> {
-        let kept = self.0.kept(key)?;
-        let now = self.0.time.now();
-        if !kept.is_fresh(now) || kept.wants_refresh(now) {
-            return None;
-        }
-        self.0.hits.fetch_add(1, Ordering::Relaxed);
-        Some(kept.answer(State::Cached, now))
+        self.peek_while(key).map(|(answer, _)| answer)
     }
 
     /// The last value of `key` that may still be served when nothing newer is to be had.
@@ -227,6 +232,29 @@ where
         self.0.land(&shard, key, loaded, policy, began.0);
     }
 
+    /// Taken before a key is looked up: as long as the stamp is [valid](Cache::is_valid), looking it
+    /// up again would bring the same value, only older.
+    pub fn stamp(&self, key: &K) -> Stamp {
+        let shard = self.0.place(key);
+        Stamp { shard, changes: self.0.changes[shard].load(Ordering::Acquire) }
+    }
+
+    /// Whether no value of the stamp's key has landed or been forgotten since.
+    pub fn is_valid(&self, stamp: Stamp) -> bool {
+        self.0.changes[stamp.shard].load(Ordering::Acquire) == stamp.changes
+    }
+
+    /// [`Cache::peek`], with the time for which it would go on to answer.
+    pub fn peek_while(&self, key: &K) -> Option<(Answer<V>, Duration)> {
+        let kept = self.0.kept(key)?;
+        let now = self.0.time.now();
+        if !kept.is_fresh(now) || kept.wants_refresh(now) {
+            return None;
+        }
+        self.0.hits.fetch_add(1, Ordering::Relaxed);
+        Some((kept.answer(State::Cached, now), kept.until_refresh(now)))
+    }
+
     /// Forgets `key`: loads of it that are under way do not land, and who asks from now on does not
     /// join them.
     pub fn invalidate(&self, key: &K) {
@@ -234,6 +262,7 @@ where
         shard.epoch = self.0.sequence.fetch_add(1, Ordering::SeqCst);
         shard.flights.remove(key);
         self.0.entries.invalidate(key);
+        self.0.changes[self.0.place(key)].fetch_add(1, Ordering::Release);
     }
 
     /// Forgets everything, as [`Cache::invalidate`] forgets one key.
@@ -248,6 +277,9 @@ where
         // by moka when it comes to free the memory.
         self.0.floor.fetch_max(epoch, Ordering::SeqCst);
         self.0.entries.invalidate_all();
+        for changes in &self.0.changes {
+            changes.fetch_add(1, Ordering::Release);
+        }
     }
 
     /// Counts for the metrics. Not for the hot path: it first does what moka put off.
@@ -268,7 +300,7 @@ where
     }
 }
 
-enum Joined<V, E> {
+enum Joined<V, E: From<Lost>> {
     Value(Answer<V>),
     Flight(flight::Receiver<V, E>),
 }
@@ -334,7 +366,7 @@ where
             let flying = flying;
             let outcome = load().await;
             flying.arrive(policy, &outcome);
-            flight::send(&sender, outcome);
+            flight::send(sender, outcome);
         });
         receiver
     }
@@ -344,15 +376,21 @@ where
         if began < shard.epoch {
             return;
         }
-        if self.kept(&key).is_some_and(|kept| kept.began > began) {
+        let present = self.entries.get(&key);
+        if present.as_ref().is_some_and(|kept| kept.began > began) {
             return;
         }
         let kept = Kept::new(loaded, policy, began, self.time.now());
+        let place = self.place(&key);
         if kept.lifetime().is_zero() {
+            if present.is_none() {
+                return;
+            }
             self.entries.invalidate(&key);
         } else {
             self.entries.insert(key, Arc::new(kept));
         }
+        self.changes[place].fetch_add(1, Ordering::Release);
     }
 }
 
@@ -386,10 +424,13 @@ impl<K: Hash + Eq, V> Drop for Flying<K, V> {
 
 impl<K: Hash + Eq, V> Inner<K, V> {
     fn shard(&self, key: &K) -> MutexGuard<'_, Shard<K>> {
+        lock(&self.shards[self.place(key)])
+    }
+
+    fn place(&self, key: &K) -> usize {
         let hash = self.hasher.hash_one(key);
         // The remainder is below the number of shards, so the conversion loses nothing.
-        let index = usize::try_from(hash % SHARDS as u64).unwrap_or_default();
-        lock(&self.shards[index])
+        usize::try_from(hash % SHARDS as u64).unwrap_or_default()
     }
 }
 

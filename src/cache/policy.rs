@@ -120,6 +120,12 @@ impl<V> Kept<V> {
         self.age(now) < self.lifetime()
     }
 
+    /// How long it goes on to be served without being loaded anew.
+    pub(super) fn until_refresh(&self, now: Duration) -> Duration {
+        let from = Duration::from_nanos(self.refresh_from.load(Ordering::Relaxed));
+        from.min(self.at + self.fresh).saturating_sub(now)
+    }
+
     pub(super) fn wants_refresh(&self, now: Duration) -> bool {
         nanoseconds(now) >= self.refresh_from.load(Ordering::Relaxed)
     }

@@ -24,6 +24,7 @@ enum Takes {
     /// An empty list, which is the default.
     EmptyList,
     False,
+    True,
     /// The first word, which is the default; the others are to come.
     Word(&'static str, &'static [&'static str]),
     /// Whatever does not begin with one of these; `written` has the key and judges the rest.
@@ -47,7 +48,8 @@ const LATER: &[Later] = &[
     later("tenant.required", Takes::EmptyList),
     later("tenant.limits", Takes::Nothing),
     later("tenant.wildcards", Takes::False),
-    later("tenant.unquoted_values", Takes::False),
+    // Strings without quotes are understood by everybody's filters.
+    later("tenant.unquoted_values", Takes::True),
     later("tenant.prefer_attributes", Takes::False),
     later("tenant.default_role", Takes::Nothing),
     later("tenant.schemas", Takes::EmptyList),
@@ -146,6 +148,7 @@ fn refuse_here(table: &mut DeTable<'_>, entry: &Later, name: &str) -> Result<(),
             (value.get_ref().as_array().is_some_and(|list| list.is_empty()), Some("[]"))
         }
         Takes::False => (value.get_ref().as_bool() == Some(false), Some("false")),
+        Takes::True => (value.get_ref().as_bool() == Some(true), Some("true")),
         Takes::Word(default, others) => {
             if !word.is_some_and(|word| word == *default || others.contains(&word)) {
                 return Err(Fault::choice(value, word, &[&[*default], *others].concat()));

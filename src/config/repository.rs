@@ -126,13 +126,11 @@ fn security(
     let starttls = value::choice(file.tls.as_ref(), &[("none", false), ("starttls", true)], false)?;
     let insecure = file.insecure.as_ref().is_some_and(|place| *place.get_ref());
     let all_ldaps = urls.iter().all(|url| url.ldaps);
-    if let Some(place) = file.tls.as_ref().filter(|_| all_ldaps) {
+    // "none" says nothing of a URL that speaks for itself.
+    if let Some(place) = file.tls.as_ref().filter(|_| all_ldaps && starttls) {
         return Err(Fault::at(
             place,
-            format!(
-                "every URL is ldaps://, which is TLS from the first byte; \"{}\" contradicts it",
-                place.get_ref()
-            ),
+            "every URL is ldaps://, which is TLS from the first byte; \"starttls\" contradicts it",
             "remove tls, or write ldap:// URLs",
         ));
     }

@@ -139,7 +139,7 @@ fn defaults_of_what_is_to_come_may_be_written() {
         .replace(
             "name = \"acme\"",
             "name = \"acme\"\ndialect = \"rfc\"\ndelete = \"hard\"\ndelete_unknown = \"not_found\"\n\
-             path_id = \"id\"\nwildcards = false\nprefer_attributes = false\nrequired = []\n\
+             path_id = \"id\"\nwildcards = false\nunquoted_values = true\nprefer_attributes = false\nrequired = []\n\
              mounts = [\"/scim/v2\", { path = \"/T/acme/\", dialect = \"rfc\" }]",
         )
         .replace(
@@ -172,7 +172,7 @@ fn what_is_to_come_is_refused_by_name() {
         (tenant, "required = [\"emails\"]", "\"tenant.required\""),
         (tenant, "limits = { emails = 1 }", "\"tenant.limits\""),
         (tenant, "wildcards = true", "\"tenant.wildcards\""),
-        (tenant, "unquoted_values = true", "\"tenant.unquoted_values\""),
+        (tenant, "unquoted_values = false", "\"tenant.unquoted_values\""),
         (tenant, "prefer_attributes = true", "\"tenant.prefer_attributes\""),
         (tenant, "default_role = \"member\"", "\"tenant.default_role\""),
         (tenant, "schemas = [\"badge.json\"]", "\"tenant.schemas\""),
@@ -381,6 +381,8 @@ fn ldap_beyond_loopback_needs_tls_or_an_explicit_word() {
     assert_eq!(corp.urls[0].to_string(), "ldaps://a.example.org:636");
     assert_eq!(corp.urls[1].to_string(), "ldaps://[::1]:6360");
     assert!(corp.urls[1].is_loopback() && !corp.urls[0].is_loopback());
+    let corp = read("urls = [\"ldaps://a.example.org\"]\ntls = \"none\"");
+    assert!(!corp.starttls && !corp.plain(&corp.urls[0]), "ldaps:// speaks for itself");
     let contradictions = [
         ("urls = [\"ldaps://a\"]\ntls = \"starttls\"", "TLS from the first byte", "remove tls"),
         ("urls = [\"ldaps://a\"]\ninsecure = true", "always verified", "remove insecure"),

@@ -81,7 +81,7 @@ impl Federation {
         for directory in directories {
             // A repository that might hold the person and does not answer: nothing is created.
             for known in directory.resolve(&filter, photos).await? {
-                if filter.matches(&known.values) {
+                if filter.matches(&known.values()) {
                     found.push((Arc::clone(directory), known));
                 }
             }

@@ -2,12 +2,14 @@
 //! telling how fresh and how whole the answer is.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::memory::Grounds;
+use super::packed::Packed;
 use super::person::{Person, PersonKey, SOURCE_URN, Source, unbound, unbound_version};
 use super::plan::Plan;
 use super::rows::{Stored, StoredKey};
@@ -37,7 +39,7 @@ pub struct Shares {
 
 impl Shares {
     /// Divides `capacity` bytes: 30 % entries, 30 % searches, which hold the entries that they
-    /// brought (mostly the same ones), 15 % rows, 20 % people, 5 % plans.
+    /// brought (mostly the same ones), 15 % rows, 15 % people, 10 % plans.
     pub fn new(capacity: u64) -> Self {
         Self {
             entries: Arc::new(Cache::new("entry", capacity / 100 * 30, |key, known| {
@@ -50,10 +52,10 @@ impl Shares {
             rows: Arc::new(Cache::new("row", capacity / 100 * 15, |key, stored| {
                 key.weight() + stored.weight
             })),
-            plans: Arc::new(Derived::new(capacity / 100 * 5, |text: &String, _| {
-                u32::try_from(text.len() * 6 + 1500).unwrap_or(u32::MAX)
+            plans: Arc::new(Derived::new(capacity / 100 * 10, |text: &String, _| {
+                u32::try_from(text.len() * 6 + 10_000).unwrap_or(u32::MAX)
             })),
-            people: Arc::new(Derived::new(capacity / 100 * 20, |_, person| {
+            people: Arc::new(Derived::new(capacity / 100 * 15, |_, person| {
                 // Attributes, and the bytes rendered from them.
                 let text = weigh(&person.attributes);
                 text.saturating_mul(2).saturating_add(256)
@@ -104,9 +106,11 @@ pub struct Known {
     pub dn: String,
     pub created: Option<Timestamp>,
     pub last_modified: Option<Timestamp>,
-    /// The person as shown while unbound and read from the cache: what is mapped, and about it what
-    /// federation says of everybody (`id`, `meta`, `userType`, `active`, the source extension).
-    pub(super) values: Arc<Attributes>,
+    /// The person as shown while unbound and in `state`: what is mapped, and about it what federation
+    /// says of everybody (`id`, `meta`, `userType`, `active`, the source extension).
+    values: Packed,
+    /// How the entry is mostly shown: from the cache, or where nothing is kept, as just read.
+    pub(super) state: State,
     /// Of what is mapped but photos, which are fetched only when asked for.
     pub digest: u64,
     /// Of the photos that are in `values`.
@@ -114,12 +118,11 @@ pub struct Known {
     pub fetched: Timestamp,
     /// Whether photos were fetched along.
     pub(super) photos: bool,
-    pub(super) unbound: OnceLock<Arc<Person>>,
     weight: u32,
 }
 
 impl Known {
-    fn new(repository: &str, entry: Entry, fetched: Timestamp, photos: bool) -> Self {
+    fn new(repository: &str, entry: Entry, fetched: Timestamp, photos: bool, state: State) -> Self {
         let Entry { key, dn, mut attributes, created, last_modified, .. } = entry;
         // Nobody about whom the directory says nothing is locked out.
         attributes.entry("active").or_insert(Value::Bool(true));
@@ -129,22 +132,30 @@ impl Known {
         attributes.extend(pictures);
         let version = unbound_version(digest, photos_digest);
         let source = Source { repository, dn: &dn, entry_key: &key.0, fetched };
-        unbound(&mut attributes, &source, (created, last_modified), &version);
-        // The values, and the bytes that are rendered of them.
-        let weight = weigh(&attributes).saturating_mul(3) / 2 + 512;
+        unbound(&mut attributes, &source, (created, last_modified), &version, state);
+        let values = match state {
+            State::Live => Packed::open_ended(attributes),
+            State::Cached | State::Stale => Packed::at_rest(attributes),
+        };
+        let weight = values.weight().saturating_add(512);
         Self {
-            values: Arc::new(attributes),
-            unbound: OnceLock::new(),
             key,
             dn,
             created,
             last_modified,
+            values,
+            state,
             digest,
             photos_digest,
             fetched,
             photos,
             weight,
         }
+    }
+
+    /// The person as shown while unbound.
+    pub(super) fn values(&self) -> Arc<Attributes> {
+        self.values.open()
     }
 
     /// The version of the person while unbound: what is shown with photos has another one.
@@ -160,10 +171,8 @@ impl Known {
 
     /// The mapped values alone; of photos the ones that are links, which every read brings.
     pub(super) fn mapped(&self) -> Attributes {
-        let computed = |name: &str| matches!(name, "id" | "meta" | "userType" | SOURCE_URN);
-        let mapped = self.values.iter().filter(|(name, _)| !computed(name));
-        let mut mapped: Attributes =
-            mapped.map(|(name, value)| (name.clone(), value.clone())).collect();
+        let mut mapped = Arc::unwrap_or_clone(self.values());
+        mapped.retain(|name, _| !matches!(name.as_str(), "id" | "meta" | "userType" | SOURCE_URN));
         if let Some(Value::Array(photos)) = mapped.get_mut("photos") {
             let picture = |photo: &Value| {
                 let value = photo.get("value").and_then(Value::as_str);
@@ -246,6 +255,10 @@ impl Directory {
         &self.id
     }
 
+    pub(super) fn shared_id(&self) -> Arc<str> {
+        Arc::clone(&self.id)
+    }
+
     pub(super) fn repository(&self) -> &dyn Repository {
         &*self.repository
     }
@@ -282,8 +295,13 @@ impl Directory {
     }
 
     /// The answer that is in the cache, fresh, and not due to be asked for anew.
-    pub(super) fn peek_search(&self, key: &AskedKey) -> Option<Answered> {
-        let answer = self.shares.searches.peek(key)?;
+    pub(super) fn peek_search(&self, key: &AskedKey, grounds: &mut Grounds) -> Option<Answered> {
+        grounds.search(&self.shares, key);
+        let (answer, left) = self.shares.searches.peek_while(key)?;
+        grounds.lasts(left, answer.age);
+        for hit in &answer.value.entries {
+            grounds.entry(&self.shares, &self.key(Arc::clone(&hit.key.0), key.photos));
+        }
         Some(self.answered(&answer, key.photos))
     }
 
@@ -513,6 +531,9 @@ impl Asking {
     fn keep(&self, found: Found) -> Vec<Arc<Known>> {
         let keep = |entry| {
             let known = self.know(entry);
+            if self.freshness.fresh.is_zero() && self.freshness.stale.is_zero() {
+                return known;
+            }
             let key = AskedKey {
                 tenant: Arc::clone(&self.tenant),
                 repository: Arc::clone(&self.id),
@@ -528,7 +549,8 @@ impl Asking {
 
     fn know(&self, entry: Arc<Entry>) -> Arc<Known> {
         let entry = Arc::unwrap_or_clone(entry);
-        Arc::new(Known::new(&self.id, entry, self.clock.now(), self.photos))
+        let state = if self.freshness.fresh.is_zero() { State::Live } else { State::Cached };
+        Arc::new(Known::new(&self.id, entry, self.clock.now(), self.photos, state))
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::person::SOURCE_URN;
 use crate::repository::{Authority, Repository};
 use crate::scim::filter::{Filter, Literal, Operator};
-use crate::scim::schema::AttributePath;
+use crate::scim::schema::{AttributePath, Kind};
 
 /// How a directory is asked.
 #[derive(Debug, PartialEq)]
@@ -32,8 +32,9 @@ pub(super) fn for_directory(filter: &Filter, repository: &dyn Repository) -> Ask
     for path in filter.paths() {
         names_active |= path.text == "active";
         let owned = repository.authority(path) == Some(Authority::Directory);
-        // Beside the directory's elements of a list may stand our own.
-        decides_bound &= owned && path.text != "active" && !path.multi_valued;
+        // Beside the directory's elements of a list, and its parts of a whole, may stand our own.
+        let single = !path.multi_valued && path.kind != Kind::Complex && !path.attribute.is_empty();
+        decides_bound &= owned && path.text != "active" && single;
     }
     // The people found may be unbound or bound; a filter about `userType` may want only one kind.
     let unbound = fold(filter, repository, "LDAP", None);

@@ -1,12 +1,14 @@
 //! A list as it is answered.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
 
 use super::person::Person;
 use crate::scim::dialect::RepositoryReport;
 
-/// One page of people with what is known about the whole.
-#[derive(Clone, Debug)]
+/// One page of people with what is known about the whole. Immutable and shared.
+#[derive(Debug)]
 pub struct Listing {
     pub people: Vec<Arc<Person>>,
     /// How many match in all; with a source that was cut, how many are known to.
@@ -17,4 +19,24 @@ pub struct Listing {
     pub report: Vec<RepositoryReport>,
     /// Whether repositories were part of the question; then the source extension is shown.
     pub federated: bool,
+    rendered: OnceLock<(usize, Bytes)>,
+}
+
+impl Listing {
+    pub(super) fn new(
+        people: Vec<Arc<Person>>,
+        total: u64,
+        start_index: u64,
+        report: Option<Vec<RepositoryReport>>,
+    ) -> Self {
+        let federated = report.is_some();
+        let report = report.unwrap_or_default();
+        Self { people, total, start_index, report, federated, rendered: OnceLock::new() }
+    }
+
+    /// The bytes of the default projection for the mount; kept for the mount that asks first.
+    pub fn rendered(&self, mount: usize, render: impl Fn() -> Bytes) -> Bytes {
+        let (kept, bytes) = self.rendered.get_or_init(|| (mount, render()));
+        if *kept == mount { bytes.clone() } else { render() }
+    }
 }

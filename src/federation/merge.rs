@@ -252,19 +252,14 @@ impl<'a> Merge<'a> {
                 scan: outcome.scan,
             })
         };
-        Ok(Listing {
-            people: self.people,
-            total,
-            start_index: page.skip + 1,
-            report: named.filter_map(line).collect(),
-            federated: true,
-        })
+        let report = named.filter_map(line).collect();
+        Ok(Listing::new(self.people, total, page.skip + 1, Some(report)))
     }
 
     /// Standard clients do not read the report and would take an empty list for an absence.
     fn unanswered(&self) -> Problem {
-        let asked = self.federation.directories.iter().zip(&self.outcomes);
-        let names: Vec<String> = asked
+        let named = self.federation.directories.iter().zip(&self.outcomes);
+        let unanswered: Vec<String> = named
             .filter_map(|(directory, outcome)| {
                 let outcome = outcome.as_ref().filter(|outcome| !outcome.is_whole())?;
                 Some(format!("\"{}\" ({})", directory.id(), outcome.state.name()))
@@ -274,7 +269,7 @@ impl<'a> Merge<'a> {
             detail: format!(
                 "Nobody was found, but not every repository answered completely: {}; try again or \
                  narrow the filter.",
-                names.join(", ")
+                unanswered.join(", ")
             ),
             retry_after: RETRY_AFTER,
         }

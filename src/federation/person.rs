@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::authority::{Owner, merge};
 use super::directory::{Directory, Known};
 use crate::cache::{Derived, State};
+use crate::repository::EntryKey;
 use crate::scim::resource::digest;
 use crate::scim::{Attributes, ResourceType};
 use crate::store::UserRow;
@@ -71,12 +72,17 @@ pub(super) struct People {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PersonKey {
     tenant: Arc<str>,
-    row: i64,
-    version: i64,
+    who: Who,
     /// Hash of the entry and the time it was fetched; zero without one.
     entry: (u64, i64),
     /// How fresh the entry is, and whether photos came along.
     state: u8,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Who {
+    Row { key: i64, version: i64 },
+    Entry { repository: Arc<str>, key: EntryKey },
 }
 
 impl People {
@@ -96,26 +102,39 @@ impl People {
         known: &Known,
         state: State,
     ) -> Arc<Person> {
-        let person = |attributes| {
+        let make = || {
+            let mut attributes = known.values();
+            if state != known.state {
+                set_state(Arc::make_mut(&mut attributes), state_name(state));
+            }
             let id = directory.long_id(&known.key.0);
             self.person(id, known.version(), attributes, true)
         };
-        match state {
-            State::Cached => {
-                let kept = known.unbound.get_or_init(|| person(Arc::clone(&known.values)));
-                Arc::clone(kept)
-            }
-            State::Live | State::Stale => {
-                let mut attributes = (*known.values).clone();
-                set_state(&mut attributes, state_name(state));
-                person(Arc::new(attributes))
-            }
+        // What was just read is shown once; what comes from the cache comes again.
+        if state != State::Cached {
+            return make();
         }
+        let key = PersonKey {
+            tenant: Arc::clone(&self.tenant),
+            who: Who::Entry { repository: directory.shared_id(), key: known.key.clone() },
+            entry: (known.digest, known.fetched.as_millisecond()),
+            state: u8::from(known.photos),
+        };
+        self.keep(key, make)
+    }
+
+    fn keep(&self, key: PersonKey, make: impl FnOnce() -> Arc<Person>) -> Arc<Person> {
+        if let Some(person) = self.kept.get(&key) {
+            return person;
+        }
+        let person = make();
+        self.kept.insert(key, Arc::clone(&person));
+        person
     }
 
     /// Somebody whose row was deleted: the tombstone keeps the person out until bound again.
     pub(super) fn buried(&self, directory: &Directory, known: &Known, state: State) -> Arc<Person> {
-        let mut attributes = (*known.values).clone();
+        let mut attributes = Arc::unwrap_or_clone(known.values());
         let version = known.other_version();
         set_state(&mut attributes, state_name(state));
         attributes.insert("active".into(), Value::Bool(false));
@@ -140,17 +159,11 @@ impl People {
         };
         let key = PersonKey {
             tenant: Arc::clone(&self.tenant),
-            row: row.key,
-            version: row.version,
+            who: Who::Row { key: row.key, version: row.version },
             entry,
             state,
         };
-        if let Some(person) = self.kept.get(&key) {
-            return person;
-        }
-        let person = self.make_stored(row, directory, half);
-        self.kept.insert(key, Arc::clone(&person));
-        person
+        self.keep(key, || self.make_stored(row, directory, half))
     }
 
     fn make_stored(
@@ -165,24 +178,20 @@ impl People {
         let mut attributes = match &row.link {
             None => row.own.clone(),
             Some(link) => {
-                let (values, dn, state, fetched, entry_modified) = match half {
-                    Half::Entry(known, state) => (
-                        &*known.values,
-                        known.dn.as_str(),
-                        state_name(*state),
-                        known.fetched,
-                        known.last_modified,
-                    ),
-                    Half::Shadow(how) => {
-                        (&link.shadow, link.dn.as_str(), *how, link.seen, link.entry_modified)
+                let values = match half {
+                    Half::Entry(known, _) => known.values(),
+                    Half::Shadow(_) | Half::Unasked => Arc::new(link.shadow.clone()),
+                };
+                let (dn, state, fetched, entry_modified) = match half {
+                    Half::Entry(known, state) => {
+                        (known.dn.as_str(), state_name(*state), known.fetched, known.last_modified)
                     }
-                    Half::Unasked => {
-                        (&link.shadow, link.dn.as_str(), "cached", link.seen, link.entry_modified)
-                    }
+                    Half::Shadow(how) => (link.dn.as_str(), *how, link.seen, link.entry_modified),
+                    Half::Unasked => (link.dn.as_str(), "cached", link.seen, link.entry_modified),
                 };
                 let entry = match half {
                     Half::Entry(known, _) => known.version(),
-                    _ => unbound_version(digest(values), None),
+                    _ => unbound_version(digest(&values), None),
                 };
                 version = format!("{version}.{entry}");
                 modified = entry_modified.map_or(modified, |at| at.max(modified));
@@ -190,7 +199,7 @@ impl People {
                 let mut merged = merge(
                     &self.resource_type,
                     Owner::linked(directory.map(Directory::repository)),
-                    values,
+                    &values,
                     &row.own,
                 );
                 let (repository, entry_key) = (&link.repository, &link.entry_key);
@@ -242,12 +251,13 @@ pub(super) fn unbound(
     source: &Source<'_>,
     times: (Option<Timestamp>, Option<Timestamp>),
     version: &str,
+    state: State,
 ) {
     let id = format!("{}.{}", source.repository, source.entry_key);
     attributes.insert("userType".into(), "LDAP".into());
     attributes.insert("meta".into(), meta(times, version));
     attributes.insert("id".into(), Value::String(id));
-    attributes.insert(SOURCE_URN.into(), source.shown(state_name(State::Cached)));
+    attributes.insert(SOURCE_URN.into(), source.shown(state_name(state)));
 }
 
 /// An unbound person has no count of writes: the version is a hash of the entry and, where they are

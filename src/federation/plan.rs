@@ -1,11 +1,12 @@
-//! A search as it is understood: what the store and each repository are asked. Made once per query
-//! text and kept, so that a query which comes again is not parsed again.
+//! A search as it is understood: what the store and each repository are asked. Kept under the query's
+//! text, so that a query which comes again is not parsed again.
 
 use std::sync::Arc;
 
 use super::Federation;
 use super::directory::AskedKey;
 use super::folding::{Asked, concerns, for_directory};
+use super::memory::Memory;
 use super::person::Person;
 use super::rows::{StoredKey, external_id_key, user_name_key};
 use super::sort::Order;
@@ -30,6 +31,7 @@ pub struct Plan {
     pub(super) row: Option<StoredKey>,
     /// The repositories that the filter can concern.
     pub(super) asks: Vec<Ask>,
+    pub(super) memory: Memory,
 }
 
 /// What one repository is asked.
@@ -58,23 +60,24 @@ impl Page {
 }
 
 impl Federation {
-    /// The plan of a query that came as text; `parse` reads it where it is not known.
-    pub fn plan_text<E>(
-        &self,
-        text: &str,
-        parse: impl FnOnce() -> Result<Query, E>,
-    ) -> Result<Arc<Plan>, E> {
-        if text.len() > KEPT_TEXT {
-            return parse().map(|query| Arc::new(self.plan(query)));
+    /// The plan of a query that came as text, if such a query was answered from the caches before.
+    pub fn known_plan(&self, text: &str) -> Option<Arc<Plan>> {
+        self.shares.plans.get(self.plan_key(text)?.as_str())
+    }
+
+    /// Keeps a plan under its text, if it was answered from the caches: what comes once is not worth
+    /// a place.
+    pub fn keep_plan(&self, text: &str, plan: &Arc<Plan>) {
+        if !plan.memory.is_empty()
+            && let Some(key) = self.plan_key(text)
+        {
+            self.shares.plans.insert(key, Arc::clone(plan));
         }
+    }
+
+    fn plan_key(&self, text: &str) -> Option<String> {
         // A tenant's name holds no question mark.
-        let key = [&self.tenant, "?", text].concat();
-        if let Some(plan) = self.shares.plans.get(key.as_str()) {
-            return Ok(plan);
-        }
-        let plan = Arc::new(self.plan(parse()?));
-        self.shares.plans.insert(key, Arc::clone(&plan));
-        Ok(plan)
+        (text.len() <= KEPT_TEXT).then(|| [&self.tenant, "?", text].concat())
     }
 
     /// The plan of a query.
@@ -103,6 +106,7 @@ impl Federation {
             page,
             photos,
             asks,
+            memory: Memory::default(),
         }
     }
 

@@ -36,7 +36,7 @@ impl Federation {
             let (repository, entry_key) = id.split_once('.')?;
             let directory = self.directory(repository)?;
             let (known, state) = directory.peek_entry(entry_key)?;
-            let stored = self.rows.peek_link(repository, &known.key)?;
+            let stored = self.rows.peek(&self.rows.link(repository, &known.key.0))?;
             let unbound = stored.rows.is_empty() && !stored.tombstone;
             return unbound.then(|| self.people.unbound(directory, &known, state));
         };

@@ -78,11 +78,6 @@ impl Rows {
         self.kept.peek(key).map(|answer| answer.value)
     }
 
-    /// What the cache knows of an entry's link.
-    pub(super) fn peek_link(&self, repository: &str, entry_key: &EntryKey) -> Option<Arc<Stored>> {
-        self.peek(&self.link(repository, &entry_key.0))
-    }
-
     /// What stands under the key, out of the cache if it is there.
     pub(super) async fn find(&self, key: RowKey, no_cache: bool) -> Result<Arc<Stored>, Problem> {
         self.find_key(self.key(key), no_cache).await
@@ -168,7 +163,7 @@ impl Rows {
         }
     }
 
-    fn link(&self, repository: &str, entry_key: &str) -> StoredKey {
+    pub(super) fn link(&self, repository: &str, entry_key: &str) -> StoredKey {
         let key =
             RowKey::Link { repository: repository.to_owned(), entry_key: entry_key.to_owned() };
         StoredKey { tenant: Arc::clone(&self.tenant), key }

@@ -10,6 +10,7 @@ use futures_util::future::{join, join_all};
 
 use super::directory::Answered;
 use super::listing::Listing;
+use super::memory::Grounds;
 use super::merge::{Merge, StorePart};
 use super::person::{Half, Person};
 use super::plan::{Page, Plan};
@@ -30,7 +31,7 @@ impl Federation {
         caller: &Caller,
         plan: &Plan,
         view: &View,
-    ) -> Result<Listing, Problem> {
+    ) -> Result<Arc<Listing>, Problem> {
         demand(caller, Permission::UsersSearch)?;
         if plan.query.cursor.is_some() {
             return Err(Problem::Scim(ScimError::new(
@@ -39,13 +40,18 @@ impl Federation {
             )));
         }
         if !plan.query.search_repositories {
-            return Box::pin(self.stored(plan, view)).await;
+            return Box::pin(self.stored(plan, view)).await.map(Arc::new);
         }
-        if let Some(merge) = self.hot(plan, view) {
-            return merge.listing(&plan.page);
+        if !view.no_cache && self.rules.allow_scan {
+            if let Some(listing) = plan.memory.recall(&self.shares) {
+                return Ok(listing);
+            }
+            if let Some(listing) = self.hot(plan) {
+                return listing;
+            }
         }
         // Boxed, so that the hot path's future stays small.
-        Box::pin(self.federated(plan, view)).await
+        Box::pin(self.federated(plan, view)).await.map(Arc::new)
     }
 
     /// The store and the shadow alone; no directory is touched.
@@ -66,37 +72,43 @@ impl Federation {
             page.cut(&mut people);
             total
         };
-        Ok(Listing {
-            people,
-            total,
-            start_index: page.skip + 1,
-            report: Vec::new(),
-            federated: false,
-        })
+        Ok(Listing::new(people, total, page.skip + 1, None))
     }
 
     /// The whole answer where everything is in the caches: nothing waits, nothing is asked.
-    fn hot<'a>(&'a self, plan: &'a Plan, view: &View) -> Option<Merge<'a>> {
-        let buried = plan.asks.iter().any(|ask| ask.asked.buried);
-        if view.no_cache || !self.rules.allow_scan || buried {
+    fn hot(&self, plan: &Plan) -> Option<Result<Arc<Listing>, Problem>> {
+        if plan.asks.iter().any(|ask| ask.asked.buried) {
             return None;
         }
         let mut merge = Merge::new(self, plan);
+        let mut grounds = Grounds::new();
         let part = if plan.concerns_store {
-            StorePart::of(&self.rows.peek(plan.row.as_ref()?)?.rows)
+            let key = plan.row.as_ref()?;
+            grounds.row(&self.shares, key);
+            StorePart::of(&self.rows.peek(key)?.rows)
         } else {
             StorePart::default()
         };
         for ask in &plan.asks {
             let directory = &self.directories[ask.at];
-            let answered = directory.peek_search(&ask.key)?;
-            let links = answered.people.iter();
-            let links = links.map(|(known, _)| self.rows.peek_link(directory.id(), &known.key));
-            let links: Vec<_> = links.collect::<Option<_>>()?;
+            let answered = directory.peek_search(&ask.key, &mut grounds)?;
+            let mut links = Vec::with_capacity(answered.people.len());
+            for (known, _) in &answered.people {
+                let key = self.rows.link(directory.id(), &known.key.0);
+                grounds.row(&self.shares, &key);
+                links.push(self.rows.peek(&key)?);
+            }
             merge.directory(ask, &answered, &links);
         }
         merge.unlinked(&part);
-        merge.linked(&part.linked).is_empty().then_some(merge)
+        if !merge.linked(&part.linked).is_empty() {
+            return None;
+        }
+        let listing = merge.listing(&plan.page).map(Arc::new);
+        if let Ok(listing) = &listing {
+            plan.memory.keep(grounds, listing);
+        }
+        Some(listing)
     }
 
     async fn federated(&self, plan: &Plan, view: &View) -> Result<Listing, Problem> {

@@ -55,12 +55,12 @@ impl Standing {
     }
 
     /// The directory's values, from the entry or else from the shadow.
-    fn values(&self) -> Option<&Attributes> {
+    fn values(&self) -> Option<Arc<Attributes>> {
         match self {
             Self::Unbound { known, .. } | Self::Stored { half: Half::Entry(known, _), .. } => {
-                Some(&known.values)
+                Some(known.values())
             }
-            Self::Stored { .. } => self.shadow(),
+            Self::Stored { .. } => self.shadow().map(|shadow| Arc::new(shadow.clone())),
         }
     }
 
@@ -78,7 +78,7 @@ impl Standing {
     /// The merged values as they would be with these of ours.
     pub(super) fn with_own(&self, federation: &Federation, own: &Attributes) -> Attributes {
         match self.values() {
-            Some(values) => merge(&federation.resource_type, self.owner(), values, own),
+            Some(values) => merge(&federation.resource_type, self.owner(), &values, own),
             None => own.clone(),
         }
     }
@@ -156,10 +156,11 @@ impl Federation {
     ) -> Result<Attributes, Problem> {
         let nothing = Attributes::new();
         let owner = standing.owner();
+        let values = standing.values();
         let division = Division {
             resource_type: &self.resource_type,
             owner,
-            directory: standing.values().unwrap_or(&nothing),
+            directory: values.as_deref().unwrap_or(&nothing),
             shadow: standing.shadow(),
             own: standing.own(),
             mode,

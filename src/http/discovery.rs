@@ -1,18 +1,20 @@
 //! Discovery (RFC 7644 section 4): what this server can do, told without asking who wants to know.
 
-use axum::http::Uri;
+use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
 
 use super::body::ScimJson;
 use super::error::Failure;
-use super::{Parts, TenantMount, query};
-use crate::scim::dialect::{self, Capabilities};
+use super::{Parts, TenantMount, etag, query};
+use crate::scim::dialect::{self, Capabilities, Document};
+use crate::scim::resource::digest_bytes;
 
 /// `/ServiceProviderConfig`; true to what is really there.
 pub fn service_provider_config(
     app: &Parts,
     mount: &TenantMount,
     uri: &Uri,
+    headers: &HeaderMap,
 ) -> Result<Response, Failure> {
     unfiltered(uri)?;
     let capabilities = Capabilities {
@@ -23,42 +25,55 @@ pub fn service_provider_config(
         sort: true,
         etag: true,
     };
-    Ok(answer(dialect::service_provider_config(&capabilities, &mount.base)))
+    single(headers, dialect::service_provider_config(&capabilities, &mount.base))
 }
 
 pub fn schemas(mount: &TenantMount, uri: &Uri) -> Result<Response, Failure> {
     unfiltered(uri)?;
     let kind = mount.tenant.federation.resource_type();
-    Ok(answer(dialect::schemas_list(&[kind], &mount.base)))
+    Ok(list(dialect::schemas_list(&[kind], &mount.base)))
 }
 
-pub fn schema(mount: &TenantMount, uri: &Uri, urn: &str) -> Result<Response, Failure> {
-    one(mount, uri, urn, dialect::schema)
+pub fn schema(
+    mount: &TenantMount,
+    uri: &Uri,
+    headers: &HeaderMap,
+    urn: &str,
+) -> Result<Response, Failure> {
+    one(mount, uri, headers, urn, dialect::schema)
 }
 
 pub fn resource_types(mount: &TenantMount, uri: &Uri) -> Result<Response, Failure> {
     unfiltered(uri)?;
     let kind = mount.tenant.federation.resource_type();
-    Ok(answer(dialect::resource_types_list(&[kind], &mount.base)))
+    Ok(list(dialect::resource_types_list(&[kind], &mount.base)))
 }
 
-pub fn resource_type(mount: &TenantMount, uri: &Uri, name: &str) -> Result<Response, Failure> {
-    one(mount, uri, name, dialect::resource_type)
+pub fn resource_type(
+    mount: &TenantMount,
+    uri: &Uri,
+    headers: &HeaderMap,
+    name: &str,
+) -> Result<Response, Failure> {
+    one(mount, uri, headers, name, dialect::resource_type)
 }
 
-type Describe = fn(&str, &[&crate::scim::ResourceType], &str) -> Option<Vec<u8>>;
+type Describe = fn(&str, &[&crate::scim::ResourceType], &str) -> Option<Document>;
 
 fn one(
     mount: &TenantMount,
     uri: &Uri,
+    headers: &HeaderMap,
     written: &str,
     describe: Describe,
 ) -> Result<Response, Failure> {
     unfiltered(uri)?;
     let name = query::segment(written).ok_or(Failure::UnknownPath)?;
     let kind = mount.tenant.federation.resource_type();
-    let document = describe(&name, &[kind], &mount.base);
-    document.map(answer).ok_or_else(|| Failure::UnknownDefinition(name.into_owned()))
+    match describe(&name, &[kind], &mount.base) {
+        Some(document) => single(headers, document),
+        None => Err(Failure::UnknownDefinition(name.into_owned())),
+    }
 }
 
 fn unfiltered(uri: &Uri) -> Result<(), Failure> {
@@ -67,6 +82,17 @@ fn unfiltered(uri: &Uri) -> Result<(), Failure> {
     if filtered { Err(Failure::FilterOnDiscovery) } else { Ok(()) }
 }
 
-fn answer(document: Vec<u8>) -> Response {
+fn list(document: Vec<u8>) -> Response {
     ScimJson(document.into()).into_response()
+}
+
+/// One of them; its version is what it says.
+fn single(headers: &HeaderMap, document: Document) -> Result<Response, Failure> {
+    let version = format!("{:016x}", digest_bytes(&document.body));
+    if etag::none_match(headers, &version)? {
+        return Ok(etag::not_modified(&version, &document.location));
+    }
+    let mut response = ScimJson(document.body.into()).into_response();
+    etag::describe(response.headers_mut(), &version, &document.location);
+    Ok(response)
 }

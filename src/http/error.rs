@@ -35,6 +35,10 @@ pub enum Failure {
     BrokenBody,
     #[error("malformed {0}")]
     MalformedTag(HeaderName),
+    #[error("If-None-Match with entity tags on a write")]
+    NoneMatchOnWrite,
+    #[error("something exists that should not")]
+    Exists,
     #[error("discovery takes no filter")]
     FilterOnDiscovery,
     #[error("no such schema or resource type: {0}")]
@@ -118,6 +122,17 @@ impl Failure {
                 format!("the header {name} is neither * nor a list of entity tags like W/\"1\""),
             )
             .of(ErrorKind::InvalidValue),
+            Self::NoneMatchOnWrite => row(
+                S::BAD_REQUEST,
+                "the header If-None-Match of a write can only be *; to write one version only, give \
+                 its tag in the header If-Match",
+            )
+            .of(ErrorKind::InvalidValue),
+            Self::Exists => row(
+                S::PRECONDITION_FAILED,
+                "there is something at this path, which the header If-None-Match: * excludes; leave \
+                 the header out to write it",
+            ),
             // RFC 7644 section 4: "If a "filter" is provided, the service provider SHOULD respond
             // with HTTP status code 403 (Forbidden) to ensure that clients cannot incorrectly
             // assume that any matching conditions apply."

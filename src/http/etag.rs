@@ -3,19 +3,43 @@
 
 use std::fmt::Display;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::Response;
 
 use super::error::Failure;
-use crate::federation::IfMatch;
+use crate::federation::{IfMatch, Problem};
 
 /// The `ETag` of a version: always a weak one, for the bytes depend on the projection.
-pub fn etag(version: &impl Display) -> Option<HeaderValue> {
+fn etag(version: &impl Display) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("W/\"{version}\"")).ok()
+}
+
+/// What the headers of an answer with one resource tell: its version, and where it is.
+pub fn describe(headers: &mut HeaderMap, version: &impl Display, location: &str) {
+    headers.extend(etag(version).map(|tag| (header::ETAG, tag)));
+    if let Ok(location) = HeaderValue::try_from(location) {
+        headers.insert(header::CONTENT_LOCATION, location.clone());
+        headers.insert(header::LOCATION, location);
+    }
+}
+
+/// The answer to a client that holds this version already.
+pub fn not_modified(version: &impl Display, location: &str) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    // RFC 9110 section 15.4.5: "The server generating a 304 response MUST generate any of the
+    // following header fields that would have been sent in a 200 (OK) response to the same request:
+    // Content-Location, Date, ETag, and Vary".
+    let headers = response.headers_mut();
+    describe(headers, version, location);
+    headers.remove(header::LOCATION);
+    response
 }
 
 /// The `If-Match` of a request. Weak tags match too: all of ours are weak, and RFC 7644 section 3.14
 /// has clients send them.
-pub fn if_match(headers: &HeaderMap) -> Result<Option<IfMatch>, Failure> {
+fn if_match(headers: &HeaderMap) -> Result<Option<IfMatch>, Failure> {
     Ok(match tags(headers, header::IF_MATCH)? {
         None => None,
         Some(Tags::Any) => Some(IfMatch::Any),
@@ -34,6 +58,45 @@ pub fn none_match(headers: &HeaderMap, version: &impl Display) -> Result<bool, F
         }
     })
 }
+
+/// What must hold for a write.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Precondition {
+    /// The `If-Match` of the request, if it has one.
+    Matching(Option<IfMatch>),
+    /// `If-None-Match: *`: nothing may be there, so that nothing there is written. Entity tags are
+    /// refused: a write of anything but one version is no wish that a client has.
+    Nothing,
+}
+
+impl Precondition {
+    pub fn of(headers: &HeaderMap) -> Result<Self, Failure> {
+        match tags(headers, header::IF_NONE_MATCH)? {
+            None => Ok(Self::Matching(if_match(headers)?)),
+            Some(Tags::Any) => Ok(Self::Nothing),
+            Some(Tags::These(_)) => Err(Failure::NoneMatchOnWrite),
+        }
+    }
+
+    /// For a method that writes what exists: no version of it passes [`Precondition::Nothing`],
+    /// while what does not exist is told before versions are looked at.
+    pub fn if_match(&self) -> Option<&IfMatch> {
+        match self {
+            Self::Matching(if_match) => if_match.as_ref(),
+            Self::Nothing => Some(&NO_VERSION),
+        }
+    }
+
+    /// The failure as this precondition has it.
+    pub fn failed(&self, problem: Problem) -> Failure {
+        match (self, problem) {
+            (Self::Nothing, Problem::PreconditionFailed(_)) => Failure::Exists,
+            (_, problem) => Failure::Problem(problem),
+        }
+    }
+}
+
+static NO_VERSION: IfMatch = IfMatch::Versions(Vec::new());
 
 #[derive(Debug, PartialEq, Eq)]
 enum Tags {
@@ -121,6 +184,21 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::IF_MATCH, HeaderValue::from_bytes(b"\"\xff\"").unwrap());
         assert!(tags(&headers, header::IF_MATCH).is_err());
+    }
+
+    #[test]
+    fn a_write_may_ask_that_nothing_is_there() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(Precondition::of(&headers).unwrap(), Precondition::Matching(None));
+        headers.insert(header::IF_MATCH, HeaderValue::from_static("*"));
+        let precondition = Precondition::of(&headers).unwrap();
+        assert_eq!(precondition.if_match(), Some(&IfMatch::Any));
+        headers.insert(header::IF_NONE_MATCH, HeaderValue::from_static("*"));
+        let precondition = Precondition::of(&headers).unwrap();
+        assert_eq!(precondition.if_match(), Some(&IfMatch::Versions(Vec::new())));
+        headers.insert(header::IF_NONE_MATCH, HeaderValue::from_static("W/\"1\""));
+        let refused = Precondition::of(&headers).unwrap_err();
+        assert!(matches!(refused, Failure::NoneMatchOnWrite), "{refused}");
     }
 
     #[test]

@@ -20,6 +20,8 @@ mod resource;
 mod routes;
 mod search;
 mod serve;
+mod stream;
+mod writes;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -40,6 +42,7 @@ use crate::federation::Federation;
 use crate::telemetry::metrics::Metrics;
 use layers::RequestIds;
 use mount::{Mount, Mounted, Mounts};
+use writes::Writes;
 
 pub use mount::MountError;
 pub use serve::{ConnectionLimits, serve};
@@ -102,6 +105,7 @@ struct Parts {
     limits: Limits,
     metrics: Arc<Metrics>,
     request_ids: RequestIds,
+    writes: Writes,
 }
 
 /// Puts the surface together.
@@ -119,6 +123,7 @@ pub fn router(state: HttpState) -> Result<App, MountError> {
         limits: state.limits,
         metrics: state.metrics,
         request_ids: RequestIds::new(&state.clock),
+        writes: Writes::default(),
     })))
 }
 
@@ -134,6 +139,7 @@ impl App {
             limits: self.0.limits,
             metrics: Arc::clone(&self.0.metrics),
             request_ids: RequestIds::new(clock),
+            writes: Writes::default(),
         }))
     }
 }

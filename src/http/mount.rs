@@ -100,20 +100,7 @@ impl<T> Mounts<T> {
     /// The mount with the longest base path that `path` lies under, and what is left of `path`:
     /// empty, or beginning with a slash.
     pub fn find<'a>(&self, path: &'a str) -> Option<(&Arc<Mount<T>>, &'a str)> {
-        let mut node = &self.root;
-        let mut rest = path;
-        let mut best = None;
-        while let Some(inner) = rest.strip_prefix('/') {
-            let end = inner.find('/').unwrap_or(inner.len());
-            let (segment, after) = inner.split_at(end);
-            let Some(child) = node.child(segment) else { break };
-            node = child;
-            rest = after;
-            if let Some(mount) = &node.mount {
-                best = Some((mount, rest));
-            }
-        }
-        best
+        self.root.find(path)
     }
 }
 
@@ -127,31 +114,47 @@ impl<T> Node<T> {
         Self { mount: None, children: Vec::new() }
     }
 
+    /// What is found at `rest`, or above it.
+    fn find<'a>(&self, rest: &'a str) -> Option<(&Arc<Mount<T>>, &'a str)> {
+        let here = self.mount.as_ref().map(|mount| (mount, rest));
+        let Some(inner) = rest.strip_prefix('/') else { return here };
+        let (segment, after) = inner.split_at(inner.find('/').unwrap_or(inner.len()));
+        let below = self
+            .named(segment)
+            .filter(|child| !child.exact || &*child.name == segment)
+            .filter_map(|child| child.node.find(after))
+            .min_by_key(|(_, rest)| rest.len());
+        below.or(here)
+    }
+
     /// The node at `inner`, made where it does not exist; `exact` is the place of the segment in
     /// which case counts.
     fn descend(&mut self, inner: &str, exact: Option<usize>) -> &mut Self {
         let mut node = self;
         for (place, name) in inner.split('/').enumerate() {
             let exact = exact == Some(place);
-            let at = match node.children.binary_search_by(|child| caseless(&child.name, name)) {
-                // A literal segment and a tenant's name that differ in case only are one segment
-                // here: the base path that was named first decides whether case counts.
-                Ok(at) => at,
-                Err(at) => {
-                    let child = Child { name: name.into(), exact, node: Self::new() };
-                    node.children.insert(at, child);
-                    at
-                }
-            };
-            node = &mut node.children[at].node;
+            // A tenant's name and a literal segment are two, also where both are written alike.
+            let same = |child: &Child<T>| child.exact == exact && (!exact || &*child.name == name);
+            let start = node.start(name);
+            let found = node.named(name).position(same);
+            if found.is_none() {
+                let child = Child { name: name.into(), exact, node: Self::new() };
+                node.children.insert(start, child);
+            }
+            node = &mut node.children[start + found.unwrap_or(0)].node;
         }
         node
     }
 
-    fn child(&self, segment: &str) -> Option<&Self> {
-        let at = self.children.binary_search_by(|child| caseless(&child.name, segment)).ok()?;
-        let child = &self.children[at];
-        (!child.exact || &*child.name == segment).then_some(&child.node)
+    /// The children that have this name in any case.
+    fn named(&self, name: &str) -> impl Iterator<Item = &Child<T>> {
+        let children = self.children.get(self.start(name)..).unwrap_or_default();
+        children.iter().take_while(move |child| caseless(&child.name, name).is_eq())
+    }
+
+    /// The place of the first of them.
+    fn start(&self, name: &str) -> usize {
+        self.children.partition_point(|child| caseless(&child.name, name).is_lt())
     }
 }
 
@@ -211,6 +214,23 @@ mod tests {
         }
         let (mount, _) = mounts.find("/t/acme/api/v1/scim/v2/Users").unwrap();
         assert_eq!(&*mount.base, "http://b.example/t/Acme/api/v1/scim/v2");
+    }
+
+    #[test]
+    fn a_segment_like_a_tenants_name_is_not_that_name() {
+        let acme = ["/scim/Acme/api", "/scim/acme/x/y", "/scim"];
+        let mounts = mounts(&[tenant("acme", &acme), tenant("beta", &["/scim/ACME"])]).unwrap();
+        for (path, expected) in [
+            ("/scim/acme/v2/Users", (0, "acme", "/Users")),
+            ("/scim/Acme/api/Users", (1, "acme", "/Users")),
+            ("/scim/acme/api/Users", (1, "acme", "/Users")),
+            ("/scim/ACME/X/y", (2, "acme", "")),
+            ("/scim/ACME/v2/Users", (1, "beta", "/v2/Users")),
+            ("/scim/acme/v3", (1, "beta", "/v3")),
+            ("/scim/other", (3, "acme", "/other")),
+        ] {
+            assert_eq!(found(&mounts, path), Some(expected), "{path}");
+        }
     }
 
     #[test]

@@ -1,25 +1,31 @@
 //! One resource: create, read, replace, modify, remove (RFC 7644 sections 3.3 to 3.6).
 
 use axum::body::Body;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
 use super::body::{Payload, ScimJson};
 use super::caller::Call;
 use super::error::Failure;
-use super::{etag, layers, query};
+use super::etag::{self, Precondition};
+use super::writes::Writes;
+use super::{layers, query};
 use crate::federation::Person;
 use crate::scim::dialect::{location, render_resource};
 use crate::scim::schema::check::Purpose;
 use crate::scim::{Patch, Projection, Query};
 
 /// POST: creates a user, or binds one.
-pub async fn create(mut call: Call, payload: Payload) -> Result<Response, Failure> {
+pub async fn create(
+    mut call: Call,
+    payload: Payload,
+    writes: &Writes,
+) -> Result<Response, Failure> {
     let projection = projection(&mut call)?;
     let checked =
         call.resource_type().check(payload.json(&call.head.headers).await?, Purpose::Create)?;
-    to_the_end(async move {
+    to_the_end(writes, async move {
         let created = call.federation().create(&call.caller, checked, &call.view).await?;
         Ok(single(&call, &created.person, &projection, StatusCode::CREATED))
     })
@@ -31,10 +37,8 @@ pub async fn read(mut call: Call, id: &str) -> Result<Response, Failure> {
     let projection = projection(&mut call)?;
     let person = call.federation().read(&call.caller, id, &call.view).await?;
     if etag::none_match(&call.head.headers, &person.version)? {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        response.headers_mut().extend(etag::etag(&person.version).map(|tag| (header::ETAG, tag)));
-        return Ok(response);
+        let location = location(&call.mount.base, call.resource_type(), &person.id);
+        return Ok(etag::not_modified(&person.version, &location));
     }
     Ok(single(&call, &person, &projection, StatusCode::OK))
 }
@@ -46,41 +50,56 @@ pub async fn me(call: Call) -> Result<Response, Failure> {
 }
 
 /// PUT.
-pub async fn replace(mut call: Call, payload: Payload, id: &str) -> Result<Response, Failure> {
+pub async fn replace(
+    mut call: Call,
+    payload: Payload,
+    id: &str,
+    writes: &Writes,
+) -> Result<Response, Failure> {
     let projection = projection(&mut call)?;
-    let if_match = etag::if_match(&call.head.headers)?;
+    let precondition = Precondition::of(&call.head.headers)?;
     let checked =
         call.resource_type().check(payload.json(&call.head.headers).await?, Purpose::Replace)?;
     let id = id.to_owned();
-    to_the_end(async move {
+    to_the_end(writes, async move {
         let (caller, view) = (&call.caller, &call.view);
-        let person =
-            call.federation().replace(caller, &id, if_match.as_ref(), checked, view).await?;
+        let if_match = precondition.if_match();
+        let replaced = call.federation().replace(caller, &id, if_match, checked, view).await;
+        let person = replaced.map_err(|problem| precondition.failed(problem))?;
         Ok(single(&call, &person, &projection, StatusCode::OK))
     })
     .await
 }
 
 /// PATCH; the answer is the whole resource, which every known client is content with.
-pub async fn modify(mut call: Call, payload: Payload, id: &str) -> Result<Response, Failure> {
+pub async fn modify(
+    mut call: Call,
+    payload: Payload,
+    id: &str,
+    writes: &Writes,
+) -> Result<Response, Failure> {
     let projection = projection(&mut call)?;
-    let if_match = etag::if_match(&call.head.headers)?;
+    let precondition = Precondition::of(&call.head.headers)?;
     let patch = Patch::parse(&payload.json(&call.head.headers).await?, call.resource_type())?;
     let id = id.to_owned();
-    to_the_end(async move {
+    to_the_end(writes, async move {
         let (caller, view) = (&call.caller, &call.view);
-        let person = call.federation().modify(caller, &id, if_match.as_ref(), &patch, view).await?;
+        let if_match = precondition.if_match();
+        let modified = call.federation().modify(caller, &id, if_match, &patch, view).await;
+        let person = modified.map_err(|problem| precondition.failed(problem))?;
         Ok(single(&call, &person, &projection, StatusCode::OK))
     })
     .await
 }
 
 /// DELETE.
-pub async fn remove(call: Call, id: &str) -> Result<Response, Failure> {
-    let if_match = etag::if_match(&call.head.headers)?;
+pub async fn remove(call: Call, id: &str, writes: &Writes) -> Result<Response, Failure> {
+    let precondition = Precondition::of(&call.head.headers)?;
     let id = id.to_owned();
-    to_the_end(async move {
-        call.federation().remove(&call.caller, &id, if_match.as_ref(), &call.view).await?;
+    to_the_end(writes, async move {
+        let if_match = precondition.if_match();
+        let removed = call.federation().remove(&call.caller, &id, if_match, &call.view).await;
+        removed.map_err(|problem| precondition.failed(problem))?;
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NO_CONTENT;
         Ok(response)
@@ -106,15 +125,8 @@ fn single(call: &Call, person: &Person, projection: &Projection, status: StatusC
     let body = message(call, person, projection, person.show_source);
     let mut response = ScimJson(body).into_response();
     *response.status_mut() = status;
-    let headers = response.headers_mut();
-    if let Some(tag) = etag::etag(&person.version) {
-        headers.insert(header::ETAG, tag);
-    }
     let location = location(&call.mount.base, call.resource_type(), &person.id);
-    if let Ok(location) = HeaderValue::try_from(location) {
-        headers.insert(header::CONTENT_LOCATION, location.clone());
-        headers.insert(header::LOCATION, location);
-    }
+    etag::describe(response.headers_mut(), &person.version, &location);
     response
 }
 
@@ -139,14 +151,54 @@ pub fn photos(projection: &Projection) -> bool {
 }
 
 /// Runs a write that nothing cuts off halfway: when the client hangs up or the request's time is
-/// over, the write goes on until it is whole, caches and all.
+/// over, the write goes on until it is whole, caches and all; a shutdown waits for it.
 async fn to_the_end(
+    writes: &Writes,
     write: impl Future<Output = Result<Response, Failure>> + Send + 'static,
 ) -> Result<Response, Failure> {
+    let going_on = writes.begin();
+    let write = async move {
+        let outcome = write.await;
+        drop(going_on);
+        outcome
+    };
     tokio::spawn(write).await.unwrap_or_else(|stopped| {
         Err(Failure::Panicked(match stopped.try_into_panic() {
             Ok(panic) => layers::message(panic.as_ref()),
             Err(cancelled) => cancelled.to_string(),
         }))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures_util::FutureExt;
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_write_is_waited_for_when_nobody_else_waits_for_it() {
+        let (writes, gate) = (Writes::default(), Arc::new(Notify::new()));
+        let write = {
+            let gate = Arc::clone(&gate);
+            async move {
+                gate.notified().await;
+                Ok(Response::new(Body::empty()))
+            }
+        };
+        // The client hangs up as soon as the write has begun.
+        assert!(to_the_end(&writes, write).now_or_never().is_none());
+        assert_eq!(writes.count(), 1);
+        assert!(writes.finished().now_or_never().is_none());
+        gate.notify_one();
+        writes.finished().await;
+        assert_eq!(writes.count(), 0);
+        // One that panics does not hold a shutdown up.
+        let failed = to_the_end(&writes, async { panic!("plain") }).await.unwrap_err();
+        assert!(matches!(failed, Failure::Panicked(_)), "{failed}");
+        writes.finished().await;
+    }
 }

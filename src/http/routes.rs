@@ -122,6 +122,16 @@ fn verb(method: &Method) -> Option<Verb> {
     }
 }
 
+/// How a path that leads nowhere is called in the log: what stands in it may be a person's id or
+/// address.
+const NO_ROUTE: &str = "/…";
+
+/// How a path that lies under no mount is called in the log.
+fn outside(path: &str) -> &'static str {
+    let known = ["/health/live", "/health/ready", "/metrics"];
+    known.into_iter().find(|known| *known == path).unwrap_or(NO_ROUTE)
+}
+
 /// Leads a request to its handler. `seen` learns what the log line tells.
 pub async fn dispatch(
     app: &Parts,
@@ -133,6 +143,7 @@ pub async fn dispatch(
     // The path outlives the head, which goes on to the handler.
     let uri = head.uri.clone();
     let Some((mount, rest)) = app.mounts.find(uri.path()) else {
+        seen.route = Some(outside(uri.path()));
         // /health/live, /health/ready, /metrics: the list is in `health`.
         let outside = app.outside.clone().oneshot(Request::from_parts(head, sent));
         return match Box::pin(outside).await {
@@ -141,6 +152,7 @@ pub async fn dispatch(
         };
     };
     seen.tenant = Some(Arc::clone(&mount.tenant.name));
+    seen.route = Some(NO_ROUTE);
     let route = Route::find(rest).ok_or(Failure::UnknownPath)?;
     seen.route = Some(route.template());
     let verb = verb(&head.method).ok_or(Failure::Method(route.allowed()))?;
@@ -150,13 +162,15 @@ pub async fn dispatch(
 
     match (route, verb) {
         (Route::ServiceProviderConfig, Verb::Get) => {
-            return discovery::service_provider_config(app, mount, &uri);
+            return discovery::service_provider_config(app, mount, &uri, &head.headers);
         }
         (Route::Schemas, Verb::Get) => return discovery::schemas(mount, &uri),
-        (Route::Schema(urn), Verb::Get) => return discovery::schema(mount, &uri, urn),
+        (Route::Schema(urn), Verb::Get) => {
+            return discovery::schema(mount, &uri, &head.headers, urn);
+        }
         (Route::ResourceTypes, Verb::Get) => return discovery::resource_types(mount, &uri),
         (Route::ResourceType(name), Verb::Get) => {
-            return discovery::resource_type(mount, &uri, name);
+            return discovery::resource_type(mount, &uri, &head.headers, name);
         }
         (
             Route::ServiceProviderConfig
@@ -172,6 +186,7 @@ pub async fn dispatch(
     let call = authenticate(app, mount, head, asked)?;
     let payload = Payload { body: sent, limit: app.limits.max_body };
     seen.caller = Some(Arc::clone(&call.caller.name));
+    let writes = &app.writes;
     // The future of a request is as large as its largest arm, and is moved several times: what reads
     // a body or writes goes on the heap, so that the two hot arms stay small.
     match (route, verb) {
@@ -180,14 +195,16 @@ pub async fn dispatch(
         (Route::UsersSearch | Route::Search, Verb::Post) => {
             Box::pin(search::by_message(call, payload)).await
         }
-        (Route::Users, Verb::Post) => Box::pin(resource::create(call, payload)).await,
+        (Route::Users, Verb::Post) => Box::pin(resource::create(call, payload, writes)).await,
         (Route::User(id), Verb::Put) => {
-            Box::pin(resource::replace(call, payload, &decoded(id)?)).await
+            Box::pin(resource::replace(call, payload, &decoded(id)?, writes)).await
         }
         (Route::User(id), Verb::Patch) => {
-            Box::pin(resource::modify(call, payload, &decoded(id)?)).await
+            Box::pin(resource::modify(call, payload, &decoded(id)?, writes)).await
         }
-        (Route::User(id), Verb::Delete) => Box::pin(resource::remove(call, &decoded(id)?)).await,
+        (Route::User(id), Verb::Delete) => {
+            Box::pin(resource::remove(call, &decoded(id)?, writes)).await
+        }
         (Route::Me, Verb::Get) => resource::me(call).await,
         (Route::Bulk, Verb::Post) => Err(Failure::NotSupported("Bulk")),
         (route, _) => Err(Failure::Method(route.allowed())),
@@ -201,6 +218,14 @@ fn decoded(id: &str) -> Result<std::borrow::Cow<'_, str>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_outside_are_told_only_where_they_are_known() {
+        assert_eq!(outside("/health/ready"), "/health/ready");
+        for path in ["/", "/scim/gone/v2/Users/ann@example.com", "/health/ann@example.com"] {
+            assert_eq!(outside(path), "/…", "{path}");
+        }
+    }
 
     #[test]
     fn paths_lead_where_the_page_says() {

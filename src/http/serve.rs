@@ -13,12 +13,18 @@ use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use super::stream::Impatient;
+use super::writes::Writes;
 use super::{App, layers};
+
+/// After how long in silence a peer is asked whether it is still there, and how often again.
+const KEEP_ALIVE: Duration = Duration::from_mins(1);
 
 /// What connections may cost.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +35,10 @@ pub struct ConnectionLimits {
     pub header_timeout: Duration,
     /// Bytes of a request's head.
     pub max_header: usize,
-    /// How long requests in flight may go on after the shutdown has begun.
+    /// How long a write may wait for a peer that takes nothing.
+    pub write_timeout: Duration,
+    /// How long requests in flight, and writes that their requests have left behind, may go on after
+    /// the shutdown has begun.
     pub drain: Duration,
 }
 
@@ -39,8 +48,19 @@ impl Default for ConnectionLimits {
             max_connections: 10_000,
             header_timeout: Duration::from_secs(30),
             max_header: 64 * 1024,
+            write_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(10),
         }
+    }
+}
+
+impl ConnectionLimits {
+    /// The drain that suits requests with this time: whoever came last before the shutdown has all
+    /// of it, and a write that outlives its request a little more; a minute at most, since service
+    /// managers do not wait for ever.
+    #[must_use]
+    pub fn drain_for(request_timeout: Duration) -> Duration {
+        (request_timeout + Duration::from_secs(5)).min(Duration::from_mins(1))
     }
 }
 
@@ -52,17 +72,19 @@ pub async fn serve(
     limits: ConnectionLimits,
     shutdown: impl Future<Output = ()>,
 ) {
+    let writes = app.0.writes.clone();
     let respond = move |request| {
         let app = app.clone();
         async move { layers::answer(&app, request).await }
     };
-    run(listener, respond, limits, shutdown).await;
+    run(listener, respond, limits, &writes, shutdown).await;
 }
 
 async fn run<F>(
     listener: TcpListener,
     respond: impl Fn(Request<Body>) -> F + Clone + Send + 'static,
     limits: ConnectionLimits,
+    writes: &Writes,
     shutdown: impl Future<Output = ()>,
 ) where
     F: Future<Output = Response> + Send + 'static,
@@ -95,10 +117,14 @@ async fn run<F>(
     }
     drop(listener);
     stop.send_replace(true);
-    let drained = timeout(limits.drain, async { while connections.join_next().await.is_some() {} });
+    let drained = timeout(limits.drain, async {
+        while connections.join_next().await.is_some() {}
+        writes.finished().await;
+    });
     if drained.await.is_err() {
         tracing::warn!(
             connections = connections.len(),
+            writes = writes.count(),
             "requests did not finish in time; their connections are closed"
         );
         connections.shutdown().await;
@@ -131,10 +157,10 @@ async fn connection<F>(
 ) where
     F: Future<Output = Response>,
 {
-    // Without it a short answer waits for the peer's delayed acknowledgement.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(error = %error, "TCP_NODELAY could not be set");
+    if let Err(error) = prepare(&stream) {
+        tracing::debug!(error = %error, "a connection's options could not be set");
     }
+    let stream = Impatient::new(stream, limits.write_timeout);
     let service = service_fn(move |request: Request<Incoming>| {
         let answer = respond(request.map(body));
         async move { Ok::<_, Infallible>(answer.await) }
@@ -164,6 +190,14 @@ async fn connection<F>(
     }
 }
 
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    // Without it a short answer waits for the peer's delayed acknowledgement.
+    stream.set_nodelay(true)?;
+    // A peer that is gone without a word would hold its place until something is written to it.
+    let keep_alive = TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(KEEP_ALIVE / 4);
+    SockRef::from(stream).set_tcp_keepalive(&keep_alive)
+}
+
 /// Most requests have no body; theirs is not worth a box.
 fn body(incoming: Incoming) -> Body {
     if incoming.is_end_stream() { Body::empty() } else { Body::new(incoming) }
@@ -185,9 +219,13 @@ mod tests {
         gate: Arc<Notify>,
         /// Told whenever a request to `/slow` has arrived.
         arrived: Arc<Notify>,
+        writes: Writes,
         stop: oneshot::Sender<()>,
         running: JoinHandle<()>,
     }
+
+    /// More than the buffers between two sockets hold.
+    const LARGE: usize = 32 << 20;
 
     async fn start(limits: ConnectionLimits) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -203,14 +241,22 @@ mod tests {
                         arrived.notify_one();
                         gate.notified().await;
                     }
+                    if request.uri().path() == "/large" {
+                        return Response::new(Body::from(vec![b'x'; LARGE]));
+                    }
                     Response::new(Body::from("done"))
                 }
             }
         };
-        let running = tokio::spawn(run(listener, respond, limits, async {
-            let _ = stopped.await;
-        }));
-        Server { address, gate, arrived, stop, running }
+        let writes = Writes::default();
+        let counted = writes.clone();
+        let running = tokio::spawn(async move {
+            let stopped = async {
+                let _ = stopped.await;
+            };
+            run(listener, respond, limits, &counted, stopped).await;
+        });
+        Server { address, gate, arrived, writes, stop, running }
     }
 
     async fn send(server: &Server, path: &str) -> TcpStream {
@@ -264,6 +310,61 @@ mod tests {
         server.stop.send(()).unwrap();
         server.running.await.unwrap();
         assert_eq!(rest(&mut busy).await, "");
+    }
+
+    #[tokio::test]
+    async fn a_shutdown_waits_for_writes_whose_requests_are_gone() {
+        let server = start(ConnectionLimits::default()).await;
+        let write = server.writes.begin();
+        server.stop.send(()).unwrap();
+        let mut running = server.running;
+        assert!(timeout(Duration::from_millis(100), &mut running).await.is_err());
+        drop(write);
+        running.await.unwrap();
+        // Not for ever.
+        let drain = Duration::from_millis(50);
+        let server = start(ConnectionLimits { drain, ..ConnectionLimits::default() }).await;
+        let _stuck = server.writes.begin();
+        server.stop.send(()).unwrap();
+        server.running.await.unwrap();
+    }
+
+    #[test]
+    fn the_drain_follows_the_time_of_requests() {
+        let drain = |seconds| ConnectionLimits::drain_for(Duration::from_secs(seconds)).as_secs();
+        assert_eq!([drain(5), drain(30), drain(3600)], [10, 35, 60]);
+    }
+
+    #[tokio::test]
+    async fn who_reads_nothing_loses_the_connection() {
+        let limits = ConnectionLimits {
+            max_connections: 1,
+            write_timeout: Duration::from_millis(50),
+            ..ConnectionLimits::default()
+        };
+        let server = start(limits).await;
+        let mut deaf = send(&server, "/large").await;
+        let more = "GET /large HTTP/1.1\r\nHost: b\r\n\r\n".repeat(3);
+        deaf.write_all(more.as_bytes()).await.unwrap();
+        let mut second = send(&server, "/quick").await;
+        timeout(Duration::from_secs(30), answer(&mut second))
+            .await
+            .expect("the place of the first is free again");
+        let mut taken = Vec::new();
+        // Reset or closed: either way not even the first answer is whole.
+        let _ = deaf.read_to_end(&mut taken).await;
+        assert!(taken.len() < LARGE, "{}", taken.len());
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_kept_alive_and_sends_at_once() {
+        let server = start(ConnectionLimits::default()).await;
+        let stream = TcpStream::connect(server.address).await.unwrap();
+        prepare(&stream).unwrap();
+        assert!(stream.nodelay().unwrap());
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEP_ALIVE);
     }
 
     #[tokio::test]

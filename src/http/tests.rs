@@ -160,6 +160,8 @@ async fn a_user_is_created_read_and_listed() {
     let unchanged = send(&app, request).await;
     assert_eq!(unchanged.status, StatusCode::NOT_MODIFIED);
     assert_eq!(unchanged.header(header::ETAG), tag);
+    assert_eq!(unchanged.header(header::CONTENT_LOCATION), location);
+    assert_eq!(unchanged.header(header::LOCATION), "");
 
     let other = get(&app, &path.replace("/scim/acme/v2", "/SCIM/v2")).await;
     assert_eq!(
@@ -182,6 +184,72 @@ async fn a_user_is_created_read_and_listed() {
     assert_eq!(head.status, StatusCode::OK);
     assert_eq!(head.header(header::CONTENT_LENGTH), user.to_string().len().to_string());
     assert!(head.response.into_body().collect().await.unwrap().to_bytes().is_empty());
+}
+
+#[tokio::test]
+async fn a_write_may_exclude_what_exists() {
+    let app = app();
+    let created = ask(&app, Method::POST, USERS, r#"{"userName":"ann"}"#).await;
+    let path = created.header(header::LOCATION).replace("http://b.example", "");
+    let with = |method: &Method, path: &str, tag: &str| {
+        Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::AUTHORIZATION, "Bearer secret")
+            .header(header::IF_NONE_MATCH, tag)
+            .body(Body::from(match *method {
+                Method::PATCH => r#"{"Operations":[{"op":"add","path":"title","value":"x"}]}"#,
+                Method::PUT => r#"{"userName":"ann","title":"x"}"#,
+                _ => "",
+            }))
+            .unwrap()
+    };
+    for method in [Method::PUT, Method::PATCH, Method::DELETE] {
+        let detail = send(&app, with(&method, &path, "*")).await.refused(412).await;
+        assert!(detail.contains("If-None-Match"), "{detail}");
+        let absent = format!("{USERS}/nobody");
+        send(&app, with(&method, &absent, "*")).await.refused(404).await;
+        let detail = send(&app, with(&method, &path, "W/\"1\"")).await.refused(400).await;
+        assert!(detail.contains("If-Match"), "{detail}");
+    }
+    assert_eq!(get(&app, &path).await.json().await.get("title"), None);
+}
+
+#[tokio::test]
+async fn photos_come_when_they_are_asked_for() {
+    let app = app();
+    let body = r#"{"userName":"ann","photos":[{"value":"https://b.example/ann.jpeg"}]}"#;
+    let created = ask(&app, Method::POST, USERS, body).await;
+    let path = created.header(header::LOCATION).replace("http://b.example", "");
+    assert_eq!(created.json().await.get("photos"), None);
+    for path in [path.clone(), format!("{path}?excludedAttributes=title")] {
+        assert_eq!(get(&app, &path).await.json().await.get("photos"), None, "{path}");
+    }
+    let list = get(&app, USERS).await.json().await;
+    assert_eq!(list["Resources"][0].get("photos"), None);
+    let photos = json!([{ "value": "https://b.example/ann.jpeg" }]);
+    let shown = get(&app, &format!("{path}?attributes=photos")).await.json().await;
+    assert_eq!(shown["photos"], photos);
+    let list = get(&app, &format!("{USERS}?attributes=photos")).await.json().await;
+    assert_eq!(list["Resources"][0]["photos"], photos);
+}
+
+#[tokio::test]
+async fn schemas_can_be_searched_by() {
+    let app = app();
+    let enterprise = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+    let with = format!(r#"{{"userName":"ann","{enterprise}":{{"department":"Tours"}}}}"#);
+    ask(&app, Method::POST, USERS, &with).await;
+    ask(&app, Method::POST, USERS, r#"{"userName":"bob"}"#).await;
+    for (filter, count) in [
+        ("schemas+pr", 2),
+        ("schemas+eq+%22urn:ietf:params:scim:schemas:core:2.0:User%22", 2),
+        (&format!("schemas+eq+%22{enterprise}%22"), 1),
+        ("schemas+eq+%22urn:nobody%22", 0),
+    ] {
+        let list = get(&app, &format!("{USERS}?filter={filter}")).await.json().await;
+        assert_eq!(list["totalResults"], count, "{filter}");
+    }
 }
 
 #[tokio::test]
@@ -280,9 +348,19 @@ async fn discovery_is_open_and_takes_no_filter() {
         let open = Request::builder().uri(&path).body(Body::empty()).unwrap();
         let told = send(&app, open).await;
         assert_eq!(told.status, StatusCode::OK, "{path}");
+        let names = [header::ETAG, header::LOCATION, header::CONTENT_LOCATION];
+        let [tag, location, content] = names.map(|name| told.header(name).to_owned());
         let told = told.json().await;
         if told.get("Resources").is_none() {
             assert_eq!(told["meta"]["location"], format!("http://b.example{path}"));
+            assert_eq!(told["meta"]["location"], location);
+            assert_eq!(location, content);
+            assert!(tag.starts_with("W/\"") && tag.len() == 20, "{tag}");
+            let known = Request::builder().uri(&path);
+            let known = known.header(header::IF_NONE_MATCH, &tag).body(Body::empty()).unwrap();
+            let unchanged = send(&app, known).await;
+            assert_eq!(unchanged.status, StatusCode::NOT_MODIFIED, "{path}");
+            assert_eq!(unchanged.header(header::CONTENT_LOCATION), content);
         }
         let filtered = get(&app, &format!("{path}?Filter=id+pr")).await;
         filtered.refused(403).await;

@@ -35,9 +35,6 @@ pub struct Entry {
     /// When the directory says the entry was made and last changed.
     pub created: Option<Timestamp>,
     pub last_modified: Option<Timestamp>,
-    /// A hash of all values that are mapped, stable over restarts; photos and the times above do not
-    /// count, so that it is the same whether photos were asked for or not.
-    pub hash: u64,
 }
 
 /// What a search or a read brought back.

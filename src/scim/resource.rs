@@ -11,7 +11,12 @@ pub fn digest(attributes: &Attributes) -> u64 {
 
 /// [`digest`] of a text.
 pub fn digest_text(text: &str) -> u64 {
-    fnv(FNV_OFFSET, text.as_bytes())
+    digest_bytes(text.as_bytes())
+}
+
+/// [`digest`] of a message.
+pub fn digest_bytes(bytes: &[u8]) -> u64 {
+    fnv(FNV_OFFSET, bytes)
 }
 
 const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
@@ -38,5 +43,44 @@ fn digest_value(value: &serde_json::Value) -> u64 {
             values.iter().fold(11, |hash, value| fnv(hash, &digest_value(value).to_le_bytes()))
         }
         Value::Object(object) => digest_object(object),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn of(value: serde_json::Value) -> u64 {
+        match value {
+            serde_json::Value::Object(attributes) => digest(&attributes),
+            other => panic!("{other} is no object"),
+        }
+    }
+
+    #[test]
+    fn the_digest_tells_values_and_not_their_order() {
+        let base = of(json!({ "userName": "a", "name": { "familyName": "b", "givenName": "c" } }));
+        assert_eq!(base, 8_867_408_548_481_105_599, "the same after every restart");
+        assert_eq!(
+            base,
+            of(json!({ "name": { "givenName": "c", "familyName": "b" }, "userName": "a" }))
+        );
+        assert_ne!(
+            base,
+            of(json!({ "userName": "A", "name": { "familyName": "b", "givenName": "c" } }))
+        );
+        assert_ne!(
+            base,
+            of(json!({ "userName": "a", "name": { "familyName": "c", "givenName": "b" } }))
+        );
+        assert_ne!(
+            of(json!({ "l": ["a", "b"] })),
+            of(json!({ "l": ["ab"] })),
+            "neighbours are apart"
+        );
+        assert_ne!(of(json!({ "l": ["a", "b"] })), of(json!({ "l": ["b", "a"] })));
+        assert_ne!(of(json!({ "l": true })), of(json!({ "l": "true" })));
     }
 }

@@ -147,7 +147,7 @@ mod tests {
             duration: Duration::from_micros(1234),
             tenant: Some("acme"),
             caller: Some("help desk"),
-            request_id: &format_args!("{:08x}", 0xabc),
+            request_id: "00000abc",
             bytes: 512,
         }
         .log();

@@ -1,6 +1,5 @@
 //! The one line per request.
 
-use std::fmt::Display;
 use std::time::Duration;
 
 /// What is told of a request. Neither its query nor its body: these hold people's data.
@@ -15,7 +14,7 @@ pub struct Request<'a> {
     pub tenant: Option<&'a str>,
     /// The token's name.
     pub caller: Option<&'a str>,
-    pub request_id: &'a dyn Display,
+    pub request_id: &'a str,
     /// Bytes of the answer's body.
     pub bytes: u64,
 }
@@ -33,7 +32,7 @@ impl Request<'_> {
             duration_ms = f64::from(micros) / 1000.0,
             tenant = self.tenant,
             caller = self.caller,
-            request.id = %self.request_id,
+            request.id = self.request_id,
             bytes = self.bytes },
             "request"
         );

@@ -246,6 +246,12 @@ fn secrets_and_people_stay_out_of_the_log() {
     client.query("/Users", &filter).expect(200);
     client.post("/Users", &json!({ "userName": "very.private", "password": "hush" })).expect(201);
     let _ = bridge.client_as("a-wrong-token-that-is-secret").get("/Users");
+    // Ids and addresses in paths that lead nowhere.
+    for path in ["/Users/very.private@x/y", "/User/very.private@x", "/Users/very.private@x"] {
+        assert_eq!(client.get(path).status, 404, "{path}");
+    }
+    let mut stranger = bridge.stranger();
+    assert_eq!(stranger.get("/scim/gone/v2/Users/very.private@x").status, 404);
     assert!(bridge.terminate().success());
     let log = bridge.log();
     assert!(log.contains("\"http.status\":201"), "{log}");

@@ -18,6 +18,7 @@ mod http;
 mod ours;
 mod outage;
 mod photos;
+mod readme;
 mod search;
 mod smoke;
 mod startup;

@@ -25,7 +25,7 @@ use crate::scim::text::fold;
 pub fn read(mapping: &Mapping, raw: &RawEntry) -> Option<Entry> {
     let values = Values::of(mapping, raw);
     let key = canonical_key(values.of_name(mapping.key).first()?)?;
-    let mut attributes = Attributes::new();
+    let mut attributes = Attributes::with_capacity(24);
     for field in &mapping.fields {
         if let Some(value) = values.field(&field.mapped, field.path.multi_valued) {
             put(&mut attributes, &field.path, field.path.sub.as_deref(), value);
@@ -43,7 +43,6 @@ pub fn read(mapping: &Mapping, raw: &RawEntry) -> Option<Entry> {
         dn: raw.dn.clone(),
         created: time(mapping.created),
         last_modified: time(mapping.last_modified),
-        hash: hash(mapping, &attributes),
         attributes,
     })
 }
@@ -66,11 +65,12 @@ impl<'a> Values<'a> {
     fn of(mapping: &'a Mapping, raw: &'a RawEntry) -> Self {
         let mut by_name: Vec<Vec<&[u8]>> = vec![Vec::new(); mapping.names.len()];
         // What has no options comes first: RFC 4512 section 2.5.2 makes `cn;lang-de` a kind of `cn`.
-        for tagged in [false, true] {
+        let tags = raw.attributes.iter().any(|(name, _)| name.contains(';'));
+        for tagged in if tags { &[false, true][..] } else { &[false][..] } {
             for (name, values) in &raw.attributes {
                 let mut parts = name.split(';');
                 let base = parts.next().unwrap_or_default();
-                if name.contains(';') != tagged {
+                if tags && name.contains(';') != *tagged {
                     continue;
                 }
                 for (wanted, found) in mapping.names.iter().zip(&mut by_name) {
@@ -378,61 +378,6 @@ pub fn generalized_time(text: &str) -> Option<Timestamp> {
     .ok()?;
     let start = Offset::from_seconds(offset).ok()?.to_timestamp(date_time).ok()?;
     start.checked_add(jiff::SignedDuration::try_from_secs_f64(fraction).ok()?).ok()
-}
-
-/// FNV-1a over names and values, in the mapping's order.
-fn hash(mapping: &Mapping, attributes: &Attributes) -> u64 {
-    let large = |name: &String| {
-        mapping.elements.iter().any(|element| {
-            element.is_large()
-                && element.list.extension.is_none()
-                && element.list.attribute == *name
-        })
-    };
-    let mut state = Fnv(0xcbf2_9ce4_8422_2325);
-    for (name, value) in attributes.iter().filter(|(name, _)| !large(name)) {
-        state.feed(name.as_bytes());
-        state.value(value);
-    }
-    state.0
-}
-
-struct Fnv(u64);
-
-impl Fnv {
-    fn feed(&mut self, bytes: &[u8]) {
-        // 0xff is in no text: it keeps neighbours apart.
-        for byte in bytes.iter().chain(&[0xff]) {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-
-    fn value(&mut self, value: &Value) {
-        match value {
-            Value::Null => self.feed(b"n"),
-            Value::Bool(truth) => self.feed(if *truth { b"t" } else { b"f" }),
-            Value::Number(number) => self.feed(number.to_string().as_bytes()),
-            Value::String(text) => {
-                self.feed(b"s");
-                self.feed(text.as_bytes());
-            }
-            Value::Array(values) => {
-                self.feed(b"[");
-                for value in values {
-                    self.value(value);
-                }
-                self.feed(b"]");
-            }
-            Value::Object(members) => {
-                self.feed(b"{");
-                for (name, value) in members {
-                    self.feed(name.as_bytes());
-                    self.value(value);
-                }
-                self.feed(b"}");
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,14 @@ use serde_json::{Value, json};
 use super::{ListHead, render_list};
 use crate::scim::schema::{ResourceType, Schema};
 
+/// One discovery resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    pub body: Vec<u8>,
+    /// Its `meta.location`.
+    pub location: String,
+}
+
 /// What this service can do, as ServiceProviderConfig says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capabilities {
@@ -25,9 +33,10 @@ pub struct Capabilities {
 /// ServiceProviderConfig (RFC 7643 section 5). Without members that strict clients do not know;
 /// with `bulk.maxOperations` and `bulk.maxPayloadSize` even where there is no bulk (then 0), since
 /// clients read both before they look at `supported`.
-pub fn service_provider_config(capabilities: &Capabilities, base: &str) -> Vec<u8> {
+pub fn service_provider_config(capabilities: &Capabilities, base: &str) -> Document {
+    let location = format!("{base}/ServiceProviderConfig");
     let bulk_size = capabilities.bulk_operations.map_or(0, |_| capabilities.max_payload_size);
-    bytes(&json!({
+    let body = bytes(&json!({
         "schemas": ["urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"],
         "patch": { "supported": true },
         "bulk": {
@@ -48,31 +57,32 @@ pub fn service_provider_config(capabilities: &Capabilities, base: &str) -> Vec<u
         }],
         "meta": {
             "resourceType": "ServiceProviderConfig",
-            "location": format!("{base}/ServiceProviderConfig"),
+            "location": location,
         },
-    }))
+    }));
+    Document { body, location }
 }
 
 /// Every schema of these resource types, each once.
 pub fn schemas_list(types: &[&ResourceType], base: &str) -> Vec<u8> {
     let documents: Vec<_> =
-        all_schemas(types).map(|schema| schema_document(schema, base)).collect();
+        all_schemas(types).map(|schema| schema_document(schema, base).body).collect();
     list(&documents)
 }
 
 /// The schema with this URN, in any case.
-pub fn schema(urn: &str, types: &[&ResourceType], base: &str) -> Option<Vec<u8>> {
+pub fn schema(urn: &str, types: &[&ResourceType], base: &str) -> Option<Document> {
     let found = all_schemas(types).find(|schema| schema.id.eq_ignore_ascii_case(urn))?;
     Some(schema_document(found, base))
 }
 
 pub fn resource_types_list(types: &[&ResourceType], base: &str) -> Vec<u8> {
-    let documents: Vec<_> = types.iter().map(|kind| type_document(kind, base)).collect();
+    let documents: Vec<_> = types.iter().map(|kind| type_document(kind, base).body).collect();
     list(&documents)
 }
 
 /// The resource type with this name, in any case.
-pub fn resource_type(name: &str, types: &[&ResourceType], base: &str) -> Option<Vec<u8>> {
+pub fn resource_type(name: &str, types: &[&ResourceType], base: &str) -> Option<Document> {
     let found = types.iter().find(|kind| kind.name.eq_ignore_ascii_case(name))?;
     Some(type_document(found, base))
 }
@@ -88,27 +98,27 @@ fn all_schemas<'a>(types: &'a [&ResourceType]) -> impl Iterator<Item = &'a Schem
         .filter(move |schema| seen.insert(schema.id.as_str()))
 }
 
-fn schema_document(schema: &Schema, base: &str) -> Vec<u8> {
+fn schema_document(schema: &Schema, base: &str) -> Document {
+    let location = format!("{base}/Schemas/{}", schema.id);
     let mut document = json!({ "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Schema"] });
     if let (Value::Object(document), Ok(Value::Object(members))) =
         (&mut document, serde_json::to_value(schema))
     {
         document.extend(members);
-        document.insert(
-            "meta".to_owned(),
-            json!({ "resourceType": "Schema", "location": format!("{base}/Schemas/{}", schema.id) }),
-        );
+        document
+            .insert("meta".to_owned(), json!({ "resourceType": "Schema", "location": location }));
     }
-    bytes(&document)
+    Document { body: bytes(&document), location }
 }
 
-fn type_document(kind: &ResourceType, base: &str) -> Vec<u8> {
+fn type_document(kind: &ResourceType, base: &str) -> Document {
+    let location = format!("{base}/ResourceTypes/{}", kind.name);
     let extensions: Vec<Value> = kind
         .extensions
         .iter()
         .map(|(schema, required)| json!({ "schema": schema.id, "required": required }))
         .collect();
-    bytes(&json!({
+    let body = bytes(&json!({
         "schemas": ["urn:ietf:params:scim:schemas:core:2.0:ResourceType"],
         "id": kind.name,
         "name": kind.name,
@@ -118,9 +128,10 @@ fn type_document(kind: &ResourceType, base: &str) -> Vec<u8> {
         "schemaExtensions": extensions,
         "meta": {
             "resourceType": "ResourceType",
-            "location": format!("{base}/ResourceTypes/{}", kind.name),
+            "location": location,
         },
-    }))
+    }));
+    Document { body, location }
 }
 
 /// RFC 7644 section 4: discovery lists are whole, without pages.

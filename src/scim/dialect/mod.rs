@@ -10,7 +10,8 @@ mod resource;
 mod tests;
 
 pub use discovery::{
-    Capabilities, resource_type, resource_types_list, schema, schemas_list, service_provider_config,
+    Capabilities, Document, resource_type, resource_types_list, schema, schemas_list,
+    service_provider_config,
 };
 pub use report::{ReportState, RepositoryReport};
 pub use resource::{location, render_resource};

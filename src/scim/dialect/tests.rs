@@ -23,6 +23,7 @@ fn person() -> Attributes {
         "userType": "FTRESS_LDAP",
         "userName": "bjensen",
         "shoeSize": 39,
+        "photos": [{ "value": "https://example.com/babs.jpeg", "type": "photo" }],
         "active": true,
         "meta": {
             "created": "2026-01-31T08:30:00Z", "version": "W/\"3\"",
@@ -157,6 +158,17 @@ fn what_is_always_returned_cannot_be_excluded() {
 }
 
 #[test]
+fn photos_are_shown_to_who_asks_for_them() {
+    assert_eq!(rendered(&Projection::Default, true).get("photos"), None);
+    let without = Projection::Without(paths(&["title"]));
+    assert_eq!(rendered(&without, true).get("photos"), None);
+    let shown = rendered(&Projection::Only(paths(&["PHOTOS"])), false);
+    assert_eq!(shown["photos"], person()["photos"]);
+    let shown = rendered(&Projection::Only(paths(&["photos.type"])), false);
+    assert_eq!(shown["photos"], json!([{ "type": "photo" }]));
+}
+
+#[test]
 fn requested_and_never_returned_attributes_keep_their_rule() {
     let own = serde_json::from_value(json!({
         "id": "urn:example:Own", "name": "Own", "attributes": [
@@ -267,7 +279,7 @@ fn discovery_tells_what_the_data_say() {
     assert!(ids.contains(&USER) && ids.contains(&GROUP) && ids.contains(&SOURCE));
     assert_eq!(list["totalResults"], 7);
 
-    let one = parsed(schema(&USER.to_uppercase(), &types, BASE).unwrap());
+    let one = parsed(schema(&USER.to_uppercase(), &types, BASE).unwrap().body);
     assert_eq!(one["schemas"], json!(["urn:ietf:params:scim:schemas:core:2.0:Schema"]));
     assert_eq!(one["meta"]["location"], format!("{BASE}/Schemas/{USER}"));
     assert_eq!(one["attributes"][0]["name"], "userName");
@@ -276,7 +288,7 @@ fn discovery_tells_what_the_data_say() {
 
     let list = parsed(resource_types_list(&types, BASE));
     assert_eq!(list["Resources"][1]["schema"], GROUP);
-    let one = parsed(resource_type("user", &types, BASE).unwrap());
+    let one = parsed(resource_type("user", &types, BASE).unwrap().body);
     assert_eq!((one["endpoint"].as_str(), one["id"].as_str()), (Some("/Users"), Some("User")));
     assert_eq!(one["schemaExtensions"][0], json!({ "schema": ENTERPRISE, "required": false }));
     assert_eq!(one["meta"]["location"], format!("{BASE}/ResourceTypes/User"));
@@ -294,7 +306,7 @@ fn the_configuration_always_has_the_numbers_of_bulk() {
         etag: true,
     };
     let config = |capabilities: &Capabilities| -> Value {
-        serde_json::from_slice(&service_provider_config(capabilities, BASE)).unwrap()
+        serde_json::from_slice(&service_provider_config(capabilities, BASE).body).unwrap()
     };
     let shown = config(&capabilities);
     let bulk = json!({ "supported": false, "maxOperations": 0, "maxPayloadSize": 0 });

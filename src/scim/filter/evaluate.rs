@@ -115,7 +115,12 @@ fn is_present(value: &Value) -> bool {
 }
 
 /// Any operator but `ne`.
-fn satisfies(path: &AttributePath, operator: Operator, literal: &Literal, value: &Value) -> bool {
+pub(super) fn satisfies(
+    path: &AttributePath,
+    operator: Operator,
+    literal: &Literal,
+    value: &Value,
+) -> bool {
     match (literal, value) {
         (Literal::String(text), Value::String(value)) => {
             string_satisfies(operator, text, value, path.case_exact)

@@ -116,7 +116,8 @@ impl Filter {
     /// `emails[type eq "work"].value eq "x"` and strings without quotes.
     ///
     /// Takes linear time; at most 8 KiB, nested 32 deep, 512 nodes. A comparison with a complex
-    /// attribute means its `value` (RFC 7644 section 3.4.2.2).
+    /// attribute means its `value` (RFC 7644 section 3.4.2.2). What is asked of `schemas` is read as
+    /// a question for the extensions that are there: `schemas eq "urn:x"` as `urn:x pr`.
     ///
     /// # Errors
     ///

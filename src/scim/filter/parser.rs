@@ -1,5 +1,8 @@
 //! From a filter's text to its tree, in one pass: `or` over `and` over single terms.
 
+use serde_json::Value;
+
+use super::evaluate::satisfies;
 use super::lexer::{Lexer, Token};
 use super::{Filter, Literal, Operator, Text};
 use crate::scim::error::{ErrorKind, ScimError};
@@ -170,7 +173,11 @@ impl<'a> Parser<'a> {
         let Token::Word(word) = self.token else { return Err(self.unexpected(OPERATORS)) };
         if word.eq_ignore_ascii_case("pr") {
             self.advance()?;
-            return Ok(Filter::Present(path));
+            return Ok(if is_schemas(&path) {
+                Filter::Constant(true)
+            } else {
+                Filter::Present(path)
+            });
         }
         let Some(operator) = Operator::parse(word) else {
             return Err(self.unexpected(OPERATORS));
@@ -194,7 +201,32 @@ impl<'a> Parser<'a> {
             (path, value)
         };
         self.advance()?;
+        if is_schemas(&path) {
+            return Ok(self.about_schemas(&path, operator, &value));
+        }
         Ok(Filter::Compare { path, operator, value })
+    }
+
+    /// RFC 7643 section 3: `schemas` names the schemas of the attributes that are there. Nobody
+    /// keeps it, so what is asked of it is asked of the attributes: the core schema's are always
+    /// there, those of an extension may be.
+    fn about_schemas(&self, path: &AttributePath, operator: Operator, value: &Literal) -> Filter {
+        if *value == Literal::Null {
+            return Filter::Constant(operator == Operator::Ne);
+        }
+        let selects = |urn: &str| {
+            let urn = Value::from(urn);
+            match operator {
+                Operator::Ne => !satisfies(path, Operator::Eq, value, &urn),
+                operator => satisfies(path, operator, value, &urn),
+            }
+        };
+        if selects(&self.resource.schema.id) {
+            return Filter::Constant(true);
+        }
+        let extensions = self.resource.extensions.iter().map(|(schema, _)| schema.id.as_str());
+        let selected = extensions.filter(|urn| selects(urn));
+        Filter::or(selected.map(|urn| Filter::Present(self.resource.resolve(urn))))
     }
 
     /// The value that stands here, which stays the current token.
@@ -316,6 +348,10 @@ fn shown(text: &str) -> String {
         shown.push('…');
     }
     shown
+}
+
+fn is_schemas(path: &AttributePath) -> bool {
+    path.known && path.extension.is_none() && path.attribute == "schemas"
 }
 
 /// Why `operator` cannot apply to `path`.

@@ -6,7 +6,8 @@ use super::{Filter, Literal, Text};
 use crate::scim::schema::AttributePath;
 
 impl fmt::Display for Filter {
-    /// In canonical spelling. Constants, which no filter's text can hold, are `true` and `false`.
+    /// In canonical spelling. Constants, which no filter's text can hold (though `schemas pr` is
+    /// read as one), are `true` and `false`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Printer { out: f, key: false }.filter(self, None)
     }

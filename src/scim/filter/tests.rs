@@ -376,6 +376,37 @@ fn absent_values_satisfy_only_ne_and_not() {
 }
 
 #[test]
+fn schemas_are_those_of_the_attributes_that_are_there() {
+    let user = "urn:ietf:params:scim:schemas:core:2.0:User";
+    all_match(&[
+        "schemas pr",
+        "schemas ne null",
+        &format!("schemas eq \"{user}\""),
+        &format!("SCHEMAS eq \"{}\"", user.to_uppercase()),
+        &format!("schemas eq \"{ENTERPRISE}\" and userName eq \"bjensen\""),
+        "schemas eq \"urn:example:Badge\"",
+        "schemas sw \"urn:example\"",
+        &format!("schemas ne \"{user}\""),
+        "schemas ne \"urn:nobody\"",
+        "not (schemas eq \"urn:scimbridge:schemas:2.0:Source\")",
+    ]);
+    none_match(&[
+        "schemas eq null",
+        "not (schemas pr)",
+        "schemas eq \"urn:nobody\"",
+        "schemas eq \"urn:scimbridge:schemas:2.0:Source\"",
+        "schemas co \"hid\"",
+        &format!("not (schemas eq \"{user}\")"),
+    ]);
+    let only_core = json!({ "userName": "a" }).as_object().unwrap().clone();
+    assert!(parse("schemas pr").matches(&only_core));
+    assert!(!parse(&format!("schemas ne \"{user}\"")).matches(&only_core));
+    // A source that keeps no schemas is asked for the extension's attributes.
+    prints(&format!("schemas eq \"{ENTERPRISE}\""), &format!("{ENTERPRISE} pr"));
+    refused("schemas eq 5", 12, "number");
+}
+
+#[test]
 fn one_of_several_values_is_enough_and_brackets_mean_one_element() {
     all_match(&[
         r#"emails eq "BJ@example.com""#,

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::budget::{Budget, size, sizes};
 use super::element::{self, Finder};
 use super::{Operation, Patch, Tolerance, Verb};
 use crate::scim::error::{ErrorKind, ScimError};
@@ -18,25 +19,44 @@ impl Patch {
     /// Decided where the RFC is silent: an `add` at a value filter that matches nothing creates the
     /// element; a `remove` there, of an absent attribute, or of listed values that are not there
     /// changes nothing (clients repeat removals); `null` removes; an element whose `value` is
-    /// removed goes altogether.
+    /// removed goes altogether. A `replace` of elements by a value filter keeps, of what the value
+    /// does not give, the sub-attributes that the filter fixes by `eq`, and what is required,
+    /// immutable or readOnly.
     ///
     /// # Errors
-    /// `noTarget`, `mutability` and `invalidValue`, each naming the operation and its path.
+    /// `noTarget`, `mutability` and `invalidValue`, each naming the operation and its path;
+    /// `tooMany` where operations and values together are more than is worked through at once.
     pub fn apply(
         &self,
         current: &Attributes,
         kind: &ResourceType,
         tolerance: Tolerance,
     ) -> Result<Attributes, ScimError> {
+        self.apply_within(current, kind, tolerance, &Budget::usual())
+    }
+
+    pub(super) fn apply_within(
+        &self,
+        current: &Attributes,
+        kind: &ResourceType,
+        tolerance: Tolerance,
+        budget: &Budget,
+    ) -> Result<Attributes, ScimError> {
         let mut attributes = current.clone();
         for operation in &self.operations {
             operation
-                .apply(&mut attributes, kind, tolerance)
+                .apply(&mut attributes, kind, tolerance, budget)
                 .map_err(|error| operation.located(error))?;
         }
         // One operation may give what another one left out, so this is for the end.
+        let mut seen: Vec<&Attribute> = Vec::new();
         for operation in &self.operations {
-            operation.complete(&attributes, kind).map_err(|error| operation.located(error))?;
+            let Some(attribute) = kind.holder(&operation.path) else { continue };
+            if seen.iter().any(|seen| std::ptr::eq(*seen, attribute)) {
+                continue;
+            }
+            seen.push(attribute);
+            operation.complete(&attributes, attribute).map_err(|error| operation.located(error))?;
         }
         Ok(attributes)
     }
@@ -48,10 +68,11 @@ impl Operation {
         attributes: &mut Attributes,
         kind: &ResourceType,
         tolerance: Tolerance,
+        budget: &Budget,
     ) -> Result<(), ScimError> {
         let Some(urn) = &self.path.extension else {
             return match kind.holder(&self.path) {
-                Some(attribute) => self.change(attributes, attribute, None, tolerance),
+                Some(attribute) => self.change(attributes, attribute, None, tolerance, budget),
                 None => Ok(()),
             };
         };
@@ -62,12 +83,14 @@ impl Operation {
         };
         let place = Place::extension(urn);
         match kind.holder(&self.path) {
-            Some(attribute) => self.change(&mut members, attribute, Some(&place), tolerance)?,
+            Some(attribute) => {
+                self.change(&mut members, attribute, Some(&place), tolerance, budget)?;
+            }
             None => {
                 for attribute in kind.extension(urn).map_or(&[][..], |schema| &schema.attributes) {
                     if attribute.mutability != Mutability::ReadOnly {
                         let place = Place::name(Some(&place), &attribute.name);
-                        remove(&mut members, attribute, None, &place)?;
+                        remove(&mut members, attribute, &place)?;
                     }
                 }
             }
@@ -87,18 +110,19 @@ impl Operation {
         attribute: &Attribute,
         parent: Option<&Place<'_>>,
         tolerance: Tolerance,
+        budget: &Budget,
     ) -> Result<(), ScimError> {
         let place = Place::name(parent, &attribute.name);
         let sub = self.path.sub.as_deref().and_then(|sub| attribute.sub_attribute(sub));
         let given = self.value.as_ref();
         match (&self.filter, sub) {
-            (None, None) => write(holder, attribute, self.verb, given, &place),
+            (None, None) => write(holder, attribute, self.verb, given, &place, budget),
             (None, Some(sub)) if !attribute.multi_valued => {
                 let mut members = match holder.get(&attribute.name) {
                     Some(Value::Object(members)) => members.clone(),
                     _ => Map::new(),
                 };
-                write_sub(&mut members, attribute, sub, self.verb, given, &place)?;
+                write_sub(&mut members, attribute, sub, self.verb, given, &place, budget)?;
                 put_back(holder, attribute, Value::Object(members), &place)
             }
             (filter, sub) => {
@@ -110,15 +134,23 @@ impl Operation {
                 let creates = self.verb == Verb::Add
                     || self.verb == Verb::Replace
                         && (filter.is_none() || tolerance.create_on_absent_value_path);
-                let edit = Edit { attribute, sub, verb: self.verb, given, creates, place: &place };
-                edit.apply(&mut elements, filter.as_ref())?;
+                let edit = Edit {
+                    attribute,
+                    sub,
+                    filter: filter.as_ref(),
+                    verb: self.verb,
+                    given,
+                    creates,
+                    place: &place,
+                    budget,
+                };
+                edit.apply(&mut elements)?;
                 put_back(holder, attribute, Value::Array(elements), &place)
             }
         }
     }
 
-    fn complete(&self, attributes: &Attributes, kind: &ResourceType) -> Result<(), ScimError> {
-        let Some(attribute) = kind.holder(&self.path) else { return Ok(()) };
+    fn complete(&self, attributes: &Attributes, attribute: &Attribute) -> Result<(), ScimError> {
         if !attribute.sub_attributes.iter().any(|sub| sub.required) {
             return Ok(());
         }
@@ -141,25 +173,35 @@ struct Edit<'a> {
     attribute: &'a Attribute,
     /// The sub-attribute that is changed; without one, the elements themselves.
     sub: Option<&'a Attribute>,
+    /// Which elements are meant; without one, all.
+    filter: Option<&'a Filter>,
     verb: Verb,
     given: Option<&'a Value>,
     /// Whether an element is made where none is there.
     creates: bool,
     place: &'a Place<'a>,
+    budget: &'a Budget,
 }
 
+/// What it takes to tell which of some values are the same, in the steps of going through them.
+const SETTLING: usize = 8;
+
 impl Edit<'_> {
-    fn apply(&self, elements: &mut Vec<Value>, filter: Option<&Filter>) -> Result<(), ScimError> {
+    fn apply(&self, elements: &mut Vec<Value>) -> Result<(), ScimError> {
         let removes = self.verb == Verb::Remove || self.given.is_none();
+        let settles = self.sub.is_some() || !removes;
+        let passes = 1 + self.filter.map_or(0, |filter| filter.paths().count());
+        let settling = if settles { SETTLING } else { 0 };
+        self.budget.spend(sizes(elements), passes + settling)?;
         let mut chosen: Vec<bool> = elements
             .iter()
-            .map(|element| filter.is_none_or(|filter| filter.matches_element(element)))
+            .map(|element| self.filter.is_none_or(|filter| filter.matches_element(element)))
             .collect();
         if !chosen.contains(&true) {
             if removes {
                 return Ok(());
             }
-            let element = filter.map_or_else(
+            let element = self.filter.map_or_else(
                 || Some(Map::new()),
                 |filter| element::described(self.attribute, filter),
             );
@@ -169,6 +211,9 @@ impl Edit<'_> {
             };
             elements.push(Value::Object(element));
             chosen.push(true);
+        }
+        if let Some(given) = self.given {
+            self.budget.spend(size(given), chosen.iter().filter(|chosen| **chosen).count())?;
         }
         let mut promotes = false;
         for (index, (element, _)) in
@@ -190,7 +235,7 @@ impl Edit<'_> {
             other => !other.is_null(),
         });
         // Where elements only went, no two of the others have become the same.
-        if self.sub.is_some() || !removes {
+        if settles {
             *elements = settle(self.attribute, std::mem::take(elements), self.place)?;
         }
         Ok(())
@@ -203,21 +248,55 @@ impl Edit<'_> {
     ) -> Result<(), ScimError> {
         match (self.sub, self.given) {
             (Some(sub), given) => {
-                write_sub(members, self.attribute, sub, self.verb, given, place)?;
+                write_sub(members, self.attribute, sub, self.verb, given, place, self.budget)?;
                 // An element is its value: what is left says nothing of anything.
                 if sub.name == "value" && !members.contains_key("value") {
                     members.clear();
                 }
                 Ok(())
             }
-            (None, Some(given)) if self.verb != Verb::Remove => {
+            (None, Some(given)) if self.verb == Verb::Add => {
                 merge(members, self.attribute, given, place)
+            }
+            (None, Some(given)) if self.verb == Verb::Replace => {
+                self.replace(members, given, place)
             }
             (None, _) => {
                 members.clear();
                 Ok(())
             }
         }
+    }
+
+    /// RFC 7644 section 3.5.2.3: "If the target location is a multi-valued attribute and a value
+    /// selection ("valuePath") filter is specified that matches one or more values of the
+    /// multi-valued attribute, then all matching record values SHALL be replaced."
+    fn replace(
+        &self,
+        present: &mut Map<String, Value>,
+        given: &Value,
+        place: &Place<'_>,
+    ) -> Result<(), ScimError> {
+        let given = members(self.attribute, given.clone(), place)?;
+        if given.set.is_empty() {
+            present.clear();
+            return Ok(());
+        }
+        let before = present.get("value").cloned();
+        for sub in given.cleared {
+            remove(present, sub, &Place::name(Some(place), &sub.name))?;
+        }
+        let fixed =
+            self.filter.map_or_else(Vec::new, |filter| element::fixed(self.attribute, filter));
+        present.retain(|name, _| {
+            let sub = self.attribute.sub_attribute(name);
+            fixed.contains(&name.as_str())
+                || sub.is_some_and(|sub| {
+                    sub.required
+                        || matches!(sub.mutability, Mutability::Immutable | Mutability::ReadOnly)
+                })
+        });
+        overwrite(present, self.attribute, given.set, before.as_ref(), place)
     }
 
     fn gives_primary(&self) -> bool {
@@ -238,12 +317,16 @@ fn write(
     verb: Verb,
     given: Option<&Value>,
     place: &Place<'_>,
+    budget: &Budget,
 ) -> Result<(), ScimError> {
     let Some(given) = given.filter(|_| verb != Verb::Remove) else {
-        return remove(holder, attribute, given, place);
+        return match given.filter(|_| attribute.multi_valued) {
+            Some(listed) => remove_listed(holder, attribute, listed, place, budget),
+            None => remove(holder, attribute, place),
+        };
     };
     if attribute.multi_valued && verb == Verb::Add {
-        return add(holder, attribute, given, place);
+        return add(holder, attribute, given, place, budget);
     }
     let absent = given.as_array().is_some_and(Vec::is_empty);
     if attribute.multi_valued || attribute.kind != Kind::Complex || absent {
@@ -252,7 +335,7 @@ fn write(
             None if attribute.required => {
                 Err(invalid(place, format_args!("is required: give it a value that is not empty")))
             }
-            None => remove(holder, attribute, None, place),
+            None => remove(holder, attribute, place),
         };
     }
     // RFC 7644 section 3.5.2.3: the given sub-attributes replace or are added, the others stay.
@@ -272,9 +355,10 @@ fn write_sub(
     verb: Verb,
     given: Option<&Value>,
     place: &Place<'_>,
+    budget: &Budget,
 ) -> Result<(), ScimError> {
     let before = members_of.get("value").cloned();
-    write(members_of, sub, verb, given, &Place::name(Some(place), &sub.name))?;
+    write(members_of, sub, verb, given, &Place::name(Some(place), &sub.name), budget)?;
     drop_stale(members_of, attribute, before.as_ref(), |name| name == sub.name);
     Ok(())
 }
@@ -289,16 +373,27 @@ fn merge(
     let members = members(attribute, given.clone(), place)?;
     let before = present.get("value").cloned();
     for sub in members.cleared {
-        remove(present, sub, None, &Place::name(Some(place), &sub.name))?;
+        remove(present, sub, &Place::name(Some(place), &sub.name))?;
     }
-    let mut given_names = Vec::with_capacity(members.set.len());
-    for (name, value) in members.set {
+    overwrite(present, attribute, members.set, before.as_ref(), place)
+}
+
+/// Sets the given sub-attributes; `before`: the `value` as it was.
+fn overwrite(
+    present: &mut Map<String, Value>,
+    attribute: &Attribute,
+    given: Map<String, Value>,
+    before: Option<&Value>,
+    place: &Place<'_>,
+) -> Result<(), ScimError> {
+    let mut given_names = Vec::with_capacity(given.len());
+    for (name, value) in given {
         if let Some(sub) = attribute.sub_attribute(&name) {
             set(present, sub, value, &Place::name(Some(place), &name))?;
             given_names.push(name);
         }
     }
-    drop_stale(present, attribute, before.as_ref(), |name| given_names.iter().any(|n| n == name));
+    drop_stale(present, attribute, before, |name| given_names.iter().any(|n| n == name));
     Ok(())
 }
 
@@ -328,6 +423,7 @@ fn add(
     attribute: &Attribute,
     given: &Value,
     place: &Place<'_>,
+    budget: &Budget,
 ) -> Result<(), ScimError> {
     // Told apart from what is there first: two primary values in one body are a fault, one beside
     // a present one is a change of mind.
@@ -337,12 +433,12 @@ fn add(
         Some(Value::Null) | None => Vec::new(),
         Some(other) => vec![other],
     };
-    let mut finder = Finder::new(attribute, &elements, given.len());
+    let mut finder = Finder::new(attribute, &elements, given.len(), budget)?;
     let mut primary = None;
     for value in given {
         let promotes = is_primary(&value);
         let same = |element: &Value| element::stands_for(attribute, &value, element);
-        let at = if let Some(at) = finder.find(&elements, &value, same) {
+        let at = if let Some(at) = finder.find(&elements, &value, same)? {
             if let Some(element) = elements.get_mut(at) {
                 refine(element, attribute, value);
             }
@@ -379,44 +475,54 @@ fn refine(element: &mut Value, attribute: &Attribute, value: Value) {
     }
 }
 
-/// RFC 7644 section 3.5.2.2. `listed`: of a multi-valued attribute only these values, as Entra ID
-/// takes members out of a group; an empty list takes out nothing.
+/// RFC 7644 section 3.5.2.2: "If an attribute is removed or becomes unassigned and is defined as a
+/// required attribute or a readOnly attribute": mutability. So it is with what is immutable.
 fn remove(
     holder: &mut Map<String, Value>,
     attribute: &Attribute,
-    listed: Option<&Value>,
     place: &Place<'_>,
 ) -> Result<(), ScimError> {
     if !holder.contains_key(&attribute.name) {
         return Ok(());
     }
-    let Some(listed) = listed.filter(|_| attribute.multi_valued) else {
-        // "If an attribute is removed or becomes unassigned and is defined as a required attribute
-        // or a readOnly attribute": mutability. So it is with what is immutable.
-        let why = match attribute.mutability {
-            Mutability::Immutable => "immutable",
-            Mutability::ReadOnly => "readOnly",
-            _ if attribute.required => "required",
-            _ => {
-                holder.shift_remove(&attribute.name);
-                return Ok(());
-            }
-        };
-        let detail = format!("{place} is {why} and cannot be removed");
-        return Err(ScimError::new(ErrorKind::Mutability, detail));
+    let why = match attribute.mutability {
+        Mutability::Immutable => "immutable",
+        Mutability::ReadOnly => "readOnly",
+        _ if attribute.required => "required",
+        _ => {
+            holder.shift_remove(&attribute.name);
+            return Ok(());
+        }
+    };
+    let detail = format!("{place} is {why} and cannot be removed");
+    Err(ScimError::new(ErrorKind::Mutability, detail))
+}
+
+/// Of a multi-valued attribute only these values, as Entra ID takes members out of a group; an
+/// empty list takes out nothing.
+fn remove_listed(
+    holder: &mut Map<String, Value>,
+    attribute: &Attribute,
+    listed: &Value,
+    place: &Place<'_>,
+    budget: &Budget,
+) -> Result<(), ScimError> {
+    let elements = match holder.get_mut(&attribute.name).map(Value::take) {
+        Some(Value::Array(elements)) => elements,
+        Some(Value::Null) | None => return Ok(()),
+        Some(other) => vec![other],
     };
     let listed = each(attribute, listed.clone(), place)?;
-    let mut elements = match holder.get_mut(&attribute.name).map(Value::take) {
-        Some(Value::Array(elements)) => elements,
-        Some(other) => vec![other],
-        None => Vec::new(),
-    };
-    let finder = Finder::new(attribute, &listed, elements.len());
-    elements.retain(|element| {
-        let same = |listed: &Value| element::is_meant(attribute, listed, element);
-        finder.find(&listed, element, same).is_none()
-    });
-    put_back(holder, attribute, Value::Array(elements), place)
+    let finder = Finder::new(attribute, &listed, elements.len(), budget)?;
+    let mut kept = Vec::with_capacity(elements.len());
+    for element in elements {
+        budget.spend(size(&element), 1)?;
+        let same = |listed: &Value| element::is_meant(attribute, listed, &element);
+        if finder.find(&listed, &element, same)?.is_none() {
+            kept.push(element);
+        }
+    }
+    put_back(holder, attribute, Value::Array(kept), place)
 }
 
 /// Sets a value that is there to stay.
@@ -448,9 +554,5 @@ fn put_back(
         Value::Array(elements) => elements.is_empty(),
         _ => false,
     };
-    if empty {
-        remove(holder, attribute, None, place)
-    } else {
-        set(holder, attribute, value, place)
-    }
+    if empty { remove(holder, attribute, place) } else { set(holder, attribute, value, place) }
 }

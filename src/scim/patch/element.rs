@@ -5,31 +5,40 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
+use super::budget::{Budget, size, sizes};
+use crate::scim::error::ScimError;
 use crate::scim::filter::{Filter, Literal, Operator};
 use crate::scim::schema::elements::{comparable, identity, is_primary};
 use crate::scim::schema::{Attribute, Kind, Mutability};
 
 /// From how many sought values on an index pays.
-const MANY: usize = 16;
+const MANY: usize = 4;
 
 /// Finds values in a list; where many are looked for, not by going through it each time.
 pub(super) struct Finder<'a> {
     attribute: &'a Attribute,
+    budget: &'a Budget,
     /// [`key`] -> places of the values that have it.
     index: Option<HashMap<String, Vec<usize>>>,
 }
 
 impl<'a> Finder<'a> {
     /// `sought`: how many will be looked for.
-    pub(super) fn new(attribute: &'a Attribute, values: &[Value], sought: usize) -> Self {
-        let mut finder = Self { attribute, index: None };
+    pub(super) fn new(
+        attribute: &'a Attribute,
+        values: &[Value],
+        sought: usize,
+        budget: &'a Budget,
+    ) -> Result<Self, ScimError> {
+        let mut finder = Self { attribute, budget, index: None };
         if sought > MANY {
+            budget.spend(sizes(values), MANY)?;
             finder.index = Some(HashMap::with_capacity(values.len()));
             for (place, value) in values.iter().enumerate() {
                 finder.added(place, value);
             }
         }
-        finder
+        Ok(finder)
     }
 
     /// A value was put there.
@@ -45,10 +54,29 @@ impl<'a> Finder<'a> {
         values: &[Value],
         sought: &Value,
         same: impl Fn(&Value) -> bool,
-    ) -> Option<usize> {
-        let Some(index) = &self.index else { return values.iter().position(same) };
-        let places = index.get(&key(self.attribute, sought))?;
-        places.iter().copied().find(|place| values.get(*place).is_some_and(&same))
+    ) -> Result<Option<usize>, ScimError> {
+        let steps = size(sought);
+        let is_there = |value: &Value| {
+            self.budget.spend(steps + size(value), 1)?;
+            Ok(same(value))
+        };
+        let Some(index) = &self.index else {
+            for (place, value) in values.iter().enumerate() {
+                if is_there(value)? {
+                    return Ok(Some(place));
+                }
+            }
+            return Ok(None);
+        };
+        let places = index.get(&key(self.attribute, sought)).map_or(&[][..], Vec::as_slice);
+        for &place in places {
+            if let Some(value) = values.get(place)
+                && is_there(value)?
+            {
+                return Ok(Some(place));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -165,5 +193,18 @@ fn describe(attribute: &Attribute, filter: &Filter, to: &mut Map<String, Value>)
             }
         }
         _ => None,
+    }
+}
+
+/// The sub-attributes that a filter fixes: of `type eq "work" and value co "x"` the type. What an
+/// element is found by, it keeps.
+pub(super) fn fixed<'a>(attribute: &'a Attribute, filter: &Filter) -> Vec<&'a str> {
+    match filter {
+        Filter::And(parts) => parts.iter().flat_map(|part| fixed(attribute, part)).collect(),
+        Filter::Compare { path, operator: Operator::Eq, .. } if path.known => {
+            let sub = path.sub.as_deref().and_then(|sub| attribute.sub_attribute(sub));
+            sub.map(|sub| sub.name.as_str()).into_iter().collect()
+        }
+        _ => Vec::new(),
     }
 }

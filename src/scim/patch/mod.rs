@@ -5,6 +5,9 @@
 
 mod apply;
 #[cfg(test)]
+mod bounds;
+mod budget;
+#[cfg(test)]
 mod clients;
 mod element;
 mod parse;

@@ -9,7 +9,7 @@ use crate::scim::filter::Filter;
 use crate::scim::schema::value::found;
 use crate::scim::schema::{AttributePath, Mutability, ResourceType};
 
-/// How many operations one body holds at most.
+/// How many operations one body holds at most, and how many attributes they change altogether.
 const MAX_OPERATIONS: usize = 1_000;
 /// How much of a path an error repeats, in characters.
 const MAX_SHOWN: usize = 200;
@@ -21,7 +21,8 @@ impl Patch {
     /// `invalidSyntax` for a body that is none, `invalidPath` and `invalidFilter` for a path,
     /// `noTarget` for a `remove` without one, `mutability` for one that leads to what is readOnly,
     /// `invalidValue` for a value that is missing; each names the operation by its index from 0.
-    /// Without a path, what is unknown or readOnly is passed over: clients repeat `id` and `meta`.
+    /// An operation on an attribute that no schema knows changes nothing, as such a member of a PUT
+    /// does. Without a path, what is readOnly is passed over too: clients repeat `id` and `meta`.
     pub fn parse(body: &Value, kind: &ResourceType) -> Result<Self, ScimError> {
         let Value::Object(body) = body else {
             return Err(syntax(format!("the body is {}, not a PatchOp object", found(body))));
@@ -106,13 +107,10 @@ impl Parser<'_> {
         given: Option<&Value>,
     ) -> Result<(), ScimError> {
         let fail = |error| located(self.index, Some(&shown(text)), error);
-        let (path, filter) = self.target(text).map_err(fail)?;
+        let Some((path, filter)) = self.target(text).map_err(fail)? else { return Ok(()) };
         if path.extension.is_some() && path.attribute.is_empty() && verb != Verb::Remove {
             return match given {
-                None | Some(Value::Null) => {
-                    self.push(Verb::Remove, text, path, None, None);
-                    Ok(())
-                }
+                None | Some(Value::Null) => self.push(Verb::Remove, text, path, None, None),
                 Some(Value::Object(members)) => {
                     self.members(verb, path.extension.as_deref(), members)
                 }
@@ -131,8 +129,7 @@ impl Parser<'_> {
                 format!("{path} is readOnly: leave it out"),
             )));
         }
-        self.push(verb, text, path, filter, given);
-        Ok(())
+        self.push(verb, text, path, filter, given)
     }
 
     /// RFC 7644 section 3.5.2.1: without a path "the target location is assumed to be the resource
@@ -180,11 +177,12 @@ impl Parser<'_> {
     fn member(&mut self, verb: Verb, text: &str, given: &Value) -> Result<(), ScimError> {
         if text.contains('[') {
             let fail = |error| located(self.index, Some(&shown(text)), error);
-            let (path, filter) = self.target(text).map_err(fail)?;
-            if !self.is_read_only(&path) {
-                self.push(verb, text, path, filter, Some(given));
-            }
-            return Ok(());
+            return match self.target(text).map_err(fail)? {
+                Some((path, filter)) if !self.is_read_only(&path) => {
+                    self.push(verb, text, path, filter, Some(given))
+                }
+                _ => Ok(()),
+            };
         }
         let path = self.kind.resolve(text);
         if !path.known || is_schemas(&path) {
@@ -193,10 +191,10 @@ impl Parser<'_> {
         if path.attribute.is_empty() {
             return self.with_path(verb, text, Some(given));
         }
-        if !self.is_read_only(&path) {
-            self.push(verb, text, path, None, Some(given));
+        if self.is_read_only(&path) {
+            return Ok(());
         }
-        Ok(())
+        self.push(verb, text, path, None, Some(given))
     }
 
     fn push(
@@ -206,7 +204,13 @@ impl Parser<'_> {
         path: AttributePath,
         filter: Option<Filter>,
         given: Option<&Value>,
-    ) {
+    ) -> Result<(), ScimError> {
+        if self.operations.len() == MAX_OPERATIONS {
+            return Err(self.error(syntax(format!(
+                "with this one, the operations change more than {MAX_OPERATIONS} attributes; send \
+                 more than one PATCH"
+            ))));
+        }
         self.operations.push(Operation {
             index: self.index,
             text: shown(text),
@@ -215,17 +219,20 @@ impl Parser<'_> {
             filter,
             value: given.filter(|given| !given.is_null()).cloned(),
         });
+        Ok(())
     }
 
-    /// RFC 7644 section 3.5.2: `PATH = attrPath / valuePath [subAttr]`.
-    fn target(&self, text: &str) -> Result<(AttributePath, Option<Filter>), ScimError> {
-        let unknown = |text: &str| {
-            let name = &self.kind.name;
-            invalid_path(format!("{:?} leads to no attribute of {name}", shown(text)))
-        };
+    /// RFC 7644 section 3.5.2: `PATH = attrPath / valuePath [subAttr]`. `None`: the path is one,
+    /// and leads to what no schema knows.
+    fn target(&self, text: &str) -> Result<Option<(AttributePath, Option<Filter>)>, ScimError> {
+        let known = |path: AttributePath, filter| path.known.then_some((path, filter));
         if !text.contains('[') {
             let path = self.kind.resolve(text);
-            return if path.known { Ok((path, None)) } else { Err(unknown(text)) };
+            if !path.known && !is_attribute_path(text) {
+                let shown = shown(text);
+                return Err(invalid_path(format!("{shown:?} is no path to an attribute")));
+            }
+            return Ok(known(path, None));
         }
         let end = end_of_filter(text)
             .ok_or_else(|| invalid_path("the [ is not closed by a ]".to_owned()))?;
@@ -233,23 +240,20 @@ impl Parser<'_> {
         let Filter::Element { path, filter } = Filter::parse(element, self.kind)? else {
             return Err(invalid_path("give one filter in brackets after one attribute".to_owned()));
         };
-        if !path.known || path.sub.is_some() {
-            return Err(unknown(&path.text));
-        }
-        if !path.multi_valued {
+        if path.known && !path.multi_valued {
             return Err(invalid_path(format!(
                 "{path} has one value: write its sub-attributes without a filter"
             )));
         }
         let path = match rest.strip_prefix('.') {
             None if rest.is_empty() => path,
-            None => return Err(invalid_path(format!("{:?} stands behind the ]", shown(rest)))),
-            Some(sub) => self.kind.resolve(&format!("{}.{sub}", path.text)),
+            Some(sub) if is_name(sub) => self.kind.resolve(&format!("{}.{sub}", path.text)),
+            _ => {
+                let detail = format!("{:?} stands behind the ]", shown(rest));
+                return Err(invalid_path(detail));
+            }
         };
-        if !path.known {
-            return Err(unknown(&path.text));
-        }
-        Ok((path, Some(*filter)))
+        Ok(known(path, Some(*filter)))
     }
 
     /// Whether the attribute, or the sub-attribute of it, is.
@@ -270,6 +274,28 @@ impl Parser<'_> {
 /// no harm.
 fn is_schemas(path: &AttributePath) -> bool {
     path.extension.is_none() && path.attribute == "schemas"
+}
+
+/// RFC 7644 figure 1: `attrPath = [URI ":"] ATTRNAME *1subAttr`. Of a URI that nobody knows, its
+/// own last part may pass for the attribute's name, since a whole extension is a path too.
+fn is_attribute_path(text: &str) -> bool {
+    let uri = |text: &str| {
+        text.starts_with(|first: char| first.is_ascii_alphabetic())
+            && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"[]\"\\".contains(&byte))
+    };
+    if let Some((urn, rest)) = text.rsplit_once(':') {
+        return uri(urn) && uri(rest.trim_start_matches('/'));
+    }
+    match text.split_once('.') {
+        Some((name, sub)) => is_name(name) && is_name(sub),
+        None => is_name(text),
+    }
+}
+
+/// RFC 7643 section 2.1: `ATTRNAME = ALPHA *(nameChar)`; `$ref` is one too.
+fn is_name(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '$')
+        && text[1..].bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
 /// The byte behind the `]` that closes the first `[`; brackets in strings do not count.

@@ -12,7 +12,7 @@ use crate::scim::schema::standard::{ENTERPRISE, SOURCE, USER, USER_ATTRIBUTE};
 
 pub(super) const RFC: Tolerance = Tolerance { create_on_absent_value_path: false };
 
-fn object(value: Value) -> Attributes {
+pub(super) fn object(value: Value) -> Attributes {
     match value {
         Value::Object(members) => members,
         other => panic!("{other} is no object"),
@@ -186,6 +186,50 @@ fn replace_a_selected_address() {
         { "type": "home", "streetAddress": "456 Hollywood Blvd" },
     ]);
     becomes(babs(), operations, babs_with("addresses", addresses));
+}
+
+#[test]
+fn replace_of_a_selected_value_keeps_nothing_of_it_but_what_the_filter_fixes() {
+    let home = json!({ "type": "home", "streetAddress": "456 Hollywood Blvd" });
+    for (filter, value, expected) in [
+        (
+            "type eq \"work\"",
+            json!({ "streetAddress": "911 Plaza" }),
+            json!({ "type": "work", "streetAddress": "911 Plaza" }),
+        ),
+        (
+            "type eq \"work\" and locality eq \"hollywood\"",
+            json!({ "streetAddress": "911 Plaza", "locality": null }),
+            json!({ "type": "work", "streetAddress": "911 Plaza" }),
+        ),
+        ("locality co \"wood\"", json!({ "region": "CA" }), json!({ "region": "CA" })),
+        (
+            "type eq \"work\"",
+            json!({ "type": "other", "region": "CA" }),
+            json!({ "type": "other", "region": "CA" }),
+        ),
+    ] {
+        let path = format!("addresses[{filter}]");
+        let operations = json!([{ "op": "replace", "path": path, "value": value }]);
+        becomes(babs(), operations, babs_with("addresses", json!([expected, home])));
+    }
+    let nothing = json!([{ "op": "replace", "path": "addresses[type eq \"work\"]", "value": {} }]);
+    becomes(babs(), nothing, babs_with("addresses", json!([home])));
+    let added = json!([{ "op": "add", "path": "addresses[type eq \"work\"]", "value": {
+        "streetAddress": "911 Plaza",
+    } }]);
+    let work = json!({ "type": "work", "streetAddress": "911 Plaza", "locality": "Hollywood" });
+    becomes(babs(), added, babs_with("addresses", json!([work, home])));
+    // What must be there, or cannot change, stays.
+    let fact = json!({ "attributes": [{ "name": "DOB", "value": "1" }] });
+    let path = format!("{USER_ATTRIBUTE}:attributes[value eq \"1\"]");
+    let operations = json!([{ "op": "replace", "path": path, "value": { "value": "2" } }]);
+    let after = json!({ "attributes": [{ "name": "DOB", "value": "2" }] });
+    becomes(babs_with(USER_ATTRIBUTE, fact), operations, babs_with(USER_ATTRIBUTE, after));
+    let operations = json!([
+        { "op": "replace", "path": "members[type eq \"User\"]", "value": { "value": "2819c223" } },
+    ]);
+    becomes_group(guides(), operations, guides());
 }
 
 #[test]
@@ -459,33 +503,61 @@ fn bad_bodies_name_the_operation_and_the_path() {
     }
     let operation = |operation: Value| refused(json!({ "OPERATIONS": [operation] }));
     for path in [
-        json!("shoeSize"),
-        json!("emails.shoe"),
         json!("emails[type eq \"work\""),
         json!("emails[type eq \"work\"]value"),
-        json!("emails[type eq \"work\"].shoe"),
+        json!("emails[type eq \"work\"]."),
         json!("emails[type eq \"work\"].value[type eq \"x\"]"),
         json!("name[givenName eq \"x\"].familyName"),
-        json!("urn:nobody:knows:it"),
-        json!("]["),
+        json!("name.given.name"),
+        json!("shoe size"),
+        json!("emails/0/value"),
+        json!("userName:"),
+        json!(":userName"),
+        json!("9"),
+        json!("é"),
+        json!("]"),
         json!(7),
     ] {
         let (kind, detail) = operation(json!({ "op": "add", "path": path, "value": "x" }));
-        assert!(
-            kind == ErrorKind::InvalidPath || kind == ErrorKind::InvalidFilter,
-            "{kind}: {detail}"
-        );
+        assert_eq!(kind, ErrorKind::InvalidPath, "{detail}");
         assert!(detail.starts_with("Operations[0]"), "{detail}");
     }
-    let (kind, detail) =
-        operation(json!({ "op": "replace", "path": "emails[type foo]", "value": 1 }));
-    assert_eq!(kind, ErrorKind::InvalidFilter, "{detail}");
+    for path in ["emails[type foo]", "emails.value[type eq \"x\"]", "][", "shoes[size]"] {
+        let (kind, detail) = operation(json!({ "op": "replace", "path": path, "value": 1 }));
+        assert_eq!(kind, ErrorKind::InvalidFilter, "{detail}");
+    }
     assert_eq!(operation(json!({ "op": "remove" })).0, ErrorKind::NoTarget);
     assert_eq!(operation(json!({ "op": "remove", "value": {} })).0, ErrorKind::NoTarget);
     assert_eq!(operation(json!({ "op": "add", "path": "title" })).0, ErrorKind::InvalidValue);
     assert_eq!(operation(json!({ "op": "add", "value": "x" })).0, ErrorKind::InvalidValue);
-    let (_, detail) = operation(json!({ "op": "add", "path": "x".repeat(5_000), "value": 1 }));
+    let (_, detail) = operation(json!({ "op": "add", "path": "x ".repeat(5_000), "value": 1 }));
     assert!(detail.len() < 1_000);
+}
+
+#[test]
+fn paths_to_what_no_schema_knows_change_nothing() {
+    for path in [
+        "shoeSize",
+        "emails.shoe",
+        "$ref",
+        "emails[type eq \"work\"].shoe",
+        "shoes[size eq 5].color",
+        "urn:nobody:knows:it",
+        "urn:nobody:2.0:User",
+        "urn:nobody:2.0:User:size.value",
+        "http://schemas.example.com/2006/11/ADSCIM/2.0/Group",
+        &format!("{ENTERPRISE}:shoeSize"),
+        &format!("{USER}:shoeSize"),
+    ] {
+        for op in ["add", "replace", "remove"] {
+            let operations = json!([
+                { "op": op, "path": path, "value": "x" },
+                { "op": "replace", "path": "title", "value": "Guide" },
+            ]);
+            becomes(babs(), operations, babs_with("title", json!("Guide")));
+        }
+        becomes(babs(), json!([{ "op": "add", "value": { path: "x" } }]), babs());
+    }
 }
 
 #[test]

@@ -146,26 +146,6 @@ fn without_a_key_there_is_no_person() {
 }
 
 #[test]
-fn the_hash_tells_values_and_nothing_else() {
-    let hash = |attributes: &[(&str, &[&[u8]])]| read(&mapping(), &raw(attributes)).unwrap().hash;
-    let base = hash(&[("uid", &[b"a"]), ("sn", &[b"b"])]);
-    assert_eq!(base, 13_130_857_093_553_284_492, "stable over restarts");
-    assert_eq!(base, hash(&[("sn", &[b"b"]), ("UID", &[b"a"]), ("other", &[b"c"])]));
-    assert_eq!(base, hash(&[("uid", &[b"a"]), ("sn", &[b"b"]), ("jpegPhoto", &[b"x"])]));
-    assert_eq!(
-        base,
-        hash(&[("uid", &[b"a"]), ("sn", &[b"b"]), ("modifyTimestamp", &[b"20240101000000Z"])])
-    );
-    assert_ne!(base, hash(&[("uid", &[b"a"]), ("sn", &[b"B"])]));
-    assert_ne!(base, hash(&[("uid", &[b"ab"]), ("sn", &[b""])]));
-    assert_ne!(
-        hash(&[("mail", &[b"a", b"b"])]),
-        hash(&[("mail", &[b"ab"])]),
-        "neighbours are kept apart"
-    );
-}
-
-#[test]
 fn times_are_read_in_every_form() {
     let at = |text: &str| generalized_time(text).map(|at| at.to_string());
     for (text, expected) in [

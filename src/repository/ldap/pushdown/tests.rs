@@ -169,7 +169,6 @@ fn what_is_said_of_everybody_excludes_nobody() {
         "urn:scimbridge:schemas:2.0:Source:dn co \"people\"",
         "urn:scimbridge:schemas:2.0:Source:state eq \"cached\"",
         "not (urn:scimbridge:schemas:2.0:Source:conflict pr)",
-        "schemas co \"User\"",
         "userType eq \"LDAP\"",
     ] {
         let pushed = pushed(filter, true);
