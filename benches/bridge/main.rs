@@ -33,7 +33,7 @@ const PEOPLE: usize = 10_000;
 /// People that are looked up while hot.
 const HOT: usize = 1_000;
 const CONNECTIONS: usize = 16;
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 9;
 const SERVER_CPU: &str = "0";
 const LOAD_CPU: &str = "1";
 
@@ -68,7 +68,7 @@ fn main() {
 
     fire(at(&bridge), CONNECTIONS, Duration::from_secs(2), &hot);
     fire(at(&bridge), CONNECTIONS, Duration::from_secs(1), &reads);
-    let second = Duration::from_secs(3);
+    let second = Duration::from_secs(2);
     let mut rows: Vec<[f64; 5]> = Vec::new();
     println!(
         "round  yardstick A  hot look-up  GET bound  yardstick B  cold look-up   (per second)"

@@ -32,6 +32,7 @@ pub struct Person {
     pub show_source: bool,
     /// Default-projection bytes, per mount without and with the source extension.
     rendered: Box<[OnceLock<Bytes>]>,
+    located: OnceLock<(usize, Bytes)>,
 }
 
 impl Person {
@@ -41,6 +42,12 @@ impl Person {
             Some(slot) => slot.get_or_init(render).clone(),
             None => render(),
         }
+    }
+
+    /// The address of the resource under the mount; kept for the mount that asks first.
+    pub fn located(&self, mount: usize, locate: impl Fn() -> Bytes) -> Bytes {
+        let (kept, location) = self.located.get_or_init(|| (mount, locate()));
+        if *kept == mount { location.clone() } else { locate() }
     }
 
     pub(super) fn user_name(&self) -> Option<&str> {
@@ -233,7 +240,8 @@ impl People {
         show_source: bool,
     ) -> Arc<Person> {
         let rendered = (0..self.mounts * 2).map(|_| OnceLock::new()).collect();
-        Arc::new(Person { id, version, attributes, show_source, rendered })
+        let located = OnceLock::new();
+        Arc::new(Person { id, version, attributes, show_source, rendered, located })
     }
 }
 

@@ -90,9 +90,9 @@ fn list(document: Vec<u8>) -> Response {
 fn single(headers: &HeaderMap, document: Document) -> Result<Response, Failure> {
     let version = format!("{:016x}", digest_bytes(&document.body));
     if etag::none_match(headers, &version)? {
-        return Ok(etag::not_modified(&version, &document.location));
+        return Ok(etag::not_modified(&version, document.location));
     }
     let mut response = ScimJson(document.body.into()).into_response();
-    etag::describe(response.headers_mut(), &version, &document.location);
+    etag::describe(response.headers_mut(), &version, document.location);
     Ok(response)
 }

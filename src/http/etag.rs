@@ -6,6 +6,7 @@ use std::fmt::Display;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
+use bytes::Bytes;
 
 use super::error::Failure;
 use crate::federation::{IfMatch, Problem};
@@ -16,16 +17,18 @@ fn etag(version: &impl Display) -> Option<HeaderValue> {
 }
 
 /// What the headers of an answer with one resource tell: its version, and where it is.
-pub fn describe(headers: &mut HeaderMap, version: &impl Display, location: &str) {
-    headers.extend(etag(version).map(|tag| (header::ETAG, tag)));
-    if let Ok(location) = HeaderValue::try_from(location) {
+pub fn describe(headers: &mut HeaderMap, version: &impl Display, location: impl Into<Bytes>) {
+    if let Some(tag) = etag(version) {
+        headers.insert(header::ETAG, tag);
+    }
+    if let Ok(location) = HeaderValue::from_maybe_shared(location.into()) {
         headers.insert(header::CONTENT_LOCATION, location.clone());
         headers.insert(header::LOCATION, location);
     }
 }
 
 /// The answer to a client that holds this version already.
-pub fn not_modified(version: &impl Display, location: &str) -> Response {
+pub fn not_modified(version: &impl Display, location: impl Into<Bytes>) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NOT_MODIFIED;
     // RFC 9110 section 15.4.5: "The server generating a 304 response MUST generate any of the

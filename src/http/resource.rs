@@ -38,7 +38,7 @@ pub async fn read(mut call: Call, id: &str) -> Result<Response, Failure> {
     let person = call.federation().read(&call.caller, id, &call.view).await?;
     if etag::none_match(&call.head.headers, &person.version)? {
         let location = location(&call.mount.base, call.resource_type(), &person.id);
-        return Ok(etag::not_modified(&person.version, &location));
+        return Ok(etag::not_modified(&person.version, location));
     }
     Ok(single(&call, &person, &projection, StatusCode::OK))
 }
@@ -125,8 +125,10 @@ fn single(call: &Call, person: &Person, projection: &Projection, status: StatusC
     let body = message(call, person, projection, person.show_source);
     let mut response = ScimJson(body).into_response();
     *response.status_mut() = status;
-    let location = location(&call.mount.base, call.resource_type(), &person.id);
-    etag::describe(response.headers_mut(), &person.version, &location);
+    let location = person.located(call.mount.index, || {
+        location(&call.mount.base, call.resource_type(), &person.id).into()
+    });
+    etag::describe(response.headers_mut(), &person.version, location);
     response
 }
 
