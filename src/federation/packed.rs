@@ -42,10 +42,11 @@ impl Packed {
         }
     }
 
-    /// In bytes.
+    /// In bytes, of what is kept.
     pub(super) fn weight(&self) -> u32 {
         match self {
-            Self::Open(attributes) => super::directory::weigh(attributes),
+            // Not kept, so not weighed.
+            Self::Open(_) => 0,
             Self::Text { json, .. } => u32::try_from(json.len()).unwrap_or(u32::MAX / 4),
         }
     }

@@ -13,7 +13,7 @@ use super::listing::Listing;
 use super::memory::Grounds;
 use super::merge::{Merge, StorePart};
 use super::person::{Half, Person};
-use super::plan::{Page, Plan};
+use super::plan::{Ask, Page, Plan};
 use super::sort::sort;
 use super::{Federation, Problem, View, demand, too_many};
 use crate::caller::{Caller, Permission};
@@ -111,12 +111,10 @@ impl Federation {
         Some(listing)
     }
 
-    async fn federated(&self, plan: &Plan, view: &View) -> Result<Listing, Problem> {
-        let ask = |ask: &'_ super::plan::Ask| {
-            let directory = Arc::clone(&self.directories[ask.at]);
-            let (key, filter, no_cache) =
-                (ask.key.clone(), ask.asked.filter.clone(), view.no_cache);
-            async move { directory.search(key, &filter, no_cache).await }
+    async fn federated<'a>(&'a self, plan: &'a Plan, view: &View) -> Result<Listing, Problem> {
+        let ask = |ask: &'a Ask| {
+            let (directory, filter) = (&self.directories[ask.at], &ask.asked.filter);
+            directory.search(ask.key.clone(), filter, view.no_cache)
         };
         depth_allowed(plan)?;
         self.scans_allowed(plan, view).await?;
