@@ -15,8 +15,8 @@ use tokio::sync::watch;
 
 use crate::auth::Tokens;
 use crate::clock::Clock;
-use crate::config::{self, Config, Tenant};
-use crate::federation::{Federation, OnConflict, OnFailure, RepositoryPart, Rules, Shares};
+use crate::config::{Config, Tenant};
+use crate::federation::{Federation, RepositoryPart, Rules, Shares};
 use crate::http::{self, ConnectionLimits, HttpState, Limits, TenantState};
 use crate::repository::{Finding, Repository as _, Severity};
 use crate::scim::ResourceType;
@@ -160,14 +160,8 @@ fn federation(
     }
     let rules = Rules {
         max_results: tenant.max_results,
-        on_failure: match tenant.on_failure {
-            config::OnFailure::Partial => OnFailure::Partial,
-            config::OnFailure::Fail => OnFailure::Fail,
-        },
-        on_conflict: match tenant.on_conflict {
-            config::OnConflict::Show => OnConflict::Show,
-            config::OnConflict::First => OnConflict::First,
-        },
+        on_failure: tenant.on_failure,
+        on_conflict: tenant.on_conflict,
         allow_scan: tenant.allow_scan,
     };
     Ok(Federation::new(

@@ -8,7 +8,7 @@ use super::authority::{Division, Mode, Owner};
 use super::directory::{Directory, Known};
 use super::person::{Half, Person};
 use super::standing::Standing;
-use super::write::record;
+use super::write::{local_write, record};
 use super::{Federation, Problem, View, demand};
 use crate::audit::Action;
 use crate::cache::State;
@@ -16,7 +16,7 @@ use crate::caller::{Caller, Permission};
 use crate::scim::filter::{Filter, Literal, Operator, Text};
 use crate::scim::schema::check::Checked;
 use crate::scim::{Attributes, ErrorKind, ScimError};
-use crate::store::{LinkState, StoreError, UserRow, UserType, UserWrite};
+use crate::store::{LinkState, StoreError, UserRow, UserType};
 
 /// What POST made.
 #[derive(Clone, Debug)]
@@ -150,14 +150,7 @@ impl Federation {
         .own_after(&wanted)
         .map_err(|owned| owned.into_error("store"))?;
         let own = with_default_active(own);
-        let write = UserWrite {
-            view: own.clone(),
-            owns_user_name: true,
-            owns_external_id: true,
-            own,
-            link: None,
-            at,
-        };
+        let write = local_write(own, at);
         let audit = record(caller, Action::UserCreate, &id, at, view);
         let row =
             self.store.create(&self.tenant, &id, UserType::Ftress, &write, false, audit).await?;

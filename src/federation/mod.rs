@@ -29,6 +29,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::caller::{Caller, Permission};
 use crate::clock::Clock;
+use crate::config::{OnConflict, OnFailure};
 use crate::repository::{Repository, RepositoryError};
 use crate::scim::{ErrorKind, ResourceType, ScimError};
 use crate::store::{Store, StoreError};
@@ -65,22 +66,6 @@ pub struct Rules {
     pub on_conflict: OnConflict,
     /// Whether a filter of which nothing can be sent may read a whole repository.
     pub allow_scan: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnFailure {
-    /// Answer with what is known; the report says what is missing.
-    Partial,
-    /// Answer 503.
-    Fail,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnConflict {
-    /// Show everybody, marked.
-    Show,
-    /// Show the first in the order of the configuration, the store before all.
-    First,
 }
 
 /// A repository with what its configuration decides.

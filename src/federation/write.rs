@@ -181,14 +181,7 @@ impl Federation {
                 _ => self.shadow_write(Some(directory), row, own, at),
             },
             (Some(_), _) => self.shadow_write(None, row, own, at),
-            (None, _) => UserWrite {
-                view: own.clone(),
-                owns_user_name: true,
-                owns_external_id: true,
-                own,
-                link: None,
-                at,
-            },
+            (None, _) => local_write(own, at),
         };
         let audit = record(caller, action, &row.id, at, view);
         let before = self.stored_view(row);
@@ -225,14 +218,7 @@ impl Federation {
     ) -> UserWrite {
         match row.link.clone() {
             Some(link) => self.linked_write(directory, link, own, at),
-            None => UserWrite {
-                view: own.clone(),
-                owns_user_name: true,
-                owns_external_id: true,
-                own,
-                link: None,
-                at,
-            },
+            None => local_write(own, at),
         }
     }
 
@@ -280,6 +266,18 @@ struct Change<'a> {
     says_active: bool,
     /// Whether photos must be at hand: they are written, or wanted in the answer.
     photos: bool,
+}
+
+/// The row of a user of whom all is ours.
+pub(super) fn local_write(own: Attributes, at: Timestamp) -> UserWrite {
+    UserWrite {
+        view: own.clone(),
+        owns_user_name: true,
+        owns_external_id: true,
+        own,
+        link: None,
+        at,
+    }
 }
 
 /// What the audit trail keeps of a change.
