@@ -102,6 +102,7 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         if let Some(operations) = operations {
             operations.await.context("the operations listener failed")?;
         }
+        store.close().await;
         tracing::info!("stopped");
         Ok(())
     })

@@ -91,6 +91,8 @@ fn a_signal_lets_requests_finish_and_everything_is_there_afterwards() {
         ids.push(client.post("/Users", &body).expect(201)["id"].as_str().unwrap().to_owned());
     }
     assert!(bridge.terminate().success(), "{}", bridge.log());
+    let log_of_the_database = bridge.directory().join("scimbridge.db-wal");
+    assert!(!log_of_the_database.exists(), "the database was closed");
     bridge.restart();
     for id in ids {
         bridge.client().get(&format!("/Users/{id}")).expect(200);
