@@ -44,7 +44,7 @@ fn check_is_content_with_a_good_directory() {
     let output = run(&directory, &CHECK);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(0), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(text.contains("entries were mapped"), "{text}");
+    assert!(text.contains("entries were mapped, the first, uid="), "{text}");
 }
 
 #[test]

@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use super::directory_schema::{DirectorySchema, Knowledge, Rule};
 use super::entry;
 use super::mapping::{Form, Mapping};
@@ -276,6 +278,11 @@ fn told(mapping: &Mapping, entries: &[Entry], findings: &mut Vec<Finding>) {
         .map(|field| field.path.text.as_str())
         .collect();
     let mut text = format!("{count} entries were mapped");
+    if let Some(entry) = entries.first()
+        && let Some(name) = entry.attributes.get("userName").and_then(Value::as_str)
+    {
+        text = format!("{text}, the first, {}, as userName \"{name}\"", entry.dn);
+    }
     if !missing.is_empty() {
         let missing: Vec<&str> = missing.into_iter().collect();
         text = format!("{text}; none of them has {}", missing.join(", "));

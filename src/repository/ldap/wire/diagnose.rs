@@ -158,7 +158,11 @@ fn root_dse(url: &crate::config::ServerUrl, entry: &RawEntry) -> Finding {
         values("supportedControl").iter().any(|control| control == "1.2.840.113556.1.4.319");
     let contexts = values("namingContexts").join(", ");
     let vendor = [values("vendorName"), values("vendorVersion")].concat().join(" ");
-    let text = format!("{url}: read; naming contexts: {contexts}; vendor: {vendor}");
+    let mut text = format!("{url}: read; naming contexts: {contexts}");
+    // OpenLDAP does not tell.
+    if !vendor.is_empty() {
+        text = format!("{text}; vendor: {vendor}");
+    }
     if paging {
         return well("root DSE", text);
     }
