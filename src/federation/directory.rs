@@ -299,7 +299,7 @@ impl Directory {
         grounds.search(&self.shares, key);
         let (answer, left) = self.shares.searches.peek_while(key)?;
         grounds.lasts(left, answer.age);
-        for hit in &answer.value.entries {
+        for hit in answer.value.entries.iter().take(Grounds::ROOM) {
             grounds.entry(&self.shares, &self.key(Arc::clone(&hit.key.0), key.photos));
         }
         Some(self.answered(&answer, key.photos))
@@ -415,8 +415,7 @@ impl Directory {
         photos: bool,
     ) -> Result<Vec<Arc<Known>>, Problem> {
         let asked = self.asking(photos);
-        let found =
-            asked.ask(filter).await.map_err(|error| super::unavailable(&self.id, &error))?;
+        let found = asked.ask(filter).await.map_err(|error| super::unavailable(&self.id, error))?;
         if !found.complete {
             return Err(too_many(format!(
                 "The repository \"{}\" has too many candidates to tell who is meant.",

@@ -61,7 +61,7 @@ impl Federation {
                 Ok(Subject::Unbound { directory: Arc::clone(directory), known, state })
             }
             Ok(None) => Err(nobody(id)),
-            Err(error) => Err(unavailable(repository, &error)),
+            Err(error) => Err(unavailable(repository, error)),
         }
     }
 }

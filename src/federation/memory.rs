@@ -60,6 +60,9 @@ impl Memory {
 }
 
 impl Grounds {
+    /// So many are worth taking: one more than are remembered shows that there are too many.
+    pub(super) const ROOM: usize = MOST_GROUNDS + 1;
+
     pub(super) fn new() -> Self {
         Self { stamps: Vec::with_capacity(4), until: Instant::now() + Duration::from_mins(1) }
     }
@@ -83,7 +86,7 @@ impl Grounds {
     }
 
     fn add(&mut self, kind: Kind, stamp: impl FnOnce() -> Stamp) {
-        if self.stamps.len() <= MOST_GROUNDS {
+        if self.stamps.len() < Self::ROOM {
             self.stamps.push((kind, stamp()));
         }
     }

@@ -272,6 +272,8 @@ impl<'a> Merge<'a> {
                 unanswered.join(", ")
             ),
             retry_after: RETRY_AFTER,
+            // Each was logged when it failed.
+            cause: None,
         }
     }
 

@@ -120,7 +120,13 @@ pub enum Problem {
     PreconditionFailed(String),
     /// A source that is needed does not answer; trying again later is right.
     #[error("{detail}")]
-    Unavailable { detail: String, retry_after: u32 },
+    Unavailable {
+        detail: String,
+        retry_after: u32,
+        /// For the log.
+        #[source]
+        cause: Option<RepositoryError>,
+    },
     #[error("the store failed")]
     Internal(#[source] StoreError),
 }
@@ -206,9 +212,8 @@ fn demand(caller: &Caller, permission: Permission) -> Result<(), Problem> {
     }
 }
 
-fn unavailable(repository: &str, error: &RepositoryError) -> Problem {
-    tracing::warn!(repository, error = %error, "repository.failed");
-    let what = match error {
+fn unavailable(repository: &str, error: RepositoryError) -> Problem {
+    let what = match &error {
         RepositoryError::Timeout => "did not answer in time",
         RepositoryError::Unavailable(_) => "cannot be asked at the moment",
     };
@@ -217,6 +222,7 @@ fn unavailable(repository: &str, error: &RepositoryError) -> Problem {
             "The repository \"{repository}\" {what}, so nothing is known about this person; try again."
         ),
         retry_after: RETRY_AFTER,
+        cause: Some(error),
     }
 }
 

@@ -10,7 +10,6 @@ use super::memory::Memory;
 use super::person::Person;
 use super::rows::{StoredKey, external_id_key, user_name_key};
 use super::sort::Order;
-use crate::scim::projection::Projection;
 use crate::scim::{AttributePath, Filter, Query};
 use crate::store::RowKey;
 
@@ -83,10 +82,8 @@ impl Federation {
     /// The plan of a query.
     pub fn plan(&self, query: Query) -> Plan {
         let filter = query.filter.clone().unwrap_or(Filter::Constant(true));
-        let photos = match &query.projection {
-            Projection::Only(paths) => paths.iter().any(is_photos),
-            Projection::Default | Projection::Without(_) => false,
-        } || filter.paths().chain(&query.sort_by).any(is_photos);
+        let photos = query.projection.asks_for("photos")
+            || filter.paths().chain(&query.sort_by).any(is_photos);
         let path = query.sort_by.clone();
         let order = Order {
             path: path.unwrap_or_else(|| self.resource_type.resolve("userName")),

@@ -58,7 +58,7 @@ impl Federation {
                 match directory.entry(&known.key.0, true, view.no_cache).await {
                     Ok(Some((known, state))) => Ok(self.people.unbound(&directory, &known, state)),
                     Ok(None) => Err(nobody(id)),
-                    Err(error) => Err(unavailable(directory.id(), &error)),
+                    Err(error) => Err(unavailable(directory.id(), error)),
                 }
             }
             Subject::Row(row) => Ok(self.shown(&row, view).await),

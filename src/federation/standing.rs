@@ -176,6 +176,8 @@ impl Federation {
                     row.link.as_ref().map_or("", |link| link.repository.as_str())
                 ),
                 retry_after: RETRY_AFTER,
+                // It was logged when the entry was read.
+                cause: None,
             },
             _ => Problem::Scim(owned.into_error(standing.repository_id())),
         })?;

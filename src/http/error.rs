@@ -199,7 +199,7 @@ fn problem_row(problem: &Problem, request_id: &str) -> Row {
         Problem::NotFound(detail) => row(S::NOT_FOUND, detail.clone()),
         Problem::Conflict(detail) => row(S::CONFLICT, detail.clone()).of(ErrorKind::Uniqueness),
         Problem::PreconditionFailed(detail) => row(S::PRECONDITION_FAILED, detail.clone()),
-        Problem::Unavailable { detail, retry_after } => {
+        Problem::Unavailable { detail, retry_after, .. } => {
             row(S::SERVICE_UNAVAILABLE, format!("{detail} (request {request_id})"))
                 .with_value(header::RETRY_AFTER, HeaderValue::from(*retry_after))
         }
@@ -317,7 +317,8 @@ mod tests {
 
     #[tokio::test]
     async fn rows_bring_the_headers_that_clients_act_on() {
-        let down = Problem::Unavailable { detail: "corp is down".to_owned(), retry_after: 7 };
+        let down =
+            Problem::Unavailable { detail: "corp is down".to_owned(), retry_after: 7, cause: None };
         let (status, message, headers) = answered(down.into()).await;
         assert_eq!((status, &headers[header::RETRY_AFTER]), (503, &HeaderValue::from(7)));
         assert!(message["detail"].as_str().unwrap().contains("corp is down"));

@@ -140,16 +140,8 @@ fn projection(call: &mut Call) -> Result<Projection, Failure> {
         name.eq_ignore_ascii_case("attributes") || name.eq_ignore_ascii_case("excludedAttributes")
     });
     let projection = Query::from_parameters(pairs, call.resource_type())?.projection;
-    call.view.photos = photos(&projection);
+    call.view.photos = projection.asks_for("photos");
     Ok(projection)
-}
-
-/// Whether photos are asked for by name.
-pub fn photos(projection: &Projection) -> bool {
-    match projection {
-        Projection::Only(paths) => paths.iter().any(|path| path.attribute == "photos"),
-        Projection::Default | Projection::Without(_) => false,
-    }
 }
 
 /// Runs a write that nothing cuts off halfway: when the client hangs up or the request's time is

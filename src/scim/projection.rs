@@ -30,6 +30,16 @@ pub enum Share {
 }
 
 impl Projection {
+    /// Whether a core attribute is asked for by name.
+    pub fn asks_for(&self, attribute: &str) -> bool {
+        match self {
+            Self::Only(paths) => {
+                paths.iter().any(|path| path.extension.is_none() && path.attribute == attribute)
+            }
+            Self::Default | Self::Without(_) => false,
+        }
+    }
+
     /// How much of `attribute` is shown; `extension` is the one that it belongs to.
     ///
     /// The extension `Source` is shown by default only where `show_source`; asked for by name it is

@@ -93,6 +93,18 @@ pub(super) struct Ask<'a> {
     pub weight: &'a Weight,
 }
 
+impl<'a> Ask<'a> {
+    /// For the one entry of a base search.
+    pub fn one(
+        request: &'a SearchRequest,
+        pause: Duration,
+        deadline: Instant,
+        weight: &'a Weight,
+    ) -> Self {
+        Self { request, size_limit: 1, keep: 1, page: None, pause, deadline, weight }
+    }
+}
+
 /// Memory held by answers, of one search and of the whole directory.
 #[derive(Debug)]
 pub(super) struct Weight {

@@ -125,16 +125,7 @@ impl Server {
         };
         let weight = Weight::new(&Arc::default());
         let pause = self.plan.operation_timeout;
-        let deadline = Instant::now() + pause;
-        let ask = Ask {
-            request: &request,
-            size_limit: 1,
-            keep: 1,
-            page: None,
-            pause,
-            deadline,
-            weight: &weight,
-        };
+        let ask = Ask::one(&request, pause, Instant::now() + pause, &weight);
         let answer = connection.search(&ask).await.map_err(|failure| words(&failure))?;
         if let AnswerEnd::Said { outcome, .. } = &answer.end
             && outcome.code != 0

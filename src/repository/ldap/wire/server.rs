@@ -383,17 +383,8 @@ async fn tend(server: Weak<Server>, pause: Duration) {
         };
         if let Some(connection) = server.sort_out(Instant::now()) {
             let weight = Weight::new(&Arc::default());
-            let deadline = Instant::now() + server.plan.operation_timeout;
             let pause = server.plan.operation_timeout;
-            let ask = Ask {
-                request: &request,
-                size_limit: 1,
-                keep: 1,
-                page: None,
-                pause,
-                deadline,
-                weight: &weight,
-            };
+            let ask = Ask::one(&request, pause, Instant::now() + pause, &weight);
             if connection.search(&ask).await.is_err() {
                 connection.retire();
             }
