@@ -30,6 +30,22 @@ pub enum Route<'a> {
 }
 
 impl<'a> Route<'a> {
+    /// One of each kind, for whoever walks them all.
+    #[cfg(test)]
+    pub const EVERY: [Route<'static>; 11] = [
+        Route::Users,
+        Route::UsersSearch,
+        Route::User("x"),
+        Route::Me,
+        Route::Search,
+        Route::Bulk,
+        Route::ServiceProviderConfig,
+        Route::Schemas,
+        Route::Schema("x"),
+        Route::ResourceTypes,
+        Route::ResourceType("x"),
+    ];
+
     /// Reads what is left of a path below a mount; one slash at its end is accepted.
     pub fn find(rest: &'a str) -> Option<Self> {
         let inner = rest.strip_prefix('/')?;
@@ -86,7 +102,7 @@ impl<'a> Route<'a> {
     }
 
     /// The methods, as `Allow` lists them.
-    fn allowed(self) -> &'static str {
+    pub fn allowed(self) -> &'static str {
         match self {
             Self::Users | Self::UsersSearch => "GET, HEAD, POST",
             Self::User(_) => "GET, HEAD, PUT, PATCH, DELETE",
