@@ -83,6 +83,24 @@ impl Deref for RouteName {
 }
 
 impl<'a> Route<'a> {
+    /// One of each kind, for whoever walks them all.
+    #[cfg(test)]
+    pub fn every(endpoint: &'a Endpoint) -> [Self; 11] {
+        [
+            Self::Resources(endpoint),
+            Self::ResourcesSearch(endpoint),
+            Self::Resource(endpoint, "x"),
+            Self::Me(endpoint),
+            Self::Search,
+            Self::Bulk,
+            Self::ServiceProviderConfig,
+            Self::Schemas,
+            Self::Schema("x"),
+            Self::ResourceTypes,
+            Self::ResourceType("x"),
+        ]
+    }
+
     /// Reads what is left of a path below a mount; one slash at its end is accepted. The first of
     /// the endpoints is the users'.
     pub fn find(rest: &'a str, endpoints: &'a [Endpoint]) -> Option<Self> {
@@ -146,7 +164,7 @@ impl<'a> Route<'a> {
     }
 
     /// The methods, as `Allow` lists them.
-    fn allowed(self) -> &'static str {
+    pub fn allowed(self) -> &'static str {
         match self {
             Self::Resources(_) | Self::ResourcesSearch(_) => "GET, HEAD, POST",
             Self::Resource(..) | Self::Me(_) => "GET, HEAD, PUT, PATCH, DELETE",

@@ -1,5 +1,7 @@
 //! The surface as a whole, without a socket.
 
+mod permissions;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,6 +63,10 @@ fn tokens() -> Arc<Tokens> {
 }
 
 fn app() -> App {
+    app_with(tokens())
+}
+
+fn app_with(tokens: Arc<Tokens>) -> App {
     let store = Arc::new(Store::open("sqlite::memory:", &[], Clock::system()).unwrap());
     let tenant = |name: &str, mounts: &[&str]| {
         let federation = federation(&store, name, mounts.len());
@@ -72,7 +78,7 @@ fn app() -> App {
             tenant("acme", &["/scim/acme/v2", "/scim/v2"]),
             tenant("beta", &["/scim/beta/v2"]),
         ],
-        tokens: tokens(),
+        tokens,
         limits: Limits { request_timeout: Duration::from_secs(5), max_body: 2048 },
         public_url: "http://b.example".to_owned(),
         operations_elsewhere: false,
