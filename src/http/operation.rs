@@ -76,7 +76,7 @@ pub async fn replace(
     Ok(Done::new(call, kind, resource, projection, StatusCode::OK))
 }
 
-/// The operations of a PatchOp message.
+/// The operations of a PATCH.
 pub async fn modify(
     call: &Call,
     kind: &Arc<ResourceType>,
