@@ -19,7 +19,8 @@ use crate::config::{Config, Tenant};
 use crate::federation::{Federation, RepositoryPart, Rules, Shares};
 use crate::http::{self, ConnectionLimits, HttpState, Limits, TenantState};
 use crate::repository::{Finding, Repository as _, Severity};
-use crate::scim::ResourceType;
+use crate::scim::AttributePath;
+use crate::scim::schema::ResourceTypes;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 
@@ -31,9 +32,8 @@ use crate::telemetry::metrics::Metrics;
 pub fn serve(config: &Config) -> anyhow::Result<()> {
     runtime()?.block_on(async {
         let clock = Clock::system();
-        let resource_type = Arc::new(ResourceType::user(&[]));
         let index: Vec<_> =
-            config.store.index.iter().map(|path| resource_type.resolve(path)).collect();
+            config.store.index.iter().map(|path| indexed(&config.tenants, path)).collect();
         let store = Arc::new(
             Store::open(&config.store.url, &index, clock.clone())
                 .with_context(|| format!("cannot open the store {}", config.store.url))?,
@@ -53,7 +53,7 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         let shares = Shares::new(config.cache_capacity);
         let mut tenants = Vec::with_capacity(config.tenants.len());
         for tenant in &config.tenants {
-            let federation = federation(tenant, &resource_type, &store, &shares, &metrics, &clock)
+            let federation = federation(tenant, &store, &shares, &metrics, &clock)
                 .with_context(|| format!("tenant \"{}\"", tenant.name))?;
             tenants.push(TenantState::new(
                 Arc::clone(&tenant.name),
@@ -111,12 +111,11 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
 /// Looks at every directory and prints what was found; whether nothing is broken.
 pub fn check(config: &Config) -> anyhow::Result<bool> {
     runtime()?.block_on(async {
-        let resource_type = Arc::new(ResourceType::user(&[]));
         let mut well = true;
         for tenant in &config.tenants {
             for settings in &tenant.repositories {
                 println!("tenant {}, repository {}", tenant.name, settings.id);
-                let repository = repositories::open(settings, &resource_type)
+                let repository = repositories::open(settings, tenant.resource_types.user())
                     .with_context(|| format!("repository \"{}\"", settings.id))?;
                 for finding in repository.check().await {
                     well &= finding.severity != Severity::Broken;
@@ -127,6 +126,14 @@ pub fn check(config: &Config) -> anyhow::Result<bool> {
         println!("{}", if well { "all is well" } else { "something is broken" });
         Ok(well)
     })
+}
+
+/// A path to index, by the first tenant that has such an attribute. What stands there means one
+/// thing; a tenant that means another by it searches without the index.
+fn indexed(tenants: &[Tenant], path: &str) -> AttributePath {
+    let mut kinds = tenants.iter().flat_map(|tenant| tenant.resource_types.all());
+    let known = kinds.find_map(|kind| Some(kind.resolve(path)).filter(|path| path.known));
+    known.unwrap_or_else(|| ResourceTypes::shipped().user().resolve(path))
 }
 
 fn print(finding: &Finding) {
@@ -143,7 +150,6 @@ fn print(finding: &Finding) {
 
 fn federation(
     tenant: &Tenant,
-    resource_type: &Arc<ResourceType>,
     store: &Arc<Store>,
     shares: &Shares,
     metrics: &Metrics,
@@ -154,7 +160,7 @@ fn federation(
         let numbers = metrics
             .repository(&tenant.name, &settings.id)
             .context("the metrics were made for other repositories")?;
-        let part = repositories::part(settings, resource_type, numbers)
+        let part = repositories::part(settings, tenant.resource_types.user(), numbers)
             .with_context(|| format!("repository \"{}\"", settings.id))?;
         prepare(&part);
         parts.push(part);
@@ -168,7 +174,7 @@ fn federation(
     Ok(Federation::new(
         Arc::clone(&tenant.name),
         rules,
-        vec![Arc::clone(resource_type)],
+        vec![Arc::clone(tenant.resource_types.user())],
         Arc::clone(store),
         parts,
         shares,

@@ -52,7 +52,6 @@ const LATER: &[Later] = &[
     later("tenant.unquoted_values", Takes::True),
     later("tenant.prefer_attributes", Takes::False),
     later("tenant.default_role", Takes::Nothing),
-    later("tenant.schemas", Takes::EmptyList),
     later("tenant.operators", Takes::Nothing),
     later("tenant.authenticator_policy", Takes::Nothing),
     later("tenant.client", Takes::Nothing),

@@ -175,7 +175,6 @@ fn what_is_to_come_is_refused_by_name() {
         (tenant, "unquoted_values = false", "\"tenant.unquoted_values\""),
         (tenant, "prefer_attributes = true", "\"tenant.prefer_attributes\""),
         (tenant, "default_role = \"member\"", "\"tenant.default_role\""),
-        (tenant, "schemas = [\"badge.json\"]", "\"tenant.schemas\""),
         (tenant, "operators = \"cn=x,dc=y\"", "\"tenant.operators\""),
         (tenant, "[[tenant.authenticator_policy]]", "\"tenant.authenticator_policy\""),
         (tenant, "[[tenant.client]]", "\"tenant.client\""),

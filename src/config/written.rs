@@ -96,6 +96,9 @@ pub struct Tenant {
     pub allow_scan: Option<bool>,
     pub walk_limit: Key<u64>,
     pub cursor_timeout: Key<String>,
+    /// Files with Schema and ResourceType documents.
+    #[serde(default)]
+    pub schemas: Words,
     #[serde(default)]
     pub group: Vec<Group>,
     #[serde(default)]

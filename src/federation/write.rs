@@ -35,7 +35,7 @@ impl Federation {
     ) -> Result<Arc<Resource>, Problem> {
         permit(caller, kind, Deed::Replace)?;
         checked_user_type(&checked)?;
-        let wanted = |_: &Attributes| Ok(checked.attributes.clone());
+        let wanted = |current: &Attributes| kind.over(current, &checked.attributes);
         let change = Change {
             wanted: &wanted,
             mode: Mode::Replace,

@@ -19,6 +19,7 @@ mod ours;
 mod outage;
 mod photos;
 mod readme;
+mod schemas;
 mod search;
 mod smoke;
 mod startup;

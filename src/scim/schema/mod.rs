@@ -5,9 +5,12 @@
 //! them.
 
 pub mod check;
+mod documents;
 pub(in crate::scim) mod elements;
+mod over;
 mod resolve;
 pub mod standard;
+mod types;
 pub(in crate::scim) mod value;
 
 use std::collections::HashMap;
@@ -16,6 +19,9 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+pub use documents::Misfit;
+pub use types::ResourceTypes;
 
 /// One schema, in the shape in which `/Schemas` prints it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,6 +36,7 @@ pub struct Schema {
 /// One attribute with its characteristics (RFC 7643 section 2.2).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_excessive_bools, reason = "RFC 7643 section 2.2 has that many yes or no")]
 pub struct Attribute {
     pub name: String,
     #[serde(rename = "type")]
@@ -54,6 +61,10 @@ pub struct Attribute {
     pub uniqueness: Uniqueness,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reference_types: Vec<String>,
+    /// Whether [`Self::canonical_values`] are all that there is. RFC 7643 section 7 calls them
+    /// suggestions: those of the RFC's own schemas are, an administrator's are meant.
+    #[serde(skip)]
+    pub closed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,6 +126,7 @@ pub struct ResourceType {
     common: Vec<Attribute>,
     /// Lower-cased spelling -> path.
     paths: HashMap<String, AttributePath>,
+    naming: Option<AttributePath>,
 }
 
 /// A path to an attribute or sub-attribute, resolved against a resource type. Cheap to clone.
@@ -144,6 +156,7 @@ pub struct Definition {
     pub mutability: Mutability,
     pub returned: Returned,
     pub required: bool,
+    pub uniqueness: Uniqueness,
     /// Whether a schema knows this attribute.
     pub known: bool,
 }

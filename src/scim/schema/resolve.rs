@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::standard::{self, SOURCE};
 use super::{
     Attribute, AttributePath, Definition, Kind, Mutability, ResourceType, Returned, Schema,
+    Uniqueness,
 };
 
 impl ResourceType {
@@ -20,7 +21,7 @@ impl ResourceType {
     ) -> Self {
         let common = standard::common();
         let paths = all_paths(&common, &schema, &extensions);
-        Self {
+        let mut kind = Self {
             name: name.to_owned(),
             endpoint: endpoint.to_owned(),
             description: description.to_owned(),
@@ -28,7 +29,10 @@ impl ResourceType {
             extensions,
             common,
             paths,
-        }
+            naming: None,
+        };
+        kind.naming = kind.find_naming();
+        kind
     }
 
     /// `schemas`, `id`, `externalId` and `meta` (RFC 7643 section 3.1).
@@ -96,6 +100,7 @@ impl ResourceType {
             mutability: Mutability::ReadWrite,
             returned: Returned::Default,
             required: false,
+            uniqueness: Uniqueness::None,
             known: false,
         }
     }
@@ -192,6 +197,7 @@ fn definition(urn: Option<&str>, attribute: &Attribute, sub: Option<&Attribute>)
         mutability: end.mutability,
         returned: end.returned,
         required: end.required,
+        uniqueness: end.uniqueness,
         known: true,
     }
 }
@@ -208,6 +214,7 @@ fn whole(schema: &Schema, required: bool) -> AttributePath {
         mutability: Mutability::ReadWrite,
         returned: Returned::Default,
         required,
+        uniqueness: Uniqueness::None,
         known: true,
     }
     .into()
