@@ -1,5 +1,7 @@
 //! The surface as a whole, without a socket.
 
+mod permissions;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,11 +32,11 @@ fn federation(store: &Arc<Store>, name: &str, mounts: usize) -> Arc<Federation> 
         on_conflict: OnConflict::Show,
         allow_scan: true,
     };
-    let resource_type = Arc::new(ResourceType::user(&[]));
+    let types = vec![Arc::new(ResourceType::user(&[]))];
     Arc::new(Federation::new(
         name.into(),
         rules,
-        resource_type,
+        types,
         Arc::clone(store),
         Vec::new(),
         &Shares::new(1 << 20),
@@ -61,18 +63,22 @@ fn tokens() -> Arc<Tokens> {
 }
 
 fn app() -> App {
+    app_with(tokens())
+}
+
+fn app_with(tokens: Arc<Tokens>) -> App {
     let store = Arc::new(Store::open("sqlite::memory:", &[], Clock::system()).unwrap());
-    let tenant = |name: &str, mounts: &[&str]| TenantState {
-        name: name.into(),
-        federation: federation(&store, name, mounts.len()),
-        mounts: mounts.iter().map(|&path| path.to_owned()).collect(),
+    let tenant = |name: &str, mounts: &[&str]| {
+        let federation = federation(&store, name, mounts.len());
+        let mounts = mounts.iter().map(|&path| path.to_owned()).collect();
+        TenantState::new(name.into(), federation, mounts)
     };
     router(HttpState {
         tenants: vec![
             tenant("acme", &["/scim/acme/v2", "/scim/v2"]),
             tenant("beta", &["/scim/beta/v2"]),
         ],
-        tokens: tokens(),
+        tokens,
         limits: Limits { request_timeout: Duration::from_secs(5), max_body: 2048 },
         public_url: "http://b.example".to_owned(),
         operations_elsewhere: false,
