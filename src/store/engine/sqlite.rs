@@ -17,9 +17,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, ffi};
 use tokio::sync::{mpsc, oneshot};
 
 use super::queue::Queue;
-use super::{
-    Change, Datum, Expect, Failure, OpenError, Place, Query, Returned, Row, migrate,
-};
+use super::{Change, Datum, Expect, Failure, OpenError, Place, Query, Returned, Row, migrate};
 
 /// How many requests may wait for a reader or for the writer before their senders wait.
 const QUEUE: usize = 1024;

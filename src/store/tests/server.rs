@@ -1,14 +1,14 @@
 //! A private PostgreSQL for the tests of this crate, started once, gone when the process is.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 struct Server {
     url: String,
-    /// While this is open, the server runs.
-    _held: ChildStdin,
+    /// Runs until its standard input ends.
+    _script: Child,
 }
 
 /// The URL of a schema of its own, as empty as a new database.
@@ -52,10 +52,9 @@ fn server() -> &'static Server {
             .stdout(Stdio::piped())
             .spawn()
             .expect("bash starts");
-        let held = script.stdin.take().unwrap();
         let mut url = String::new();
         BufReader::new(script.stdout.take().unwrap()).read_line(&mut url).unwrap();
         assert!(url.starts_with("postgres://"), "no PostgreSQL; docker/postgres.sh says why");
-        Server { url: url.trim().to_owned(), _held: held }
+        Server { url: url.trim().to_owned(), _script: script }
     })
 }

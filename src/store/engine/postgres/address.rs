@@ -151,7 +151,8 @@ mod tests {
 
     #[test]
     fn a_password_is_nowhere_shown() {
-        let address = Address::parse("postgres://me:hunter2@h1,h2:6000/db?sslmode=disable").unwrap();
+        let address =
+            Address::parse("postgres://me:hunter2@h1,h2:6000/db?sslmode=disable").unwrap();
         assert_eq!(address.shown, "postgres://h1:5432,h2:6000/db");
         assert!(!format!("{:?}", address.config).contains("hunter2"));
         for wrong in [

@@ -28,10 +28,10 @@ impl From<tokio_postgres::Error> for Stop {
 /// when several programs open the database at once.
 pub(super) async fn migrate(pool: &Pool) -> Result<(), OpenError> {
     let place = || pool.shown().to_owned();
-    let session = pool.connect().await.map_err(|error| OpenError::Open {
-        place: place(),
-        source: said(&error).into(),
-    })?;
+    let session = pool
+        .connect()
+        .await
+        .map_err(|error| OpenError::Open { place: place(), source: said(&error).into() })?;
     let mut format = 0;
     steps(&session, pool.shown(), &mut format).await.map_err(|stop| match stop {
         Stop::Error(error) => error,
