@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::directory::{Answered, Directory, Looked};
 use super::listing::Listing;
-use super::person::{Half, Person};
 use super::plan::{Ask, Page, Plan};
+use super::resource::{Half, Resource};
 use super::rows::Stored;
 use super::sort::sort;
 use super::{Federation, OnConflict, OnFailure, Problem, RETRY_AFTER, too_many};
@@ -41,7 +41,7 @@ impl StorePart {
 pub(super) struct Merge<'a> {
     federation: &'a Federation,
     filter: &'a Filter,
-    people: Vec<Arc<Person>>,
+    people: Vec<Arc<Resource>>,
     /// Matching unlinked rows beyond the ones in `people`.
     unlisted: u64,
     /// Linked rows that a directory answer has already brought.
@@ -211,7 +211,7 @@ impl<'a> Merge<'a> {
         self.add(at, person);
     }
 
-    fn add(&mut self, at: Option<usize>, person: Arc<Person>) {
+    fn add(&mut self, at: Option<usize>, person: Arc<Resource>) {
         if self.filter.matches(&person.attributes) {
             let outcome = at.and_then(|at| self.outcomes[at].as_mut());
             if let Some(outcome) = outcome {

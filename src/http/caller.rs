@@ -10,7 +10,6 @@ use super::{Parts, TenantMount, query};
 use crate::auth::Denied;
 use crate::caller::Caller;
 use crate::federation::{Federation, View};
-use crate::scim::ResourceType;
 
 /// A request whose sender is known. [`authenticate`] is the only place that makes one.
 #[derive(Debug)]
@@ -24,10 +23,6 @@ pub struct Call {
 impl Call {
     pub fn federation(&self) -> &Federation {
         &self.mount.tenant.federation
-    }
-
-    pub fn resource_type(&self) -> &ResourceType {
-        self.federation().resource_type()
     }
 }
 
