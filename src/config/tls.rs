@@ -83,7 +83,9 @@ impl TlsFiles {
     pub fn read(&self) -> Result<TlsIdentity, TlsFault> {
         let provider = rustls::crypto::aws_lc_rs::default_provider();
         let chain = certificates(&self.certificate, TlsFile::Certificate)?;
-        let warning = chain.first().and_then(|own| expiry(own, &provider, &self.certificate));
+        let warning = chain
+            .first()
+            .and_then(|own| expiry(own, &provider, &self.certificate, UnixTime::now()));
         let certified = certified(chain, private_key(&self.key)?, &provider, self)?;
         let client_roots = self.client_ca.as_deref().map(client_roots).transpose()?;
         Ok(TlsIdentity { certified: Arc::new(certified), client_roots, warning })
@@ -191,8 +193,13 @@ fn client_roots(path: &Path) -> Result<Arc<RootCertStore>, TlsFault> {
     Ok(Arc::new(roots))
 }
 
-/// What is to be said of the certificate's validity today, if anything.
-fn expiry(own: &CertificateDer<'_>, provider: &CryptoProvider, path: &Path) -> Option<String> {
+/// What is to be said of the certificate's validity now, if anything.
+fn expiry(
+    own: &CertificateDer<'_>,
+    provider: &CryptoProvider,
+    path: &Path,
+    now: UnixTime,
+) -> Option<String> {
     let certificate = ParsedCertificate::try_from(own).ok()?;
     // Times are looked at first: whoever issued it is nobody here.
     let judged = |at: UnixTime| {
@@ -204,7 +211,6 @@ fn expiry(own: &CertificateDer<'_>, provider: &CryptoProvider, path: &Path) -> O
             _ => None,
         }
     };
-    let now = UnixTime::now();
     let soon = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs()) + SOON);
     let path = path.display();
     match (judged(now), judged(soon)) {
@@ -289,18 +295,22 @@ mod tests {
 
     #[test]
     fn an_end_is_told_before_and_after_it() {
-        let near = folder("3");
-        let warning = read(near.path(), "server.pem", "server.key").unwrap().warning.unwrap();
-        assert!(warning.ends_with("expires within 14 days"), "{warning}");
-        let past = tempfile::tempdir().unwrap();
-        openssl(past.path(), "genpkey -algorithm ed25519 -out server.key");
-        openssl(
-            past.path(),
-            "req -x509 -new -key server.key -subj /CN=b -addext subjectAltName=DNS:b \
-             -days -1 -out server.pem",
-        );
-        let warning = read(past.path(), "server.pem", "server.key").unwrap().warning.unwrap();
-        assert!(warning.ends_with("has expired"), "{warning}");
+        let folder = folder("30");
+        let path = folder.path().join("server.pem");
+        let own = CertificateDer::from_pem_file(&path).unwrap();
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        for (day, told) in [
+            (-1, Some("is not valid yet")),
+            (1, None),
+            (17, Some("expires within 14 days")),
+            (31, Some("has expired")),
+        ] {
+            let at = UnixTime::now().as_secs().checked_add_signed(day * 86_400).unwrap();
+            let at = UnixTime::since_unix_epoch(Duration::from_secs(at));
+            let warning = expiry(&own, &provider, &path, at);
+            assert_eq!(warning.is_some(), told.is_some(), "day {day}: {warning:?}");
+            assert!(warning.unwrap_or_default().ends_with(told.unwrap_or_default()), "day {day}");
+        }
     }
 
     #[test]
