@@ -257,7 +257,7 @@ impl LdapRepository {
         filter: LdapFilter,
         bounds: Bounds,
     ) -> Result<(Vec<Arc<Entry>>, bool), RepositoryError> {
-        let request = self.request(filter, bounds);
+        let request = self.request(&filter, bounds);
         let RawFound { entries: raw, complete } =
             self.directory.search(&request, bounds.deadline).await?;
         let (entries, named) = self.read_raw(&raw);
@@ -291,7 +291,7 @@ impl LdapRepository {
             return Ok(found);
         }
         let request =
-            SearchRequest { paging: Paging::Always, ..self.request(self.sent(filter), bounds) };
+            SearchRequest { paging: Paging::Always, ..self.request(&self.sent(filter), bounds) };
         let (sender, mut pages) = mpsc::channel(1);
         let asked = async {
             let sender = sender;
@@ -313,7 +313,7 @@ impl LdapRepository {
         Ok(found)
     }
 
-    fn request(&self, filter: LdapFilter, bounds: Bounds) -> SearchRequest {
+    fn request(&self, filter: &LdapFilter, bounds: Bounds) -> SearchRequest {
         SearchRequest {
             base: self.base.clone(),
             scope: Scope::Subtree,
