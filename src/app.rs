@@ -55,11 +55,11 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         for tenant in &config.tenants {
             let federation = federation(tenant, &resource_type, &store, &shares, &metrics, &clock)
                 .with_context(|| format!("tenant \"{}\"", tenant.name))?;
-            tenants.push(TenantState {
-                name: Arc::clone(&tenant.name),
-                federation: Arc::new(federation),
-                mounts: tenant.mounts.clone(),
-            });
+            tenants.push(TenantState::new(
+                Arc::clone(&tenant.name),
+                Arc::new(federation),
+                tenant.mounts.clone(),
+            ));
         }
         let app = http::router(HttpState {
             tenants,
@@ -168,7 +168,7 @@ fn federation(
     Ok(Federation::new(
         Arc::clone(&tenant.name),
         rules,
-        Arc::clone(resource_type),
+        vec![Arc::clone(resource_type)],
         Arc::clone(store),
         parts,
         shares,

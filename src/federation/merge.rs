@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::directory::{Answered, Directory, Looked};
 use super::listing::Listing;
 use super::outcomes::{Outcome, Outcomes};
-use super::person::{Half, Person};
 use super::plan::{Ask, Page, Plan};
+use super::resource::{Half, Resource};
 use super::rows::Stored;
 use super::sort::sort;
 use super::{Federation, OnConflict, Problem, too_many};
@@ -42,7 +42,7 @@ impl StorePart {
 pub(super) struct Merge<'a> {
     federation: &'a Federation,
     filter: &'a Filter,
-    people: Vec<Arc<Person>>,
+    people: Vec<Arc<Resource>>,
     /// Matching unlinked rows beyond the ones in `people`.
     unlisted: u64,
     /// Linked rows that a directory answer has already brought.
@@ -208,7 +208,7 @@ impl<'a> Merge<'a> {
         self.add(at, person);
     }
 
-    fn add(&mut self, at: Option<usize>, person: Arc<Person>) {
+    fn add(&mut self, at: Option<usize>, person: Arc<Resource>) {
         if self.filter.matches(&person.attributes) {
             if let Some(at) = at {
                 self.outcomes.found(at, 1);

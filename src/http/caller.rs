@@ -9,7 +9,6 @@ use super::layers::Asked;
 use super::{Parts, TenantMount, query};
 use crate::caller::Caller;
 use crate::federation::{Federation, View};
-use crate::scim::ResourceType;
 
 /// A request whose sender is known. [`authenticate`] is the only place that makes one.
 #[derive(Debug)]
@@ -23,10 +22,6 @@ pub struct Call {
 impl Call {
     pub fn federation(&self) -> &Federation {
         &self.mount.tenant.federation
-    }
-
-    pub fn resource_type(&self) -> &ResourceType {
-        self.federation().resource_type()
     }
 }
 

@@ -20,8 +20,9 @@ use futures_util::FutureExt;
 use hyper::body::Body as _;
 use tokio::time::timeout;
 
+use super::App;
 use super::error::Failure;
-use super::{App, routes};
+use super::routes::{self, RouteName};
 use crate::clock::Clock;
 use crate::telemetry;
 
@@ -32,7 +33,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Debug, Default)]
 pub struct Seen {
     /// How the route is called; `None` where there is none, then the path itself is told.
-    pub route: Option<&'static str>,
+    pub route: Option<RouteName>,
     pub tenant: Option<Arc<str>>,
     pub caller: Option<Arc<str>>,
 }
@@ -86,7 +87,7 @@ pub async fn answer(app: &App, request: Request<Body>) -> Response {
     app.metrics.request(response.status().as_u16(), duration);
     telemetry::request::Request {
         method: method.as_str(),
-        path: seen.route.unwrap_or(uri.path()),
+        path: seen.route.as_deref().unwrap_or(uri.path()),
         status: response.status().as_u16(),
         duration,
         tenant: seen.tenant.as_deref(),

@@ -3,7 +3,7 @@
 //!
 //! Knows nothing of SQL, LDAP or caches; the web framework lives here only. A request goes through
 //! `layers`, is led by `mount` and `routes`, becomes a `Call` of a known
-//! sender, and reaches its handler in `resource`, `search` or `discovery`; whatever goes wrong
+//! sender, and reaches its handler in `resource` (around an `operation`), `search` or `discovery`; whatever goes wrong
 //! is answered by the table in `error`.
 
 mod body;
@@ -15,6 +15,7 @@ mod health;
 mod json;
 mod layers;
 mod mount;
+mod operation;
 mod query;
 mod resource;
 mod routes;
@@ -42,6 +43,7 @@ use crate::federation::Federation;
 use crate::telemetry::metrics::Metrics;
 use layers::RequestIds;
 use mount::{Mount, Mounted, Mounts};
+use routes::Endpoint;
 use writes::Writes;
 
 pub use mount::MountError;
@@ -66,8 +68,17 @@ pub struct HttpState {
 pub struct TenantState {
     pub name: Arc<str>,
     pub federation: Arc<Federation>,
-    /// Base paths; unique over all tenants.
-    pub mounts: Vec<String>,
+    mounts: Vec<String>,
+    /// Of the tenant's resource types, in their order.
+    endpoints: Vec<Endpoint>,
+}
+
+impl TenantState {
+    /// `mounts` are base paths, unique over all tenants.
+    pub fn new(name: Arc<str>, federation: Arc<Federation>, mounts: Vec<String>) -> Self {
+        let endpoints = federation.types().iter().map(Endpoint::new).collect();
+        Self { name, federation, mounts, endpoints }
+    }
 }
 
 impl Mounted for TenantState {
