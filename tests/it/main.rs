@@ -21,6 +21,8 @@ mod photos;
 mod readme;
 mod schemas;
 mod search;
+mod slow;
 mod smoke;
 mod startup;
 mod support;
+mod tls;
