@@ -24,4 +24,5 @@ mod slow;
 mod smoke;
 mod startup;
 mod support;
+mod throttle;
 mod tls;
