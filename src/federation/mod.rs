@@ -169,6 +169,8 @@ impl Federation {
                 Arc::new(directory::Directory::new(Arc::clone(&tenant), part, shares, &clock))
             })
             .collect();
+        // Good for as long as this process.
+        let seal = [clock.new_token(), clock.new_token()].map(uuid::Uuid::into_bytes).concat();
         Self {
             rows: rows::Rows::new(Arc::clone(&tenant), Arc::clone(&store), shares.rows.clone()),
             people: resource::Resources::new(
@@ -178,7 +180,7 @@ impl Federation {
                 mounts,
             ),
             writing: Locks::new(),
-            walks: walk::Walks::new(&[0; 32], &tenant, &rules, &shares.walks),
+            walks: walk::Walks::new(&seal, &tenant, &rules, &shares.walks),
             shares: shares.clone(),
             tenant,
             rules,

@@ -96,7 +96,7 @@ fn five_thousand_people_of_three_sources_come_once_and_in_order() {
         .repository("labs", &labs.url())
         .with("size_limit = 50")
         .tenant("max_results = 500");
-    let mut bridge = TestBridge::start(&settings);
+    let bridge = TestBridge::start(&settings);
     let mut client = bridge.client();
     for number in 0..400 {
         let user = json!({ "userName": format!("local.{number:03}"), "title": "Here" });
@@ -123,10 +123,6 @@ fn five_thousand_people_of_three_sources_come_once_and_in_order() {
             bound.push(id);
         }
         client.post("/Users", &json!({ "userName": format!("aaa.{turn}") })).expect(201);
-        if turn == 9 {
-            bridge.restart();
-            client = bridge.client();
-        }
         pages.push(walk.page(&mut client, &next));
     }
     let people = all(&pages);
@@ -359,4 +355,132 @@ fn a_cursor_is_good_for_its_tenant_its_query_and_its_time() {
     let config = client.get("/ServiceProviderConfig").expect(200);
     assert_eq!(config["pagination"]["cursor"], true);
     assert_eq!(config["pagination"]["cursorTimeout"], 2);
+}
+
+#[test]
+fn who_does_not_answer_is_told_on_every_page_and_never_taken_for_gone() {
+    let corp = Slapd::company(120);
+    let labs = Slapd::start(Options { ldif: crowd("lab", 1..=90), ..Options::default() });
+    let settings = Settings::over(&corp).repository("labs", &labs.url());
+    let short =
+        "timeouts = { connect = \"500ms\", operation = \"1s\" }\ncache = { fresh = \"0s\" }";
+    let settings = settings.with(short);
+    let bridge = TestBridge::start(&settings);
+    let mut client = bridge.client();
+    let walk = Walk("/Users", &[("searchRepositories", "true"), ("count", "50")]);
+    let bound = ids(&client
+        .query("/Users", &[("filter", "userName eq \"lab00090\""), ("searchRepositories", "true")])
+        .expect(200));
+    bind(&mut client, &bound[0]);
+    let begun = walk.page(&mut client, "");
+    let next = text(&begun, "nextCursor").unwrap().to_owned();
+    labs.kill();
+    // The rest of the walk holds people of whom nothing is known now.
+    let mut cursor = next.clone();
+    let mut seen = ids(&begun);
+    let stopped = loop {
+        let answer = walk.ask(&mut client, &cursor);
+        if answer.status != 200 {
+            break answer;
+        }
+        let page = answer.json();
+        seen.extend(ids(&page));
+        cursor = text(&page, "nextCursor").expect("the walk does not end early").to_owned();
+    };
+    assert_eq!(stopped.status, 503);
+    assert!(stopped.header("retry-after").is_some());
+    assert!(stopped.json()["detail"].as_str().unwrap().contains("same cursor"));
+    // Who begins now gets what there is, with the report on every page, the bound one as last seen.
+    let pages = walk.whole(&mut client);
+    assert_eq!(all_ids(&pages).len(), 121);
+    for page in &pages {
+        assert_eq!(page[REPORT][1]["state"], "unavailable", "{page}");
+        assert_eq!(page[REPORT][1]["found"], 1);
+    }
+    assert!(all_ids(&pages).contains(&bound[0]));
+    // An empty list is no answer then.
+    let nobody = [("filter", "userName eq \"nobody\""), ("searchRepositories", "true")];
+    assert_eq!(Walk("/Users", &nobody).ask(&mut client, "").status, 503);
+    labs.restart();
+    let healed = crate::support::eventually(Duration::from_secs(20), || {
+        walk.ask(&mut client, &cursor).status == 200
+    });
+    assert!(healed, "the same cursor goes on");
+    loop {
+        let page = walk.page(&mut client, &cursor);
+        seen.extend(ids(&page));
+        match text(&page, "nextCursor") {
+            Some(next) => cursor = next.to_owned(),
+            None => break,
+        }
+    }
+    each_once(&seen);
+    assert_eq!(seen.len(), 210);
+    let strict = TestBridge::start(&settings.tenant("on_failure = \"fail\""));
+    labs.kill();
+    assert_eq!(walk.ask(&mut strict.client(), "").status, 503);
+}
+
+#[test]
+fn a_walk_is_bounded_and_says_so() {
+    let shared = Slapd::shared();
+    let walk = Walk("/Users", &[("searchRepositories", "true"), ("count", "10")]);
+    let bridge = TestBridge::start(&Settings::over(shared).tenant("walk_limit = 900"));
+    let refused = walk.ask(&mut bridge.client(), "").expect(400);
+    assert_eq!(refused["scimType"], "tooMany");
+    assert!(refused["detail"].as_str().unwrap().contains("narrow the filter"));
+    let narrow = [("searchRepositories", "true"), ("filter", "userName sw \"a\"")];
+    assert!(!all_ids(&Walk("/Users", &narrow).whole(&mut bridge.client())).is_empty());
+    // What the directory itself cuts is told, and the people who came are shown.
+    let limits =
+        format!("limits dn.exact=\"{}\" size.prtotal=100\n", crate::support::slapd::READER);
+    let cut = Slapd::start(Options { people: 300, configuration: limits, ..Options::default() });
+    let bridge = TestBridge::start(&Settings::over(&cut));
+    let pages = walk.whole(&mut bridge.client());
+    assert!(pages.iter().all(|page| page[REPORT][0]["state"] == "truncated"), "{}", pages[0]);
+    assert_eq!(all_ids(&pages).len(), 100);
+    // A filter of which nothing can be sent is one that needs leave.
+    let strict = TestBridge::start(&Settings::over(shared).tenant("allow_scan = false"));
+    let scan = [("searchRepositories", "true"), ("filter", "not (nickName pr)")];
+    let refused = Walk("/Users", &scan).ask(&mut strict.client(), "").expect(400);
+    assert_eq!(refused["scimType"], "tooMany");
+    // By startIndex one goes no further than one search; the way on is named.
+    let small = TestBridge::start(&Settings::over(shared).with("size_limit = 50"));
+    let further = [("searchRepositories", "true"), ("startIndex", "11")];
+    let refused = small.client().query("/Users", &further).expect(400);
+    assert_eq!(refused["scimType"], "tooMany");
+    assert!(refused["detail"].as_str().unwrap().contains("cursor"), "{refused}");
+    let pages = Walk("/Users", &[("searchRepositories", "true")]).whole(&mut small.client());
+    assert_eq!(all_ids(&pages).len(), 1000);
+}
+
+#[test]
+fn equal_walks_at_once_are_each_their_own_and_weigh_what_they_hold() {
+    let shared = Slapd::shared();
+    let bridge = TestBridge::start(&Settings::over(shared).tenant("cursor_timeout = \"3s\""));
+    let walk = Walk("/Users", &[("searchRepositories", "true"), ("count", "100")]);
+    let walks: Vec<Vec<Value>> = std::thread::scope(|scope| {
+        let walkers: Vec<_> =
+            (0..6).map(|_| scope.spawn(|| walk.whole(&mut bridge.client()))).collect();
+        walkers.into_iter().map(|walker| walker.join().unwrap()).collect()
+    });
+    for pages in &walks {
+        assert_eq!(all_ids(pages), all_ids(&walks[0]));
+        each_once(&all_ids(pages));
+    }
+    let held = |name: &str| {
+        let metrics = bridge.stranger().get("/metrics").text();
+        let line = format!("{name}{{cache=\"walk\"}} ");
+        let line = metrics.lines().find_map(|one| one.strip_prefix(&line).map(str::to_owned));
+        line.unwrap_or_else(|| panic!("{metrics}")).parse::<u64>().unwrap()
+    };
+    assert_eq!(held("scimbridge_cache_entries"), 6);
+    let bytes = held("scimbridge_cache_bytes");
+    assert!(
+        (60_000 * 6..120_000 * 6).contains(&bytes),
+        "{bytes} bytes for 6 walks of 1,000 people"
+    );
+    let gone =
+        crate::support::eventually(Duration::from_secs(10), || held("scimbridge_cache_bytes") == 0);
+    assert!(gone, "what nobody goes on with is let go");
 }
