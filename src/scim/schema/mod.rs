@@ -110,7 +110,6 @@ pub enum Uniqueness {
 }
 
 /// A resource type: its own schema, its extensions, and every path that leads into them.
-#[derive(Debug)]
 pub struct ResourceType {
     /// `User`
     pub name: String,
@@ -159,6 +158,18 @@ pub struct Definition {
     pub uniqueness: Uniqueness,
     /// Whether a schema knows this attribute.
     pub known: bool,
+}
+
+impl fmt::Debug for ResourceType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let extensions = self.extensions.iter().map(|(schema, required)| (&schema.id, required));
+        f.debug_struct("ResourceType")
+            .field("name", &self.name)
+            .field("endpoint", &self.endpoint)
+            .field("schema", &self.schema.id)
+            .field("extensions", &extensions.collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Deref for AttributePath {
