@@ -17,7 +17,7 @@ use super::settings::{
 };
 use super::written::{self, Words};
 use super::{repository, tls, value};
-use crate::caller::{Caller, PERMISSIONS, PermissionSet};
+use crate::caller::{Caller, Client, PERMISSIONS, PermissionSet};
 use crate::scim::schema::ResourceTypes;
 
 pub const MILLISECOND: Duration = Duration::from_millis(1);
@@ -324,6 +324,12 @@ fn tokens(
     tenant: &Arc<str>,
     taken: &mut Taken,
 ) -> Result<Vec<Token>, Fault> {
+    let clients = [
+        ("rfc", Client::Rfc),
+        ("entra", Client::Entra),
+        ("okta", Client::Okta),
+        ("strict", Client::Strict),
+    ];
     let mut tokens: Vec<Token> = Vec::with_capacity(file.len());
     for token in file {
         value::name(&token.name)?;
@@ -345,6 +351,7 @@ fn tokens(
             permissions: permissions(&token.permissions)?,
             binds: token.binds,
             user: token.user.as_ref().map(|place| Arc::from(place.get_ref().as_str())),
+            client: value::choice(token.client.as_ref(), &clients, Client::Rfc)?,
         });
         let rate = token.rate.as_ref().map(|written| allowance(&written.requests, &written.per));
         tokens.push(Token { name, sha256, caller, rate: rate.transpose()? });

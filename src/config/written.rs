@@ -180,6 +180,8 @@ pub struct Token {
     pub binds: bool,
     /// The id that `/Me` answers.
     pub user: Key<String>,
+    /// `rfc`, `entra`, `okta` or `strict`.
+    pub client: Key<String>,
     pub rate: Option<Rate>,
 }
 

@@ -55,7 +55,8 @@ impl Federation {
         patch: &Patch,
         view: &View,
     ) -> Result<Arc<Resource>, Problem> {
-        let wanted = |current: &Attributes| patch.apply(current, kind, Tolerance::default());
+        let tolerance = Tolerance::from(caller.client);
+        let wanted = |current: &Attributes| patch.apply(current, kind, tolerance);
         let names = |attribute: &str| {
             patch.paths().any(|path| path.extension.is_none() && path.attribute == attribute)
         };

@@ -9,6 +9,7 @@
 
 mod binding;
 mod bound;
+mod bulk;
 mod cache;
 mod configuration;
 mod cursors;
@@ -16,6 +17,7 @@ mod durability;
 mod harness;
 mod hostile;
 mod http;
+mod modes;
 mod ours;
 mod outage;
 mod photos;

@@ -116,6 +116,12 @@ impl Operation {
         let sub = self.path.sub.as_deref().and_then(|sub| attribute.sub_attribute(sub));
         let given = self.value.as_ref();
         match (&self.filter, sub) {
+            (None, None) if self.replaces_whole(attribute, tolerance) => {
+                match given.map(|given| canonical(attribute, given.clone(), &place)).transpose()? {
+                    Some(Some(value)) => set(holder, attribute, value, &place),
+                    _ => remove(holder, attribute, &place),
+                }
+            }
             (None, None) => write(holder, attribute, self.verb, given, &place, budget),
             (None, Some(sub)) if !attribute.multi_valued => {
                 let mut members = match holder.get(&attribute.name) {
@@ -144,6 +150,13 @@ impl Operation {
                 put_back(holder, attribute, Value::Array(elements), &place)
             }
         }
+    }
+
+    fn replaces_whole(&self, attribute: &Attribute, tolerance: Tolerance) -> bool {
+        tolerance.strict
+            && self.verb == Verb::Replace
+            && attribute.kind == Kind::Complex
+            && !attribute.multi_valued
     }
 
     fn complete(&self, attributes: &Attributes, attribute: &Attribute) -> Result<(), ScimError> {

@@ -11,6 +11,7 @@ mod over;
 mod resolve;
 pub mod standard;
 mod types;
+mod unknown;
 pub(in crate::scim) mod value;
 
 use std::collections::HashMap;
