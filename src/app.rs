@@ -40,8 +40,8 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         let index: Vec<_> =
             config.store.index.iter().map(|path| resource_type.resolve(path)).collect();
         let store = Arc::new(
-            Store::open(&config.store.url, &index, clock.clone())
-                .with_context(|| format!("cannot open the store {}", config.store.url))?,
+            Store::open(config.store.url.expose(), &index, clock.clone())
+                .context("cannot open the store")?,
         );
         let tls = config.server.tls.clone().map(Tls::open).transpose()?.map(Arc::new);
         let scheme = if tls.is_some() { "https" } else { "http" };

@@ -37,7 +37,6 @@ const fn later(key: &'static str, takes: Takes) -> Later {
 
 const LATER: &[Later] = &[
     later("server.throttle", Takes::Nothing),
-    later("store.url", Takes::AllBut(&["postgres:", "postgresql:"])),
     later("telemetry.otlp", Takes::Nothing),
     later("tenant.dialect", Takes::Word("rfc", &["activid"])),
     later("tenant.mounts.dialect", Takes::Word("rfc", &["activid"])),
