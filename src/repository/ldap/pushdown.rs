@@ -84,8 +84,8 @@ pub struct Pushdown<'a> {
     pub schema: &'a DirectorySchema,
     /// The repository's id, with which the ids of its unbound people begin.
     pub repository: &'a str,
-    /// Whether `active` may be asked for by the absence of its attribute. Where the directory does
-    /// not let us search for that, `(!(x=*))` is undefined for everybody and would find nobody.
+    /// Whether `active` may be asked for by what its attributes do not say. Where the directory does
+    /// not let us search for them, `(!(x=*))` is undefined for everybody and would find nobody.
     pub absence: bool,
 }
 
@@ -123,25 +123,10 @@ impl Pushdown<'_> {
         if !negated {
             return pushed;
         }
-        let constant = matches!(pushed.filter, LdapFilter::True | LdapFilter::False);
-        if pushed.exact && (constant || (self.absence && self.is_absence(&pushed.filter))) {
+        if pushed.exact && matches!(pushed.filter, LdapFilter::True | LdapFilter::False) {
             return Pushed::of(pushed.filter.negate(), true);
         }
         Pushed::EVERYBODY
-    }
-
-    /// Whether it asks but for the presence or absence of what makes people inactive.
-    fn is_absence(&self, filter: &LdapFilter) -> bool {
-        match filter {
-            LdapFilter::And(parts) | LdapFilter::Or(parts) => {
-                parts.iter().all(|part| self.is_absence(part))
-            }
-            LdapFilter::Not(inner) => self.is_absence(inner),
-            LdapFilter::Present(name) => {
-                self.mapping.locking().any(|index| self.mapping.names[index].text == *name)
-            }
-            _ => false,
-        }
     }
 
     fn compare(
@@ -158,8 +143,12 @@ impl Pushdown<'_> {
                 let absent = operator == Operator::Eq;
                 self.negated(self.present(path, element), absent != negated)
             }
-            (Literal::Boolean(truth), Operator::Ne) if self.is_always_there(path) => {
-                self.compare(path, Operator::Eq, &Literal::Boolean(!truth), negated, element)
+            (Literal::Boolean(truth), Operator::Eq | Operator::Ne)
+                if self.account(path).is_some() =>
+            {
+                let other = (operator == Operator::Ne) != negated;
+                self.account(path)
+                    .map_or(Pushed::EVERYBODY, |state| self.state(state, *truth != other))
             }
             // True for who has no value, or another one among several; so `not` over it means that
             // every value is the one given.
@@ -192,14 +181,13 @@ impl Pushdown<'_> {
     /// Whether people about whom the directory says nothing count as `true`: `active`, unless its
     /// absence is what says so.
     fn defaults_to_true(&self, path: &AttributePath) -> bool {
-        path.extension.is_none() && path.attribute == "active" && !self.is_always_there(path)
+        path.extension.is_none() && path.attribute == "active" && self.account(path).is_none()
     }
 
-    fn is_always_there(&self, path: &AttributePath) -> bool {
-        self.mapping
-            .fields
-            .iter()
-            .any(|field| field.path == *path && field.mapped.form == Form::TrueWhileAbsent)
+    /// What tells about everybody whether they may sign in, where `path` is that.
+    fn account(&self, path: &AttributePath) -> Option<&Mapped> {
+        let mut fields = self.mapping.fields.iter().filter(|field| field.path == *path);
+        fields.find(|field| field.mapped.form.is_account()).map(|field| &field.mapped)
     }
 
     /// Who has a value at `path` that stands to `value` as `operator` says (any but `ne`).
@@ -329,7 +317,7 @@ impl Pushdown<'_> {
     }
 
     fn mapped_present(&self, mapped: &Mapped) -> Pushed {
-        if mapped.form == Form::TrueWhileAbsent {
+        if mapped.form.is_account() {
             return Pushed::constant(true);
         }
         match &mapped.source {

@@ -12,6 +12,7 @@ use super::directory_schema::{DirectorySchema, Knowledge};
 use super::dn::{Dn, DnError};
 use super::entry;
 use super::filter::{FilterError, LdapFilter};
+use super::key::canonical_key;
 use super::mapping::Mapping;
 use super::pushdown::{Pushdown, Pushed};
 use super::wire::{self, Directory, Paging, RawFound, Scope, SearchRequest, SettingsError};
@@ -291,15 +292,12 @@ impl LdapRepository {
     async fn read_keys(&self, keys: &[EntryKey], bounds: Bounds) -> Result<Found, RepositoryError> {
         // What is no key of this kind of directory names nobody.
         let keys: BTreeSet<EntryKey> =
-            keys.iter().filter_map(|key| entry::canonical_key(key.0.as_bytes())).collect();
-        let name = &self.mapping.names[self.mapping.key].text;
+            keys.iter().filter_map(|key| canonical_key(key.0.as_bytes())).collect();
         let keys: Vec<EntryKey> = keys.into_iter().collect();
         let mut entries = Vec::with_capacity(keys.len());
         let mut complete = true;
         for batch in keys.chunks(BATCH) {
-            let any = LdapFilter::or(
-                batch.iter().map(|key| LdapFilter::Equal(name.clone(), key.0.to_string())),
-            );
+            let any = LdapFilter::or(batch.iter().map(|key| self.mapping.key_filter(key)));
             let bounds = Bounds { size_limit: batch.len(), ..bounds };
             let (found, whole) = self.ask(self.sent(any), bounds).await?;
             entries.extend(found);
