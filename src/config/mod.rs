@@ -9,6 +9,7 @@ mod later;
 mod repository;
 mod resolve;
 mod settings;
+mod tls;
 mod value;
 mod written;
 
@@ -22,10 +23,12 @@ use toml::de::{DeTable, Deserializer};
 
 pub use fault::{ConfigError, Report};
 pub use settings::{
-    AttributeOverride, Authority, CacheTimes, Config, Group, LogFormat, LogSettings, OnConflict,
-    OnFailure, OnVanish, RepositorySettings, Role, Rule, Server, ServerUrl, Source, StoreSettings,
-    Tenant, Token, VanishBrake,
+    Allowance, AttributeOverride, Authority, CacheTimes, Config, Group, LogFormat, LogSettings,
+    OnConflict, OnFailure, OnVanish, RepositorySettings, Role, Rule, Server, ServerUrl, Source,
+    StoreSettings, Tenant, Token, VanishBrake,
 };
+
+pub use tls::{TlsFault, TlsFile, TlsFiles, TlsIdentity};
 
 use fault::Fault;
 use resolve::Surroundings;

@@ -12,11 +12,11 @@ use toml::Spanned;
 
 use super::fault::{Fault, listed, nearest};
 use super::settings::{
-    Config, Group, LogFormat, LogSettings, OnConflict, OnFailure, OnVanish, Role, Server,
-    StoreSettings, Tenant, Token, VanishBrake,
+    Allowance, Config, Group, LogFormat, LogSettings, OnConflict, OnFailure, OnVanish, Role,
+    Server, StoreSettings, Tenant, Token, VanishBrake,
 };
 use super::written::{self, Words};
-use super::{repository, value};
+use super::{repository, tls, value};
 use crate::caller::{Caller, PERMISSIONS, PermissionSet};
 
 pub const MILLISECOND: Duration = Duration::from_millis(1);
@@ -40,7 +40,7 @@ impl Surroundings<'_> {
 
 pub fn config(file: &written::File, around: &Surroundings<'_>) -> Result<Config, Fault> {
     Ok(Config {
-        server: server(&file.server)?,
+        server: server(&file.server, around)?,
         store: store(&file.store, around)?,
         cache_capacity: value::size(file.cache.capacity.as_ref(), 128 << 20, 1 << 20..=1 << 40)?,
         log: log(&file.telemetry)?,
@@ -48,20 +48,23 @@ pub fn config(file: &written::File, around: &Surroundings<'_>) -> Result<Config,
     })
 }
 
-fn server(file: &written::Server) -> Result<Server, Fault> {
+fn server(file: &written::Server, around: &Surroundings<'_>) -> Result<Server, Fault> {
     let listen = match &file.listen {
         Some(place) => value::address(place)?,
         None => SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
     };
     let behind_proxy = file.behind_proxy.unwrap_or(false);
+    let tls = file.tls.as_ref().map(|written| tls::files(written, around)).transpose()?;
     if let Some(place) = &file.listen
         && !listen.ip().is_loopback()
         && !behind_proxy
+        && tls.is_none()
     {
         return Err(Fault::at(
             place,
             format!("tokens would cross the network in clear text on {listen}"),
-            "listen on 127.0.0.1, or put a proxy that terminates TLS in front and write behind_proxy = true",
+            "listen on 127.0.0.1, or write tls = { certificate = \"cert.pem\", key = \"key.pem\" }, or put \
+             a proxy that terminates TLS in front and write behind_proxy = true",
         ));
     }
     let operations = match &file.operations {
@@ -82,6 +85,7 @@ fn server(file: &written::Server) -> Result<Server, Fault> {
     Ok(Server {
         listen,
         public_url: file.public_url.as_ref().map(value::public_url).transpose()?,
+        tls,
         behind_proxy,
         request_timeout: value::duration(
             file.request_timeout.as_ref(),
@@ -91,6 +95,11 @@ fn server(file: &written::Server) -> Result<Server, Fault> {
         max_body: usize::try_from(max_body).unwrap_or(usize::MAX),
         max_import: value::size(file.max_import.as_ref(), 256 << 20, 1 << 10..=1 << 40)?,
         max_connections: value::number(file.max_connections.as_ref(), 10_000, 1..=1_000_000)?,
+        throttle: file
+            .throttle
+            .as_ref()
+            .map(|written| allowance(&written.failures, &written.per))
+            .transpose()?,
         operations,
     })
 }
@@ -313,9 +322,17 @@ fn tokens(
             binds: token.binds,
             user: token.user.as_ref().map(|place| Arc::from(place.get_ref().as_str())),
         });
-        tokens.push(Token { name, sha256, caller });
+        let rate = token.rate.as_ref().map(|written| allowance(&written.requests, &written.per));
+        tokens.push(Token { name, sha256, caller, rate: rate.transpose()? });
     }
     Ok(tokens)
+}
+
+fn allowance(count: &Spanned<u64>, per: &Spanned<String>) -> Result<Allowance, Fault> {
+    Ok(Allowance {
+        count: value::number(Some(count), 1, 1..=1_000_000)?,
+        per: value::duration(Some(per), SECOND, 100 * MILLISECOND..=DAY)?,
+    })
 }
 
 fn permissions(words: &Words) -> Result<PermissionSet, Fault> {

@@ -40,14 +40,42 @@ pub struct Server {
     pub listen: Key<String>,
     /// Base of every `meta.location` and `$ref`.
     pub public_url: Key<String>,
+    pub tls: Option<ServerTls>,
     /// Whether a proxy in front terminates TLS.
     pub behind_proxy: Option<bool>,
     pub request_timeout: Key<String>,
     pub max_body: Key<String>,
     pub max_import: Key<String>,
     pub max_connections: Key<u64>,
+    pub throttle: Option<Throttle>,
     /// A listener of its own for `/metrics` and `/health`.
     pub operations: Key<String>,
+}
+
+/// Failed sign-ins of one address.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Throttle {
+    pub failures: Spanned<u64>,
+    pub per: Spanned<String>,
+}
+
+/// Requests of one token.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    pub requests: Spanned<u64>,
+    pub per: Spanned<String>,
+}
+
+/// PEM files.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerTls {
+    pub certificate: Spanned<String>,
+    pub key: Spanned<String>,
+    /// Whoever issues the certificates of clients.
+    pub client_ca: Key<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -149,6 +177,7 @@ pub struct Token {
     pub binds: bool,
     /// The id that `/Me` answers.
     pub user: Key<String>,
+    pub rate: Option<Rate>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -8,7 +8,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 
 use super::body::SCIM_JSON;
-use crate::auth::Denied;
+use crate::auth::{Denied, Refused};
 use crate::federation::Problem;
 use crate::scim::{ErrorKind, ScimError, dialect};
 
@@ -18,7 +18,7 @@ pub enum Failure {
     #[error(transparent)]
     Problem(#[from] Problem),
     #[error(transparent)]
-    Denied(#[from] Denied),
+    Refused(#[from] Refused),
     #[error("no such path")]
     UnknownPath,
     /// With the methods that there are, as `Allow` lists them.
@@ -33,6 +33,8 @@ pub enum Failure {
     TooLarge(usize),
     #[error("the body broke off")]
     BrokenBody,
+    #[error("the body stood still")]
+    SlowBody,
     #[error("malformed {0}")]
     MalformedTag(HeaderName),
     #[error("If-None-Match with entity tags on a write")]
@@ -89,8 +91,15 @@ impl Failure {
         use StatusCode as S;
         match self {
             Self::Problem(problem) => problem_row(problem, request_id),
-            Self::Denied(denied) => row(S::UNAUTHORIZED, denied.to_string())
+            Self::Refused(Refused::Denied(denied)) => row(S::UNAUTHORIZED, denied.to_string())
                 .with(header::WWW_AUTHENTICATE, challenge(*denied)),
+            Self::Refused(refused @ (Refused::Throttled(wait) | Refused::Rate(wait))) => {
+                let seconds = wait.as_nanos().div_ceil(1_000_000_000).max(1);
+                row(S::TOO_MANY_REQUESTS, refused.to_string()).with_value(
+                    header::RETRY_AFTER,
+                    HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)),
+                )
+            }
             Self::UnknownPath => row(
                 S::NOT_FOUND,
                 "there is nothing at this path; see /ResourceTypes under the tenant's base path \
@@ -117,6 +126,12 @@ impl Failure {
                 row(S::BAD_REQUEST, "the body ended before it was whole; send the request again")
                     .of(ErrorKind::InvalidSyntax)
             }
+            // The rest of the body may still come, and is no request.
+            Self::SlowBody => row(
+                S::REQUEST_TIMEOUT,
+                "the body did not come in time; send the request again, without pauses in it",
+            )
+            .with(header::CONNECTION, "close"),
             Self::MalformedTag(name) => row(
                 S::BAD_REQUEST,
                 format!("the header {name} is neither * nor a list of entity tags like W/\"1\""),
@@ -168,7 +183,10 @@ impl Failure {
         match self {
             // Not a fault; the log line of the request says as much.
             Self::NotSupported(_) => {}
-            Self::Problem(Problem::Unavailable { .. }) | Self::TimedOut => tracing::warn!(
+            Self::Problem(
+                Problem::Unavailable { .. } | Problem::StoreUnavailable(_) | Problem::StoreLost(_),
+            )
+            | Self::TimedOut => tracing::warn!(
                 request.id = request_id,
                 status = status.as_u16(),
                 error = self as &(dyn Error + 'static),
@@ -203,6 +221,22 @@ fn problem_row(problem: &Problem, request_id: &str) -> Row {
             row(S::SERVICE_UNAVAILABLE, format!("{detail} (request {request_id})"))
                 .with_value(header::RETRY_AFTER, HeaderValue::from(*retry_after))
         }
+        Problem::StoreUnavailable(_) => row(
+            S::SERVICE_UNAVAILABLE,
+            format!(
+                "the bridge's own database does not answer; nothing was written, repeat the request \
+                 later (request {request_id})"
+            ),
+        )
+        .with(header::RETRY_AFTER, "5"),
+        Problem::StoreLost(_) => row(
+            S::SERVICE_UNAVAILABLE,
+            format!(
+                "the bridge's own database was lost while it wrote; read before you repeat, since \
+                 it may be written nevertheless (request {request_id})"
+            ),
+        )
+        .with(header::RETRY_AFTER, "5"),
         Problem::Internal(_) => fault(request_id),
     }
 }
@@ -322,6 +356,14 @@ mod tests {
         let (status, message, headers) = answered(down.into()).await;
         assert_eq!((status, &headers[header::RETRY_AFTER]), (503, &HeaderValue::from(7)));
         assert!(message["detail"].as_str().unwrap().contains("corp is down"));
+        for (problem, told) in [
+            (Problem::StoreUnavailable(StoreError::Unavailable("x".into())), "nothing was written"),
+            (Problem::StoreLost(StoreError::Undecided("x".into())), "written nevertheless"),
+        ] {
+            let (status, message, headers) = answered(problem.into()).await;
+            assert_eq!((status, headers.contains_key(header::RETRY_AFTER)), (503, true));
+            assert!(message["detail"].as_str().unwrap().contains(told), "{message}");
+        }
         let (status, _, headers) = answered(Failure::TimedOut).await;
         assert_eq!((status, headers.contains_key(header::RETRY_AFTER)), (503, true));
         let (status, _, headers) = answered(Failure::Method("GET, HEAD")).await;
@@ -331,7 +373,7 @@ mod tests {
             (Denied::Malformed, "Bearer realm=\"scimbridge\", error=\"invalid_request\""),
             (Denied::Unknown, "Bearer realm=\"scimbridge\", error=\"invalid_token\""),
         ] {
-            let (status, _, headers) = answered(denied.into()).await;
+            let (status, _, headers) = answered(Refused::Denied(denied).into()).await;
             assert_eq!(
                 (status, &headers[header::WWW_AUTHENTICATE]),
                 (401, &challenge.parse().unwrap())

@@ -3,7 +3,7 @@
 //!
 //! Knows nothing of SQL, LDAP or caches; the web framework lives here only. A request goes through
 //! `layers`, is led by `mount` and `routes`, becomes a `Call` of a known
-//! sender, and reaches its handler in `resource`, `search` or `discovery`; whatever goes wrong
+//! sender, and reaches its handler in `resource` (around an `operation`), `search` or `discovery`; whatever goes wrong
 //! is answered by the table in `error`.
 
 mod body;
@@ -15,15 +15,19 @@ mod health;
 mod json;
 mod layers;
 mod mount;
+mod multiplex;
+mod operation;
 mod query;
 mod resource;
 mod routes;
 mod search;
 mod serve;
 mod stream;
+mod tls;
 mod writes;
 
 use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -36,22 +40,24 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tower::Service;
 
-use crate::auth::Tokens;
+use crate::auth::Gate;
 use crate::clock::Clock;
 use crate::federation::Federation;
 use crate::telemetry::metrics::Metrics;
 use layers::RequestIds;
 use mount::{Mount, Mounted, Mounts};
+use routes::Endpoint;
 use writes::Writes;
 
 pub use mount::MountError;
 pub use serve::{ConnectionLimits, serve};
+pub use tls::{Tls, TlsError};
 
 /// What the surface is made of.
 #[derive(Debug)]
 pub struct HttpState {
     pub tenants: Vec<TenantState>,
-    pub tokens: Arc<Tokens>,
+    pub gate: Arc<Gate>,
     pub limits: Limits,
     /// Base of every `meta.location` and `$ref`.
     pub public_url: String,
@@ -66,8 +72,17 @@ pub struct HttpState {
 pub struct TenantState {
     pub name: Arc<str>,
     pub federation: Arc<Federation>,
-    /// Base paths; unique over all tenants.
-    pub mounts: Vec<String>,
+    mounts: Vec<String>,
+    /// Of the tenant's resource types, in their order.
+    endpoints: Vec<Endpoint>,
+}
+
+impl TenantState {
+    /// `mounts` are base paths, unique over all tenants.
+    pub fn new(name: Arc<str>, federation: Arc<Federation>, mounts: Vec<String>) -> Self {
+        let endpoints = federation.types().iter().map(Endpoint::new).collect();
+        Self { name, federation, mounts, endpoints }
+    }
 }
 
 impl Mounted for TenantState {
@@ -89,6 +104,8 @@ pub struct Limits {
     pub request_timeout: Duration,
     /// Bytes of a body.
     pub max_body: usize,
+    /// Whether `X-Forwarded-For` says who is asking.
+    pub behind_proxy: bool,
 }
 
 /// The whole surface, ready to [`serve`]. Cheap to clone.
@@ -101,7 +118,7 @@ struct Parts {
     /// What lies under no mount.
     outside: Router,
     tenants: Vec<Arc<TenantState>>,
-    tokens: Arc<Tokens>,
+    gate: Arc<Gate>,
     limits: Limits,
     metrics: Arc<Metrics>,
     request_ids: RequestIds,
@@ -119,7 +136,7 @@ pub fn router(state: HttpState) -> Result<App, MountError> {
         mounts: Mounts::new(&tenants, &state.public_url)?,
         outside: health::router(&tenants, shown),
         tenants,
-        tokens: state.tokens,
+        gate: state.gate,
         limits: state.limits,
         metrics: state.metrics,
         request_ids: RequestIds::new(&state.clock),
@@ -135,7 +152,7 @@ impl App {
             mounts: Mounts::default(),
             outside: health::router(&self.0.tenants, Some(Arc::clone(&self.0.metrics))),
             tenants: Vec::new(),
-            tokens: Arc::clone(&self.0.tokens),
+            gate: Arc::clone(&self.0.gate),
             limits: self.0.limits,
             metrics: Arc::clone(&self.0.metrics),
             request_ids: RequestIds::new(clock),
@@ -143,6 +160,9 @@ impl App {
         }))
     }
 }
+
+/// The peer of a request that no connection brought.
+const NO_PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 impl Service<Request<Body>> for App {
     type Response = Response;
@@ -155,7 +175,7 @@ impl Service<Request<Body>> for App {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let app = self.clone();
-        async move { Ok(layers::answer(&app, request).await) }.boxed()
+        async move { Ok(layers::answer(&app, request, NO_PEER).await) }.boxed()
     }
 }
 

@@ -1,5 +1,7 @@
 //! The surface as a whole, without a socket.
 
+mod permissions;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +14,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::{App, HttpState, Limits, TenantState, router};
-use crate::auth::Tokens;
+use crate::auth::Gate;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::{OnConflict, OnFailure};
@@ -30,11 +32,11 @@ fn federation(store: &Arc<Store>, name: &str, mounts: usize) -> Arc<Federation> 
         on_conflict: OnConflict::Show,
         allow_scan: true,
     };
-    let resource_type = Arc::new(ResourceType::user(&[]));
+    let types = vec![Arc::new(ResourceType::user(&[]))];
     Arc::new(Federation::new(
         name.into(),
         rules,
-        resource_type,
+        types,
         Arc::clone(store),
         Vec::new(),
         &Shares::new(1 << 20),
@@ -43,7 +45,7 @@ fn federation(store: &Arc<Store>, name: &str, mounts: usize) -> Arc<Federation> 
     ))
 }
 
-fn tokens() -> Arc<Tokens> {
+fn gate() -> Arc<Gate> {
     let config = r#"
         [store]
         url = "sqlite::memory:"
@@ -57,23 +59,31 @@ fn tokens() -> Arc<Tokens> {
         name = "beta"
     "#;
     let config = Config::parse(config, Path::new("/"), &|_| None).unwrap();
-    Arc::new(Tokens::new(&config))
+    Arc::new(Gate::new(&config))
 }
 
 fn app() -> App {
+    app_with(gate())
+}
+
+fn app_with(gate: Arc<Gate>) -> App {
     let store = Arc::new(Store::open("sqlite::memory:", &[], Clock::system()).unwrap());
-    let tenant = |name: &str, mounts: &[&str]| TenantState {
-        name: name.into(),
-        federation: federation(&store, name, mounts.len()),
-        mounts: mounts.iter().map(|&path| path.to_owned()).collect(),
+    let tenant = |name: &str, mounts: &[&str]| {
+        let federation = federation(&store, name, mounts.len());
+        let mounts = mounts.iter().map(|&path| path.to_owned()).collect();
+        TenantState::new(name.into(), federation, mounts)
     };
     router(HttpState {
         tenants: vec![
             tenant("acme", &["/scim/acme/v2", "/scim/v2"]),
             tenant("beta", &["/scim/beta/v2"]),
         ],
-        tokens: tokens(),
-        limits: Limits { request_timeout: Duration::from_secs(5), max_body: 2048 },
+        gate,
+        limits: Limits {
+            request_timeout: Duration::from_secs(5),
+            max_body: 2048,
+            behind_proxy: false,
+        },
         public_url: "http://b.example".to_owned(),
         operations_elsewhere: false,
         metrics: Arc::new(Metrics::default()),

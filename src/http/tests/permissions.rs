@@ -1,0 +1,224 @@
+//! Who may do what: every route, every method, every kind of caller.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use axum::body::Body;
+use axum::http::{Method, Request, header};
+
+use super::{App, Asked, app_with, send};
+use crate::auth::Gate;
+use crate::caller::{PERMISSIONS, Permission};
+use crate::config::Config;
+use crate::http::routes::{Endpoint, Route};
+use crate::scim::ResourceType;
+
+/// What a method of a route takes.
+#[derive(Clone, Copy, Debug)]
+enum Needs {
+    Nothing,
+    /// A token of the tenant, whatever it permits.
+    Token,
+    Permission(Permission),
+}
+
+/// The table. A new route does not compile before it stands here.
+fn needs(route: Route<'_>, method: &str) -> Needs {
+    use Permission as P;
+    match (route, method) {
+        (Route::Resources(_), "GET" | "HEAD") | (Route::ResourcesSearch(_) | Route::Search, _) => {
+            Needs::Permission(P::UsersSearch)
+        }
+        (Route::Resources(_), "POST") => Needs::Permission(P::UsersCreate),
+        (Route::Resource(..), "GET" | "HEAD") => Needs::Permission(P::UsersRead),
+        (Route::Resource(..), "PUT" | "PATCH") => Needs::Permission(P::UsersReplace),
+        (Route::Resource(..), "DELETE") => Needs::Permission(P::UsersDelete),
+        // Bulk: each of its operations asks for its own.
+        (Route::Me(_) | Route::Bulk, _) => Needs::Token,
+        (
+            Route::ServiceProviderConfig
+            | Route::Schemas
+            | Route::Schema(_)
+            | Route::ResourceTypes
+            | Route::ResourceType(_),
+            _,
+        ) => Needs::Nothing,
+        (Route::Resources(_) | Route::Resource(..), method) => {
+            panic!("{method} {} is not in the table", &*route.name())
+        }
+    }
+}
+
+/// Two tenants. In `acme` there is for every permission a token that has it alone, called like it,
+/// and one that has all others, called like it with `!` before; in `beta` one that has all.
+fn gate() -> Arc<Gate> {
+    let mut text = "[[tenant]]\nname = \"acme\"\n".to_owned();
+    let mut add = |token: &str, permissions: &[&str]| {
+        let hex = digest(&SHA256, bearer(token).as_bytes());
+        let hex = hex.as_ref().iter().fold(String::new(), |mut hex, byte| {
+            write!(hex, "{byte:02x}").unwrap();
+            hex
+        });
+        writeln!(
+            text,
+            "[[tenant.token]]\nname = \"{token}\"\nsha256 = \"{hex}\"\npermissions = {permissions:?}"
+        )
+        .unwrap();
+    };
+    add("all", &["*"]);
+    add("none", &[]);
+    for (_, name) in PERMISSIONS {
+        add(name, &[name]);
+        let others: Vec<&str> = PERMISSIONS
+            .map(|(_, other)| other)
+            .into_iter()
+            .filter(|other| *other != name)
+            .collect();
+        add(&format!("!{name}"), &others);
+    }
+    let hex = digest(&SHA256, b"of-beta");
+    let hex = hex.as_ref().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+    write!(
+        text,
+        "[[tenant]]\nname = \"beta\"\n[[tenant.token]]\nname = \"all\"\nsha256 = \"{hex}\"\n\
+         permissions = [\"*\"]\n"
+    )
+    .unwrap();
+    Arc::new(Gate::new(&Config::parse(&text, Path::new("/"), &|_| None).unwrap()))
+}
+
+/// The token of this name, out of the characters that a token may have.
+fn bearer(name: &str) -> String {
+    name.replace(':', "-").replace('!', "without-")
+}
+
+fn users() -> Endpoint {
+    Endpoint::new(&Arc::new(ResourceType::user(&[])))
+}
+
+/// The path of a route, with a user who exists in it.
+fn path(route: Route<'_>, user: &str) -> String {
+    let template = match route {
+        Route::Schema(_) => "/Schemas/urn:ietf:params:scim:schemas:core:2.0:User",
+        Route::ResourceType(_) => "/ResourceTypes/User",
+        route => &route.name(),
+    };
+    format!("/scim/acme/v2{}", template.replace("{id}", user))
+}
+
+fn body(route: Route<'_>, method: &str) -> &'static str {
+    match (route, method) {
+        (Route::Resources(_), "POST") => r#"{"userName":"new"}"#,
+        (_, "PATCH") => r#"{"Operations":[{"op":"add","path":"title","value":"x"}]}"#,
+        (_, "PUT") => r#"{"userName":"ann","title":"y"}"#,
+        (_, "POST") => "{}",
+        _ => "",
+    }
+}
+
+async fn ask(app: &App, token: Option<&str>, method: &str, path: &str, body: &str) -> Asked {
+    let mut request = Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap());
+    if let Some(token) = token {
+        request = request.header(header::AUTHORIZATION, format!("Bearer {}", bearer(token)));
+    }
+    send(app, request.uri(path).body(Body::from(body.to_owned())).unwrap()).await
+}
+
+/// Checks a refusal, whose body HEAD does not have; gives its `detail`.
+async fn refused(asked: Asked, method: &str, status: u16) -> String {
+    if method == "HEAD" {
+        assert_eq!(asked.status.as_u16(), status);
+        return String::new();
+    }
+    asked.refused(status).await
+}
+
+#[tokio::test]
+async fn every_route_lets_in_whom_the_table_says() {
+    let app = app_with(gate());
+    let users = users();
+    for route in Route::every(&users) {
+        for method in route.allowed().split(", ") {
+            let made =
+                ask(&app, Some("all"), "POST", "/scim/acme/v2/Users", r#"{"userName":"ann"}"#);
+            let made = made.await.json().await;
+            let user = made["id"].as_str().unwrap();
+            check(&app, route, method, user).await;
+            for name in ["ann", "new"] {
+                let of_name = format!("/scim/acme/v2/Users?filter=userName+eq+%22{name}%22");
+                let found = ask(&app, Some("all"), "GET", &of_name, "").await.json().await;
+                for user in found["Resources"].as_array().into_iter().flatten() {
+                    let path = format!("/scim/acme/v2/Users/{}", user["id"].as_str().unwrap());
+                    assert_eq!(ask(&app, Some("all"), "DELETE", &path, "").await.status, 204);
+                }
+            }
+        }
+    }
+}
+
+async fn check(app: &App, route: Route<'_>, method: &str, user: &str) {
+    let case = format!("{method} {}", &*route.name());
+    let (path, body) = (path(route, user), body(route, method));
+    let (token, permission) = match needs(route, method) {
+        Needs::Nothing => {
+            for token in [None, Some("garbage"), Some("of-beta"), Some("none")] {
+                let open = ask(app, token, method, &path, body).await;
+                assert!(open.status.is_success(), "{case} for {token:?}: {}", open.status);
+            }
+            return;
+        }
+        Needs::Token => ("none", None),
+        Needs::Permission(permission) => (permission.name(), Some(permission)),
+    };
+    for (token, challenge) in [
+        (None, "Bearer realm=\"scimbridge\""),
+        (Some("gar bage"), "Bearer realm=\"scimbridge\", error=\"invalid_request\""),
+        (Some("garbage"), "Bearer realm=\"scimbridge\", error=\"invalid_token\""),
+        (Some("of-beta"), "Bearer realm=\"scimbridge\", error=\"invalid_token\""),
+    ] {
+        let asked = ask(app, token, method, &path, body).await;
+        assert_eq!(asked.header(header::WWW_AUTHENTICATE), challenge, "{case} for {token:?}");
+        refused(asked, method, 401).await;
+    }
+    if let Some(permission) = permission {
+        let without = format!("!{permission}");
+        // Whether somebody is there is not told either.
+        for path in [path.clone(), path.replace(user, "nobody")] {
+            let detail = refused(ask(app, Some(&without), method, &path, body).await, method, 403);
+            let detail = detail.await;
+            assert!(method == "HEAD" || detail.contains(permission.name()), "{case}: {detail}");
+        }
+    }
+    let asked = ask(app, Some(token), method, &path, body).await;
+    let status = asked.status.as_u16();
+    match (route, permission) {
+        (_, Some(_)) => assert!(asked.status.is_success(), "{case}: {status}"),
+        // This token stands for nobody; an empty Bulk request is none.
+        _ => assert!(!matches!(status, 401 | 403), "{case}: {status}"),
+    }
+}
+
+/// Without this a variant could be left out of the list that is walked.
+#[test]
+fn every_route_is_walked() {
+    let source = include_str!("../routes.rs");
+    let (_, rest) = source.split_once("pub enum Route<'a> {").unwrap();
+    let (variants, _) = rest.split_once("\n}").unwrap();
+    let is_variant = |line: &&str| line.ends_with(',') && !line.trim().starts_with('/');
+    assert_eq!(variants.lines().filter(is_variant).count(), Route::every(&users()).len());
+    let mut names = Route::every(&users()).map(|route| route.name().to_string());
+    names.sort_unstable();
+    assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
+}
+
+#[tokio::test]
+async fn operations_are_open_to_everybody() {
+    let app = app_with(gate());
+    for path in ["/health/live", "/health/ready", "/metrics"] {
+        for token in [None, Some("garbage")] {
+            assert!(ask(&app, token, "GET", path, "").await.status.is_success(), "{path}");
+        }
+    }
+}
