@@ -291,7 +291,7 @@ fn durations_sizes_and_words_are_checked() {
         (corp, "verify = \"0s\"", "out of bounds", "\"100ms\" to \"30d\""),
         (corp, "connections = { idle = \"5m\" }", "out of bounds", "\"1s\" to \"299s\""),
         (corp, "cache = { fresh = \"2h\", stale = \"1h\" }", "after 1h and fresh for 2h", "\"0s\""),
-        (corp, "bind_dn = \"a@b.example\"", "no distinguished name", "type=value"),
+        (corp, "bind_dn = \"a@b.org\"\nbind_password = \"x\"", "no distinguished name", "="),
         (corp, "mapping = \"opnldap\"", "no such choice", "did you mean \"openldap\"?"),
         (corp, "filter = \"uid=*\"", "\"uid=*\" is no LDAP filter", "in parentheses"),
         (corp, "filter = \"(uid=*)(cn=*)\"", "is no LDAP filter", "in parentheses"),

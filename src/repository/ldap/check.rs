@@ -222,8 +222,11 @@ async fn people(repository: &LdapRepository, findings: &mut Vec<Finding>) -> usi
             "raise the size limits of the server for `bind_dn`",
         ));
     }
-    let entries: Vec<Entry> =
-        found.entries.iter().filter_map(|raw| entry::read(mapping, raw)).collect();
+    let entries: Vec<Entry> = found
+        .entries
+        .iter()
+        .filter_map(|raw| entry::read(mapping, raw, repository.clock.now()))
+        .collect();
     if entries.len() < count {
         let key = mapping.names.get(mapping.key).map_or("", |name| &name.text);
         findings.push(finding(

@@ -19,9 +19,9 @@ use crate::scim::Attributes;
 use crate::scim::schema::{AttributePath, Kind};
 use crate::scim::text::fold;
 
-/// Reads an entry; `None` where it does not tell its key, without which nobody can be told apart.
-pub fn read(mapping: &Mapping, raw: &RawEntry) -> Option<Entry> {
-    let values = Values::of(mapping, raw);
+/// Reads an entry as it is at `now`; `None` where it does not tell its key, without which nobody can be told apart.
+pub fn read(mapping: &Mapping, raw: &RawEntry, now: Timestamp) -> Option<Entry> {
+    let values = Values::of(mapping, raw, now);
     let key = mapping.key_form.read(values.of_name(mapping.key).first()?)?;
     let mut attributes = Attributes::with_capacity(24);
     for field in &mapping.fields {
@@ -49,11 +49,12 @@ pub fn read(mapping: &Mapping, raw: &RawEntry) -> Option<Entry> {
 struct Values<'a> {
     mapping: &'a Mapping,
     raw: &'a RawEntry,
+    now: Timestamp,
     by_name: Vec<Vec<&'a [u8]>>,
 }
 
 impl<'a> Values<'a> {
-    fn of(mapping: &'a Mapping, raw: &'a RawEntry) -> Self {
+    fn of(mapping: &'a Mapping, raw: &'a RawEntry, now: Timestamp) -> Self {
         let mut by_name: Vec<Vec<&[u8]>> = vec![Vec::new(); mapping.names.len()];
         // What has no options comes first: RFC 4512 section 2.5.2 makes `cn;lang-de` a kind of `cn`.
         let tags = raw.attributes.iter().any(|(name, _)| name.contains(';'));
@@ -71,7 +72,7 @@ impl<'a> Values<'a> {
                 }
             }
         }
-        Self { mapping, raw, by_name }
+        Self { mapping, raw, now, by_name }
     }
 
     fn of_name(&self, name: usize) -> &[&'a [u8]] {
@@ -85,9 +86,8 @@ impl<'a> Values<'a> {
             return (!values.is_empty()).then_some(Value::Array(values));
         }
         if mapped.form.is_account() {
-            let now = Timestamp::now();
             let closed = mapped.source.names().any(|name| {
-                self.mapping.lock(mapped.form, name).is_closed(self.of_name(name), now)
+                self.mapping.lock(mapped.form, name).is_closed(self.of_name(name), self.now)
             });
             return Some(Value::Bool(!closed));
         }

@@ -5,6 +5,8 @@
 
 mod leaf;
 
+use jiff::Timestamp;
+
 use super::directory_schema::{DirectorySchema, Knowledge, Rule};
 use super::filter::LdapFilter;
 use super::mapping::{Element, Form, Mapped, Mapping, Source};
@@ -87,6 +89,8 @@ pub struct Pushdown<'a> {
     /// Whether `active` may be asked for by what its attributes do not say. Where the directory does
     /// not let us search for them, `(!(x=*))` is undefined for everybody and would find nobody.
     pub absence: bool,
+    /// Accounts that have expired by now are closed.
+    pub now: Timestamp,
 }
 
 impl Pushdown<'_> {
@@ -108,18 +112,18 @@ impl Pushdown<'_> {
                     Pushed::all(parts)
                 }
             }
-            Filter::Present(path) => self.negated(self.present(path, element), negated),
+            Filter::Present(path) => Self::negated(self.present(path, element), negated),
             Filter::Compare { path, operator, value } => {
                 self.compare(path, *operator, value, negated, element)
             }
             Filter::Element { path, filter } => {
-                self.negated(self.some_element(path, filter), negated)
+                Self::negated(self.some_element(path, filter), negated)
             }
         }
     }
 
-    /// `not` may stand only over what is exact, and over what can be undefined for nobody.
-    fn negated(&self, pushed: Pushed, negated: bool) -> Pushed {
+    /// `not` may stand only over what is exact and can be undefined for nobody.
+    fn negated(pushed: Pushed, negated: bool) -> Pushed {
         if !negated {
             return pushed;
         }
@@ -141,7 +145,7 @@ impl Pushdown<'_> {
             // The attribute has no value (RFC 7643 section 2.5), or it has one.
             (Literal::Null, _) => {
                 let absent = operator == Operator::Eq;
-                self.negated(self.present(path, element), absent != negated)
+                Self::negated(self.present(path, element), absent != negated)
             }
             (Literal::Boolean(truth), Operator::Eq | Operator::Ne)
                 if self.account(path).is_some() =>
@@ -161,7 +165,7 @@ impl Pushdown<'_> {
                     || self.defaults_to_true(path);
                 if unknown { Pushed::EVERYBODY } else { Pushed::constant(true) }
             }
-            _ => self.negated(self.satisfied(path, operator, value, element), negated),
+            _ => Self::negated(self.satisfied(path, operator, value, element), negated),
         }
     }
 

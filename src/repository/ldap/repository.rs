@@ -18,6 +18,7 @@ use super::pushdown::{Pushdown, Pushed};
 use super::wire::{
     self, Directory, Paging, RawEntry, RawFound, Scope, SearchRequest, SettingsError,
 };
+use crate::clock::Clock;
 use crate::repository::{
     Authority, Batches, Bounds, Entry, EntryKey, Finding, Found, Plan, Repository, RepositoryError,
 };
@@ -41,6 +42,8 @@ pub struct LdapSettings {
     pub filter: Option<String>,
     pub mapping: Mapping,
     pub wire: wire::Settings,
+    /// By which accounts expire.
+    pub clock: Clock,
 }
 
 /// Why no repository can be made of the settings.
@@ -63,6 +66,7 @@ pub struct LdapRepository {
     pub(super) people: LdapFilter,
     pub(super) mapping: Mapping,
     pub(super) directory: Directory,
+    pub(super) clock: Clock,
     facts: RwLock<Option<Arc<Facts>>>,
     /// Held by the one who reads the facts.
     reading: Mutex<()>,
@@ -80,7 +84,7 @@ pub(super) struct Facts {
 impl LdapRepository {
     /// Makes the repository; nothing is connected before the first use.
     pub fn new(settings: LdapSettings) -> Result<Self, LdapError> {
-        let LdapSettings { id, base, filter, mapping, wire } = settings;
+        let LdapSettings { id, base, filter, mapping, wire, clock } = settings;
         if let Err(source) = Dn::parse(&base) {
             return Err(LdapError::Base { id, base, source });
         }
@@ -99,13 +103,15 @@ impl LdapRepository {
             people,
             mapping,
             directory,
+            clock,
             facts: RwLock::new(None),
             reading: Mutex::new(()),
         })
     }
 
     fn pushdown<'a>(&'a self, schema: &'a DirectorySchema, absence: bool) -> Pushdown<'a> {
-        Pushdown { mapping: &self.mapping, schema, repository: &self.id, absence }
+        let now = self.clock.now();
+        Pushdown { mapping: &self.mapping, schema, repository: &self.id, absence, now }
     }
 
     /// The filter that is sent for people who match `pushed`.
@@ -268,8 +274,9 @@ impl LdapRepository {
     /// The entries, and whether all show who they are. Who cannot be told apart from others cannot
     /// be shown, but is not absent either.
     fn read_raw(&self, raw: &[RawEntry]) -> (Vec<Arc<Entry>>, bool) {
-        let entries: Vec<_> =
-            raw.iter().filter_map(|raw| entry::read(&self.mapping, raw)).map(Arc::new).collect();
+        let now = self.clock.now();
+        let read = raw.iter().filter_map(|raw| entry::read(&self.mapping, raw, now));
+        let entries: Vec<_> = read.map(Arc::new).collect();
         let nameless = raw.len() - entries.len();
         if nameless > 0 {
             let attribute = &self.mapping.names[self.mapping.key].text;

@@ -142,7 +142,7 @@ impl Server {
         let file = if self.kind == "samba" { "samba.pid" } else { "run/slapd.pid" };
         let pid = std::fs::read_to_string(home.join(file)).expect("the server runs");
         guard::watch(pid.trim().parse().expect("a number"));
-        self.url = String::from_utf8(output.stdout).unwrap().trim().to_owned();
+        String::from_utf8(output.stdout).unwrap().trim().clone_into(&mut self.url);
         self
     }
 
@@ -251,7 +251,7 @@ fn person(text: &mut String, number: usize) {
     line(text, "l", person.city);
     line(text, "telephoneNumber", &person.phone);
     line(text, "employeeNumber", &person.employee_number);
-    if number % 3 == 0 {
+    if number.is_multiple_of(3) {
         line(text, "title", word(number + 3));
     }
     if let Some(photo) = &person.photo {
@@ -292,7 +292,7 @@ fn domain() -> String {
         if number % 4 != 0 {
             line(&mut text, "mail", &format!("{uid}@example.org"));
         }
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             // The primary one is not the first.
             for address in [
                 format!("smtp:alias{number}@example.org"),
@@ -347,12 +347,13 @@ pub fn sam(number: usize) -> String {
 }
 
 pub fn is_disabled(number: usize) -> bool {
-    number % 5 == 0
+    number.is_multiple_of(5)
 }
 
 /// Whether a person may sign in, by all that the domain says.
 pub fn is_active(server: &Server, number: usize) -> bool {
-    !is_disabled(number) && !(server.is_samba() && number % 10 == 7)
+    let expired = server.is_samba() && number % 10 == 7;
+    !(is_disabled(number) || expired)
 }
 
 fn instance() -> String {

@@ -60,7 +60,7 @@ impl Pushdown<'_> {
         if open && !self.absence {
             return Pushed::EVERYBODY;
         }
-        let at = if open { Timestamp::now() } else { Timestamp::now() + LATE };
+        let at = if open { self.now } else { self.now + LATE };
         let mut exact = true;
         let closed = LdapFilter::or(mapped.source.names().map(|name| {
             let lock = self.mapping.lock(mapped.form, name);
