@@ -125,8 +125,8 @@ fn a_server_that_hangs_is_given_up_in_time() {
     assert_eq!(client().get("/Users").status, 503);
     assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
     server.cont();
-    let served = || client().get("/Users?count=0").status == 200;
-    assert!(eventually(Duration::from_secs(20), served));
+    let lists = || client().get("/Users?count=0").status == 200;
+    assert!(eventually(Duration::from_secs(20), lists));
     client().post("/Users", &json!({ "userName": "carla" })).expect(201);
 }
 
