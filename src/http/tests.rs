@@ -55,6 +55,7 @@ fn tokens() -> Arc<Tokens> {
         name = "test"
         sha256 = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"
         permissions = ["*"]
+        user = "10001"
         [[tenant]]
         name = "beta"
     "#;
@@ -191,6 +192,32 @@ async fn a_user_is_created_read_and_listed() {
     assert_eq!(head.status, StatusCode::OK);
     assert_eq!(head.header(header::CONTENT_LENGTH), user.to_string().len().to_string());
     assert!(head.response.into_body().collect().await.unwrap().to_bytes().is_empty());
+}
+
+/// The token stands for the first user that there is.
+#[tokio::test]
+async fn me_is_the_user_of_the_token() {
+    const ME: &str = "/scim/acme/v2/Me";
+    let app = app();
+    get(&app, ME).await.refused(404).await;
+    let created = ask(&app, Method::POST, USERS, r#"{"userName":"ann"}"#).await;
+    let location = created.header(header::LOCATION).to_owned();
+    for path in [ME, "/scim/acme/v2/users/me"] {
+        let read = get(&app, path).await;
+        assert_eq!(read.header(header::LOCATION), location, "RFC 7644 section 3.11");
+        assert_eq!(read.json().await["userName"], "ann");
+    }
+    let patch = r#"{"Operations":[{"op":"add","path":"title","value":"x"}]}"#;
+    let patched = ask(&app, Method::PATCH, ME, patch).await;
+    assert_eq!(patched.header(header::LOCATION), location);
+    assert_eq!(patched.json().await["title"], "x");
+    let put = ask(&app, Method::PUT, ME, r#"{"userName":"bob"}"#).await.json().await;
+    assert_eq!((&put["userName"], put.get("title")), (&json!("bob"), None));
+    let refused = ask(&app, Method::POST, ME, "{}").await;
+    assert_eq!(refused.header(header::ALLOW), "GET, HEAD, PUT, PATCH, DELETE");
+    refused.refused(405).await;
+    assert_eq!(ask(&app, Method::DELETE, ME, "").await.status, StatusCode::NO_CONTENT);
+    get(&app, ME).await.refused(404).await;
 }
 
 #[tokio::test]
