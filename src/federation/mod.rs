@@ -12,6 +12,7 @@ mod identity;
 mod listing;
 mod memory;
 mod merge;
+mod outcomes;
 mod packed;
 mod plan;
 mod read;

@@ -15,6 +15,7 @@ mod health;
 mod json;
 mod layers;
 mod mount;
+mod multiplex;
 mod operation;
 mod query;
 mod resource;
@@ -22,9 +23,11 @@ mod routes;
 mod search;
 mod serve;
 mod stream;
+mod tls;
 mod writes;
 
 use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -48,6 +51,7 @@ use writes::Writes;
 
 pub use mount::MountError;
 pub use serve::{ConnectionLimits, serve};
+pub use tls::{Tls, TlsError};
 
 /// What the surface is made of.
 #[derive(Debug)]
@@ -155,6 +159,9 @@ impl App {
     }
 }
 
+/// The peer of a request that no connection brought.
+const NO_PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
 impl Service<Request<Body>> for App {
     type Response = Response;
     type Error = Infallible;
@@ -166,7 +173,7 @@ impl Service<Request<Body>> for App {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let app = self.clone();
-        async move { Ok(layers::answer(&app, request).await) }.boxed()
+        async move { Ok(layers::answer(&app, request, NO_PEER).await) }.boxed()
     }
 }
 
