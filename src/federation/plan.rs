@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Federation;
 use super::directory::AskedKey;
-use super::folding::{Asked, concerns, for_directory};
+use super::folding::{Asked, concerns, for_directory, for_type};
 use super::memory::Memory;
 use super::resource::Resource;
 use super::rows::{StoredKey, external_id_key, user_name_key};
@@ -84,6 +84,7 @@ impl Federation {
     /// The plan of a query over the resources of one type.
     pub fn plan(&self, kind: &Arc<ResourceType>, query: Query) -> Plan {
         let filter = query.filter.clone().unwrap_or(Filter::Constant(true));
+        let filter = for_type(filter, kind);
         let photos = query.projection.asks_for("photos")
             || filter.paths().chain(&query.sort_by).any(is_photos);
         let path = query.sort_by.clone();
