@@ -8,7 +8,7 @@ use super::person::{Half, Person};
 use super::{Federation, Problem, View, demand, unavailable};
 use crate::caller::{Caller, Permission};
 use crate::repository::RepositoryError;
-use crate::store::{RowKey, UserRow};
+use crate::store::{ResourceRow, RowKey};
 
 impl Federation {
     /// One user by id.
@@ -66,7 +66,7 @@ impl Federation {
     }
 
     /// A row with what its directory says now; where that fails, with the shadow, marked.
-    async fn shown(&self, row: &UserRow, view: &View) -> Arc<Person> {
+    async fn shown(&self, row: &ResourceRow, view: &View) -> Arc<Person> {
         let Some(link) = &row.link else {
             return self.people.stored(row, None, &Half::Unasked);
         };
