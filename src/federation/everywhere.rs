@@ -59,7 +59,8 @@ impl Federation {
         for plan in plans {
             plan.page.skip = page.skip.saturating_sub(found.total);
             plan.page.count = page.count - found.resources.len() as u64;
-            found.take(&self.search(caller, plan, view).await?);
+            let listing = self.search(caller, plan, view).await?;
+            found.take(&listing);
         }
         Ok(())
     }
@@ -84,7 +85,8 @@ impl Federation {
             plan.page.skip = 0;
             // Of an empty page only the total is wanted.
             plan.page.count = if page.count == 0 { 0 } else { depth };
-            found.take(&self.search(caller, plan, view).await?);
+            let listing = self.search(caller, plan, view).await?;
+            found.take(&listing);
         }
         Ok(())
     }

@@ -3,15 +3,15 @@
 
 use std::sync::Arc;
 
-use super::Federation;
 use super::directory::AskedKey;
 use super::folding::{Asked, concerns, for_directory, for_type};
 use super::memory::Memory;
 use super::resource::Resource;
-use super::rows::{StoredKey, external_id_key, user_name_key};
+use super::rows::{StoredKey, external_id_key, name_key};
 use super::sort::Order;
+use super::{Federation, is_user};
 use crate::scim::{AttributePath, Filter, Query, ResourceType};
-use crate::store::RowKey;
+use crate::store::{RowKey, TypeName};
 
 /// Longer query texts are understood each time.
 const KEPT_TEXT: usize = 2048;
@@ -21,6 +21,7 @@ const KEPT_TEXT: usize = 2048;
 pub struct Plan {
     /// What is searched.
     pub kind: Arc<ResourceType>,
+    pub(super) type_name: TypeName,
     pub query: Query,
     pub(super) filter: Filter,
     pub(super) page: Page,
@@ -30,6 +31,8 @@ pub struct Plan {
     pub(super) concerns_store: bool,
     /// The one key under which every row that can match stands.
     pub(super) row: Option<StoredKey>,
+    /// Whether repositories are part of the question.
+    pub(super) federated: bool,
     /// The repositories that the filter can concern.
     pub(super) asks: Vec<Ask>,
     pub(super) memory: Memory,
@@ -87,9 +90,10 @@ impl Federation {
         let filter = for_type(filter, kind);
         let photos = query.projection.asks_for("photos")
             || filter.paths().chain(&query.sort_by).any(is_photos);
-        let path = query.sort_by.clone();
+        let type_name = TypeName::new(&kind.name);
+        let by_name = || kind.resolve(type_name.naming().unwrap_or("id"));
         let order = Order {
-            path: path.unwrap_or_else(|| kind.resolve("userName")),
+            path: query.sort_by.clone().unwrap_or_else(by_name),
             descending: query.descending,
         };
         let page = Page {
@@ -97,10 +101,14 @@ impl Federation {
             count: query.count.unwrap_or(self.rules.max_results).min(self.rules.max_results),
             order,
         };
-        let asks = if query.search_repositories { self.asks(&filter, photos) } else { Vec::new() };
+        // Of everything else but users, all is ours.
+        let federated = query.search_repositories && is_user(kind);
+        let asks = if federated { self.asks(&filter, photos) } else { Vec::new() };
         Plan {
             concerns_store: concerns(&filter, &["FTRESS", "FTRESS_LDAP", "SCIM_FED"]),
-            row: row_key(&filter).map(|key| self.rows.key(key)),
+            row: row_key(&filter, &type_name).map(|key| self.rows.key(key)),
+            type_name,
+            federated,
             kind: Arc::clone(kind),
             query,
             filter,
@@ -128,12 +136,12 @@ fn is_photos(path: &AttributePath) -> bool {
     path.extension.is_none() && path.attribute == "photos"
 }
 
-fn row_key(filter: &Filter) -> Option<RowKey> {
-    if let Some(name) = filter.equality("userName") {
-        return Some(user_name_key(&name.written));
+fn row_key(filter: &Filter, type_name: &TypeName) -> Option<RowKey> {
+    if let Some(name) = type_name.naming().and_then(|naming| filter.equality(naming)) {
+        return Some(name_key(type_name, &name.written));
     }
     if let Some(id) = filter.equality("externalId") {
-        return Some(external_id_key(&id.written));
+        return Some(external_id_key(type_name, &id.written));
     }
     filter.equality("id").map(|id| RowKey::Id(id.written.clone()))
 }

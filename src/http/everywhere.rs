@@ -17,10 +17,8 @@ use crate::scim::{ErrorKind, Projection, Query, ResourceType, ScimError};
 pub async fn by_message(call: Call, payload: Payload) -> Result<Response, Failure> {
     let message = payload.json(&call.head.headers).await?;
     let plans = plans(&call, &message)?;
-    let shown: Vec<(Arc<ResourceType>, Projection)> = plans
-        .iter()
-        .map(|plan| (Arc::clone(&plan.kind), plan.query.projection.clone()))
-        .collect();
+    let shown: Vec<(Arc<ResourceType>, Projection)> =
+        plans.iter().map(|plan| (Arc::clone(&plan.kind), plan.query.projection.clone())).collect();
     let listing = call.federation().search_all(&call.caller, plans, &call.view).await?;
     let resources: Vec<_> = listing
         .resources
@@ -52,7 +50,10 @@ fn plans(call: &Call, message: &Value) -> Result<Vec<Plan>, Failure> {
             Err(error) if error.kind == ErrorKind::InvalidPath => {
                 let (written, rest) = without_sort(message);
                 unsortable.get_or_insert(error);
-                Query { sort_by: written.map(|text| kind.resolve(text)), ..Query::from_body(&rest, kind)? }
+                Query {
+                    sort_by: written.map(|text| kind.resolve(text)),
+                    ..Query::from_body(&rest, kind)?
+                }
             }
             query => {
                 let query = query?;
