@@ -32,7 +32,7 @@ fn federation(store: &Arc<Store>, name: &str, mounts: usize) -> Arc<Federation> 
         on_conflict: OnConflict::Show,
         allow_scan: true,
     };
-    let types = vec![Arc::new(ResourceType::user(&[]))];
+    let types = vec![ResourceType::user(&[]).into(), ResourceType::group(&[]).into()];
     Arc::new(Federation::new(
         name.into(),
         rules,
@@ -317,7 +317,7 @@ async fn nobody_gets_in_without_a_token_of_the_tenant() {
 #[tokio::test]
 async fn what_is_not_there_is_said_in_scim() {
     let app = app();
-    for path in ["/", "/nowhere", "/scim/gamma/v2/Users", "/scim/acme/v2", "/scim/acme/v2/Groups"] {
+    for path in ["/", "/nowhere", "/scim/gamma/v2/Users", "/scim/acme/v2", "/scim/acme/v2/Roles"] {
         get(&app, path).await.refused(404).await;
     }
     let detail = get(&app, "/scim/acme/v2/Users/nobody").await.refused(404).await;
@@ -400,7 +400,7 @@ async fn discovery_is_open_and_takes_no_filter() {
         filtered.refused(403).await;
     }
     get(&app, "/scim/acme/v2/Schemas/urn:none").await.refused(404).await;
-    get(&app, "/scim/acme/v2/ResourceTypes/Group").await.refused(404).await;
+    get(&app, "/scim/acme/v2/ResourceTypes/Role").await.refused(404).await;
 }
 
 #[tokio::test]

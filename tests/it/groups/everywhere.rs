@@ -16,15 +16,19 @@ fn names(list: &Value) -> Vec<&str> {
         .as_array()
         .unwrap()
         .iter()
-        .map(|one| one.get("userName").or_else(|| one.get("displayName")).unwrap().as_str().unwrap())
+        .map(|one| {
+            one.get("userName").or_else(|| one.get("displayName")).unwrap().as_str().unwrap()
+        })
         .collect()
 }
 
 #[test]
 fn all_types_are_searched_type_by_type_or_in_one_order() {
-    let settings = Settings::local()
-        .token("users", "users-token", &["users:search"])
-        .token("nothing", "nothing-token", &["users:read"]);
+    let settings = Settings::local().token("users", "users-token", &["users:search"]).token(
+        "nothing",
+        "nothing-token",
+        &["users:read"],
+    );
     let bridge = TestBridge::start(&settings);
     let mut client = bridge.client();
     for name in ["alice", "carol", "erin"] {
@@ -35,7 +39,10 @@ fn all_types_are_searched_type_by_type_or_in_one_order() {
     }
     let all = search(&mut client, &json!({}));
     assert_eq!(names(&all), ["alice", "carol", "erin", "Board", "Directors"]);
-    assert_eq!((&all["totalResults"], &all["itemsPerPage"], &all["startIndex"]), (&json!(5), &json!(5), &json!(1)));
+    assert_eq!(
+        (&all["totalResults"], &all["itemsPerPage"], &all["startIndex"]),
+        (&json!(5), &json!(5), &json!(1))
+    );
     for (at, kind) in [(0, "Users"), (4, "Groups")] {
         let location = all["Resources"][at]["meta"]["location"].as_str().unwrap();
         assert!(location.contains(kind), "{location}");
@@ -80,13 +87,20 @@ fn all_types_are_searched_type_by_type_or_in_one_order() {
         assert_eq!(names(&found), expected, "{filter}");
         assert_eq!(found["totalResults"], expected.len(), "{filter}");
     }
-    let shown = search(&mut client, &json!({ "attributes": ["displayName"], "filter": "displayName pr" }));
-    assert_eq!(shown["Resources"][0].as_object().unwrap().keys().collect::<Vec<_>>(), ["schemas", "id", "displayName"]);
+    let shown =
+        search(&mut client, &json!({ "attributes": ["displayName"], "filter": "displayName pr" }));
+    assert_eq!(
+        shown["Resources"][0].as_object().unwrap().keys().collect::<Vec<_>>(),
+        ["schemas", "id", "displayName"]
+    );
 
     let refused = client.post("/.search", &json!({ "sortBy": "shoeSize" })).expect(400);
     assert_eq!(refused["scimType"], "invalidPath");
     client.post("/.search", &json!({ "filter": "userName eq" })).expect(400);
     // What a token may not search is left out; who may search nothing is told so.
-    assert_eq!(names(&search(&mut bridge.client_as("users-token"), &json!({}))), ["alice", "carol", "erin"]);
+    assert_eq!(
+        names(&search(&mut bridge.client_as("users-token"), &json!({}))),
+        ["alice", "carol", "erin"]
+    );
     bridge.client_as("nothing-token").post("/.search", &json!({})).expect(403);
 }

@@ -22,31 +22,64 @@ fn members_come_and_go_in_every_spelling() {
 
     for (change, expected) in [
         // Entra ID.
-        (json!([{ "op": "Add", "path": "members", "value": [{ "$ref": null, "value": a }] }]), vec![&a]),
+        (
+            json!([{ "op": "Add", "path": "members", "value": [{ "$ref": null, "value": a }] }]),
+            vec![&a],
+        ),
         (json!([{ "op": "Add", "path": "members", "value": [{ "value": b }] }]), vec![&a, &b]),
-        (json!([{ "op": "Remove", "path": "members", "value": [{ "$ref": null, "value": a }] }]), vec![&b]),
+        (
+            json!([{ "op": "Remove", "path": "members", "value": [{ "$ref": null, "value": a }] }]),
+            vec![&b],
+        ),
         (json!([{ "op": "remove", "path": format!("members[value eq \"{b}\"]") }]), vec![]),
         // Okta.
-        (json!([{ "op": "add", "path": "members", "value": [{ "id": a, "display": "x" }] }]), vec![&a]),
-        (json!([{ "op": "remove", "path": format!("members[value eq \"{a}\"]") },
-                { "op": "add", "path": "members", "value": [{ "value": b, "display": "x" }] }]), vec![&b]),
-        (json!([{ "op": "replace", "path": "members", "value": [{ "value": a }, { "value": c }] }]), vec![&a, &c]),
-        (json!([{ "op": "replace", "value": { "members": [], "id": "g", "displayName": "Guides" } }]), vec![]),
-        (json!([{ "op": "add", "value": { "members": [{ "display": "x", "value": a }] } }]), vec![&a]),
+        (
+            json!([{ "op": "add", "path": "members", "value": [{ "id": a, "display": "x" }] }]),
+            vec![&a],
+        ),
+        (
+            json!([{ "op": "remove", "path": format!("members[value eq \"{a}\"]") },
+                { "op": "add", "path": "members", "value": [{ "value": b, "display": "x" }] }]),
+            vec![&b],
+        ),
+        (
+            json!([{ "op": "replace", "path": "members", "value": [{ "value": a }, { "value": c }] }]),
+            vec![&a, &c],
+        ),
+        (
+            json!([{ "op": "replace", "value": { "members": [], "id": "g", "displayName": "Guides" } }]),
+            vec![],
+        ),
+        (
+            json!([{ "op": "add", "value": { "members": [{ "display": "x", "value": a }] } }]),
+            vec![&a],
+        ),
         // Others.
         (json!([{ "op": "add", "path": "members", "value": { "value": b } }]), vec![&a, &b]),
         (json!([{ "op": "add", "path": "members", "value": [c, c] }]), vec![&a, &b, &c]),
-        (json!([{ "op": "remove", "path": format!("members[value eq \"{a}\" or value eq \"{b}\"]") }]), vec![&c]),
-        (json!([{ "op": "add", "path": "members", "value": [{ "value": a }, { "value": a, "type": "User" }] }]), vec![&a, &c]),
+        (
+            json!([{ "op": "remove", "path": format!("members[value eq \"{a}\" or value eq \"{b}\"]") }]),
+            vec![&c],
+        ),
+        (
+            json!([{ "op": "add", "path": "members", "value": [{ "value": a }, { "value": a, "type": "User" }] }]),
+            vec![&a, &c],
+        ),
         // What must be seen to be told.
         (json!([{ "op": "remove", "path": "members[display eq \"c\"]" }]), vec![&a]),
-        (json!([{ "op": "add", "path": "members", "value": [b] },
-                { "op": "remove", "path": "members[type eq \"User\" and display sw \"a\"]" }]), vec![&b]),
+        (
+            json!([{ "op": "add", "path": "members", "value": [b] },
+                { "op": "remove", "path": "members[type eq \"User\" and display sw \"a\"]" }]),
+            vec![&b],
+        ),
         (json!([{ "op": "remove", "path": "members" }]), vec![]),
-        (json!([{ "op": "add", "path": "members", "value": [a] },
+        (
+            json!([{ "op": "add", "path": "members", "value": [a] },
                 { "op": "replace", "path": "members", "value": [b] },
                 { "op": "add", "path": "members", "value": [c] },
-                { "op": "remove", "path": "members", "value": [{ "value": b }] }]), vec![&c]),
+                { "op": "remove", "path": "members", "value": [{ "value": b }] }]),
+            vec![&c],
+        ),
     ] {
         let patched = client.patch(&path, &operations(&change)).expect(200);
         let expected: Vec<&str> = expected.into_iter().map(String::as_str).collect();
@@ -56,9 +89,13 @@ fn members_come_and_go_in_every_spelling() {
     }
 
     // PUT is the whole resource.
-    let put = client.put(&path, &json!({ "displayName": "Guides", "members": [{ "value": a }, { "value": a }] }));
+    let put = client.put(
+        &path,
+        &json!({ "displayName": "Guides", "members": [{ "value": a }, { "value": a }] }),
+    );
     assert_eq!(members(&put.expect(200)), [a.as_str()]);
-    let put = client.put(&path, &json!({ "schemas": [GROUP], "displayName": "Guides" })).expect(200);
+    let put =
+        client.put(&path, &json!({ "schemas": [GROUP], "displayName": "Guides" })).expect(200);
     assert_eq!(put["members"], json!([]));
     assert_eq!(put.get("externalId"), None);
 }
@@ -67,7 +104,8 @@ fn members_come_and_go_in_every_spelling() {
 fn what_a_member_is_told_with() {
     let bridge = TestBridge::start(&Settings::local());
     let mut client = bridge.client();
-    let a = client.post("/Users", &json!({ "userName": "ann", "displayName": "Ann Bell" })).expect(201);
+    let a =
+        client.post("/Users", &json!({ "userName": "ann", "displayName": "Ann Bell" })).expect(201);
     let a = a["id"].as_str().unwrap();
     let b = user(&mut client, "bob");
     let inner = group(&mut client, "Inner", &[]);
@@ -76,11 +114,14 @@ fn what_a_member_is_told_with() {
     let base = shown["meta"]["location"].as_str().unwrap().replace(&format!("/Groups/{outer}"), "");
     let mut listed = shown["members"].as_array().unwrap().clone();
     listed.sort_by_key(|member| member["display"].as_str().unwrap().to_owned());
-    assert_eq!(json!(listed), json!([
-        { "value": a, "$ref": format!("{base}/Users/{a}"), "type": "User", "display": "Ann Bell" },
-        { "value": inner, "$ref": format!("{base}/Groups/{inner}"), "type": "Group", "display": "Inner" },
-        { "value": b, "$ref": format!("{base}/Users/{b}"), "type": "User", "display": "bob" },
-    ]));
+    assert_eq!(
+        json!(listed),
+        json!([
+            { "value": a, "$ref": format!("{base}/Users/{a}"), "type": "User", "display": "Ann Bell" },
+            { "value": inner, "$ref": format!("{base}/Groups/{inner}"), "type": "Group", "display": "Inner" },
+            { "value": b, "$ref": format!("{base}/Users/{b}"), "type": "User", "display": "bob" },
+        ])
+    );
     let only = client.get(&format!("/Groups/{outer}?attributes=members.value")).expect(200);
     assert_eq!(only["members"].as_array().unwrap().len(), 3);
     assert_eq!(only["members"][0].as_object().unwrap().len(), 1, "{only}");
@@ -97,9 +138,14 @@ fn what_changes_nothing_raises_nothing_and_other_changes_leave_members_alone() {
     let id = group(&mut client, "G", &[&a]);
     let path = format!("/Groups/{id}");
     let before = client.get(&path);
-    for nothing in [add(&[&a]), add(&[]), remove(&b), operations(&json!([])),
+    for nothing in [
+        add(&[&a]),
+        add(&[]),
+        remove(&b),
+        operations(&json!([])),
         operations(&json!([{ "op": "replace", "path": "members", "value": [a] }])),
-        operations(&json!([{ "op": "remove", "path": "members", "value": [] }]))] {
+        operations(&json!([{ "op": "remove", "path": "members", "value": [] }])),
+    ] {
         let patched = client.patch(&path, &nothing);
         assert_eq!(patched.header("etag"), before.header("etag"), "{nothing}");
         assert_eq!(patched.expect(200), before.json(), "{nothing}");
@@ -113,12 +159,15 @@ fn what_changes_nothing_raises_nothing_and_other_changes_leave_members_alone() {
     let meta = |answer: &Value| answer["meta"]["lastModified"].as_str().unwrap().to_owned();
     assert!(meta(&added.json()) > meta(&before.json()));
     // The member's own version stays, what it shows changes.
-    let first = |tag: Option<&str>| tag.unwrap().trim_matches(['W', '/', '"']).split('.').next().unwrap().to_owned();
+    let first = |tag: Option<&str>| {
+        tag.unwrap().trim_matches(['W', '/', '"']).split('.').next().unwrap().to_owned()
+    };
     let after = client.get(&format!("/Users/{b}"));
     assert_eq!(first(after.header("etag")), first(member.header("etag")));
     assert_ne!(after.header("etag"), member.header("etag"));
 
-    let renamed = operations(&json!([{ "op": "replace", "path": "externalId", "value": "unrelated" }]));
+    let renamed =
+        operations(&json!([{ "op": "replace", "path": "externalId", "value": "unrelated" }]));
     assert_eq!(members(&client.patch(&path, &renamed).expect(200)), sorted(&[&a, &b]));
     // In one change with others.
     let both = operations(&json!([
@@ -147,7 +196,9 @@ fn what_is_wrong_is_refused_whole() {
         { "op": "replace", "path": "displayName", "value": "H" },
         { "op": "add", "path": "members", "value": ["nobody-1"] }]));
     client.patch(&path, &both).expect(400);
-    client.patch(&path, &operations(&json!([{ "op": "remove", "path": "displayName" }]))).expect(400);
+    client
+        .patch(&path, &operations(&json!([{ "op": "remove", "path": "displayName" }])))
+        .expect(400);
     client.post("/Groups", &json!({ "externalId": "x" })).expect(400);
     // A member that is not there may be removed again: clients repeat themselves.
     client.patch(&path, &remove("nobody-1")).expect(200);
@@ -166,7 +217,8 @@ fn what_is_wrong_is_refused_whole() {
     }
 
     for tag in ["W/\"7\"", "\"x\""] {
-        let stale = client.send("PATCH", &path, &[("If-Match", tag)], add(&[&a]).to_string().as_bytes());
+        let stale =
+            client.send("PATCH", &path, &[("If-Match", tag)], add(&[&a]).to_string().as_bytes());
         assert_eq!(stale.status, 412);
         assert_eq!(client.send("DELETE", &path, &[("If-Match", tag)], b"").status, 412);
     }
@@ -176,7 +228,9 @@ fn what_is_wrong_is_refused_whole() {
     // A user is no group, and a group no user.
     client.get(&format!("/Groups/{a}")).expect(404);
     client.get(&format!("/Users/{id}")).expect(404);
-    client.patch(&format!("/Users/{id}"), &json!({ "schemas": [PATCH], "Operations": [] })).expect(404);
+    client
+        .patch(&format!("/Users/{id}"), &json!({ "schemas": [PATCH], "Operations": [] }))
+        .expect(404);
     client.delete(&format!("/Users/{id}")).expect(404);
     assert_eq!(client.send("DELETE", &path, &[("If-Match", tag)], b"").status, 204);
     client.get(&path).expect(404);
@@ -196,7 +250,8 @@ fn groups_have_permissions_of_their_own() {
     let bridge = TestBridge::start(&settings);
     let mut client = bridge.client();
     let path = format!("/Groups/{}", group(&mut client, "G", &[]));
-    let (mut reader, mut writer) = (bridge.client_as("reader-token"), bridge.client_as("writer-token"));
+    let (mut reader, mut writer) =
+        (bridge.client_as("reader-token"), bridge.client_as("writer-token"));
     let mut users = bridge.client_as("users-token");
     for path in ["/Groups", path.as_str(), "/Groups/nobody", "/Groups/.search"] {
         for client in [&mut writer, &mut users] {

@@ -20,7 +20,8 @@ fn thirty_two_at_once_lose_no_member() {
     let bridge = TestBridge::start(&Settings::local());
     let mut client = bridge.client();
     let id = group(&mut client, "G", &[]);
-    let mut users: Vec<String> = (0..32).map(|number| user(&mut client, &format!("u{number}"))).collect();
+    let mut users: Vec<String> =
+        (0..32).map(|number| user(&mut client, &format!("u{number}"))).collect();
     let start = Barrier::new(users.len());
     std::thread::scope(|scope| {
         for user in &users {
@@ -35,7 +36,11 @@ fn thirty_two_at_once_lose_no_member() {
     users.sort();
     let shown = client.get(&format!("/Groups/{id}"));
     assert_eq!(members(&shown.json()), users);
-    assert!(shown.header("etag").unwrap().starts_with("W/\"33."), "each is a change: {:?}", shown.header("etag"));
+    assert!(
+        shown.header("etag").unwrap().starts_with("W/\"33."),
+        "each is a change: {:?}",
+        shown.header("etag")
+    );
 }
 
 #[test]
@@ -50,7 +55,9 @@ fn five_thousand_members_in_one_patch() {
             .map(|maker| {
                 let mut client = bridge.client();
                 scope.spawn(move || {
-                    (0..313).map(|number| user(&mut client, &format!("u{maker}.{number}"))).collect::<Vec<_>>()
+                    (0..313)
+                        .map(|number| user(&mut client, &format!("u{maker}.{number}")))
+                        .collect::<Vec<_>>()
                 })
             })
             .collect();
@@ -67,7 +74,9 @@ fn five_thousand_members_in_one_patch() {
     let list = client.get("/Groups?attributes=displayName").expect(200);
     assert_eq!(list["totalResults"], 1);
     client.patch(&bare, &add(&ids[..10])).expect(200);
-    let one = operations(&json!([{ "op": "remove", "path": format!("members[value eq \"{}\"]", ids[0]) }]));
+    let one = operations(
+        &json!([{ "op": "remove", "path": format!("members[value eq \"{}\"]", ids[0]) }]),
+    );
     client.patch(&bare, &one).expect(200);
     let listed: Vec<Value> = ids[1..1_001].iter().map(|id| json!({ "value": id })).collect();
     let some = operations(&json!([{ "op": "remove", "path": "members", "value": listed }]));

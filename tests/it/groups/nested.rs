@@ -34,18 +34,30 @@ fn groups_of_groups_end_and_are_told_apart() {
     let inner = group(&mut client, "Inner", &[&a]);
     let middle = group(&mut client, "Middle", &[&inner]);
     let outer = group(&mut client, "Outer", &[&middle, &b]);
-    assert_eq!(shown(&mut client, &a), pairs(&[("Inner", "direct"), ("Middle", "indirect"), ("Outer", "indirect")]));
+    assert_eq!(
+        shown(&mut client, &a),
+        pairs(&[("Inner", "direct"), ("Middle", "indirect"), ("Outer", "indirect")])
+    );
     assert_eq!(shown(&mut client, &b), pairs(&[("Outer", "direct")]));
     let single = client.get(&format!("/Users/{b}")).expect(200);
     let base = single["meta"]["location"].as_str().unwrap().replace(&format!("/Users/{b}"), "");
-    assert_eq!(single["groups"], json!([
-        { "value": outer, "$ref": format!("{base}/Groups/{outer}"), "display": "Outer", "type": "direct" }]));
+    assert_eq!(
+        single["groups"],
+        json!([
+        { "value": outer, "$ref": format!("{base}/Groups/{outer}"), "display": "Outer", "type": "direct" }])
+    );
 
     // Both ways at once counts as direct; a circle ends.
     client.patch(&format!("/Groups/{outer}"), &add(&[&a])).expect(200);
     client.patch(&format!("/Groups/{inner}"), &add(&[&outer])).expect(200);
-    assert_eq!(shown(&mut client, &a), pairs(&[("Inner", "direct"), ("Middle", "indirect"), ("Outer", "direct")]));
-    assert_eq!(shown(&mut client, &b), pairs(&[("Inner", "indirect"), ("Middle", "indirect"), ("Outer", "direct")]));
+    assert_eq!(
+        shown(&mut client, &a),
+        pairs(&[("Inner", "direct"), ("Middle", "indirect"), ("Outer", "direct")])
+    );
+    assert_eq!(
+        shown(&mut client, &b),
+        pairs(&[("Inner", "indirect"), ("Middle", "indirect"), ("Outer", "direct")])
+    );
 
     for (filter, expected) in [
         (format!("groups.value eq \"{outer}\""), sorted(&[&a, &b])),
@@ -57,8 +69,12 @@ fn groups_of_groups_end_and_are_told_apart() {
         ("groups pr".to_owned(), sorted(&[&a, &b])),
     ] {
         let list = client.query("/Users", &[("filter", &filter)]).expect(200);
-        let mut found: Vec<&str> =
-            list["Resources"].as_array().unwrap().iter().map(|user| user["id"].as_str().unwrap()).collect();
+        let mut found: Vec<&str> = list["Resources"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|user| user["id"].as_str().unwrap())
+            .collect();
         found.sort_unstable();
         assert_eq!(found, expected, "{filter}");
         assert_eq!(list["totalResults"], expected.len(), "{filter}");
@@ -72,14 +88,27 @@ fn groups_of_groups_end_and_are_told_apart() {
         ("members.type eq \"Group\"".to_owned(), sorted(&[&inner, &middle, &outer])),
         ("displayName eq \"OUTER\"".to_owned(), vec![outer.as_str()]),
     ] {
-        for parameters in [vec![("filter", filter.as_str())], vec![("filter", filter.as_str()), ("excludedAttributes", "members")]] {
+        for parameters in [
+            vec![("filter", filter.as_str())],
+            vec![("filter", filter.as_str()), ("excludedAttributes", "members")],
+        ] {
             let list = client.query("/Groups", &parameters).expect(200);
-            let mut found: Vec<&str> =
-                list["Resources"].as_array().unwrap().iter().map(|group| group["id"].as_str().unwrap()).collect();
+            let mut found: Vec<&str> = list["Resources"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|group| group["id"].as_str().unwrap())
+                .collect();
             found.sort_unstable();
             assert_eq!(found, expected, "{filter}");
             if parameters.len() == 2 {
-                assert!(list["Resources"].as_array().unwrap().iter().all(|group| group.get("members").is_none()));
+                assert!(
+                    list["Resources"]
+                        .as_array()
+                        .unwrap()
+                        .iter()
+                        .all(|group| group.get("members").is_none())
+                );
             }
         }
     }
@@ -103,13 +132,27 @@ fn every_change_of_a_group_shows_in_its_users() {
             let answer = client.get(&path);
             last = answer.header("etag").unwrap().to_owned();
             assert_eq!(answer.json()["meta"]["version"], last.as_str());
-            assert_eq!(client.send("GET", &path, &[("If-None-Match", &last)], b"").status, 304, "{what}");
+            assert_eq!(
+                client.send("GET", &path, &[("If-None-Match", &last)], b"").status,
+                304,
+                "{what}"
+            );
         }
     };
     step(&mut client, "made", &[("Inner", "direct"), ("Outer", "indirect")]);
-    client.patch(&format!("/Groups/{outer}"), &operations(&json!([{ "op": "replace", "path": "displayName", "value": "Far" }]))).expect(200);
+    client
+        .patch(
+            &format!("/Groups/{outer}"),
+            &operations(&json!([{ "op": "replace", "path": "displayName", "value": "Far" }])),
+        )
+        .expect(200);
     step(&mut client, "renamed", &[("Far", "indirect"), ("Inner", "direct")]);
-    client.put(&format!("/Groups/{inner}"), &json!({ "displayName": "Near", "members": [{ "value": a }, { "value": b }] })).expect(200);
+    client
+        .put(
+            &format!("/Groups/{inner}"),
+            &json!({ "displayName": "Near", "members": [{ "value": a }, { "value": b }] }),
+        )
+        .expect(200);
     step(&mut client, "replaced", &[("Far", "indirect"), ("Near", "direct")]);
     client.patch(&format!("/Groups/{inner}"), &remove(&a)).expect(200);
     client.patch(&format!("/Groups/{outer}"), &add(&[&a])).expect(200);
@@ -133,13 +176,21 @@ fn every_change_of_a_group_shows_in_its_users() {
     // A member that is renamed is shown so, and that is no 304 either.
     client.patch(&path, &add(&[&b])).expect(200);
     let before = client.get(&path);
-    client.patch(&format!("/Users/{b}"), &operations(&json!([{ "op": "add", "path": "displayName", "value": "Bob" }]))).expect(200);
+    client
+        .patch(
+            &format!("/Users/{b}"),
+            &operations(&json!([{ "op": "add", "path": "displayName", "value": "Bob" }])),
+        )
+        .expect(200);
     let tag = before.header("etag").unwrap();
     let after = client.send("GET", &path, &[("If-None-Match", tag)], b"");
     assert_eq!(after.expect(200)["members"][0]["display"], "Bob");
     // The version that a write must name is the group's own.
     let change = operations(&json!([{ "op": "add", "path": "externalId", "value": "x" }]));
-    assert_eq!(client.send("PATCH", &path, &[("If-Match", tag)], change.to_string().as_bytes()).status, 200);
+    assert_eq!(
+        client.send("PATCH", &path, &[("If-Match", tag)], change.to_string().as_bytes()).status,
+        200
+    );
 }
 
 #[test]
@@ -154,11 +205,14 @@ fn a_users_groups_are_the_groups_to_change() {
     let put = client.put(&path, &put).expect(200);
     assert_eq!(values(&put, "groups"), [id.as_str()]);
     assert_eq!(put["nickName"], "x");
-    let pathless = operations(&json!([{ "op": "replace", "value": { "groups": [], "nickName": "y" } }]));
+    let pathless =
+        operations(&json!([{ "op": "replace", "value": { "groups": [], "nickName": "y" } }]));
     let patched = client.patch(&path, &pathless).expect(200);
     assert_eq!(values(&patched, "groups"), [id.as_str()]);
-    let made = client.post("/Users", &json!({ "userName": "b", "groups": [{ "value": id }] })).expect(201);
+    let made =
+        client.post("/Users", &json!({ "userName": "b", "groups": [{ "value": id }] })).expect(201);
     assert_eq!(values(&made, "groups"), Vec::<&str>::new());
-    let readonly = operations(&json!([{ "op": "add", "path": "groups", "value": [{ "value": other }] }]));
+    let readonly =
+        operations(&json!([{ "op": "add", "path": "groups", "value": [{ "value": other }] }]));
     assert_eq!(client.patch(&path, &readonly).expect(400)["scimType"], "mutability");
 }

@@ -23,10 +23,14 @@ fn the_write_that_makes_a_person_a_member_binds() {
     assert_eq!(client.get(&format!("/Users/{one}")).expect(200).get("groups"), None);
 
     // A change that is refused binds nobody.
-    let refused = client.patch(&path, &add(&[&one, "corp.11111111-1111-1111-1111-111111111111"])).expect(400);
+    let refused =
+        client.patch(&path, &add(&[&one, "corp.11111111-1111-1111-1111-111111111111"])).expect(400);
     assert!(refused["detail"].as_str().unwrap().contains("corp.11111111"), "{refused}");
-    client.post("/Groups", &json!({ "displayName": "g", "members": [{ "value": one }] })).expect(409);
-    let stale = client.send("PATCH", &path, &[("If-Match", "\"9\"")], add(&[&one]).to_string().as_bytes());
+    client
+        .post("/Groups", &json!({ "displayName": "g", "members": [{ "value": one }] }))
+        .expect(409);
+    let stale =
+        client.send("PATCH", &path, &[("If-Match", "\"9\"")], add(&[&one]).to_string().as_bytes());
     assert_eq!(stale.status, 412);
     // So does a removal of somebody who is no member.
     client.patch(&path, &remove(&one)).expect(200);
@@ -36,7 +40,12 @@ fn the_write_that_makes_a_person_a_member_binds() {
 
     let patched = client.patch(&path, &add(&[&one])).expect(200);
     assert_eq!(members(&patched), sorted(&[&local, &one]));
-    let member = patched["members"].as_array().unwrap().iter().find(|member| member["value"] == one.as_str()).unwrap();
+    let member = patched["members"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|member| member["value"] == one.as_str())
+        .unwrap();
     let person = company::person(60);
     assert_eq!(member["type"], "User");
     let bound = client.get(&format!("/Users/{one}"));
@@ -44,36 +53,65 @@ fn the_write_that_makes_a_person_a_member_binds() {
     let tag = bound.header("etag").unwrap().to_owned();
     let bound = bound.expect(200);
     assert_eq!(bound["userType"], "FTRESS_LDAP");
-    assert_eq!(bound["name"]["familyName"], person.sn.as_str(), "the directory's values are its own still");
+    assert_eq!(
+        bound["name"]["familyName"],
+        person.sn.as_str(),
+        "the directory's values are its own still"
+    );
     assert_eq!(bound["groups"][0]["display"], "G");
     // In one change with a new group.
-    let made = client.post("/Groups", &json!({ "displayName": "H", "members": [{ "value": two }, { "value": one }] }));
+    let made = client.post(
+        "/Groups",
+        &json!({ "displayName": "H", "members": [{ "value": two }, { "value": one }] }),
+    );
     assert_eq!(members(&made.expect(201)), sorted(&[&one, &two]));
 
     // Federated lists tell the groups of who is bound, from memory too, and find by them.
     for _ in 0..3 {
         let by_name = format!("userName eq \"{}\"", person.uid);
-        let list = client.query("/Users", &[("searchRepositories", "true"), ("filter", &by_name)]).expect(200);
+        let list = client
+            .query("/Users", &[("searchRepositories", "true"), ("filter", &by_name)])
+            .expect(200);
         assert_eq!(list["Resources"][0]["groups"].as_array().unwrap().len(), 2, "{list}");
     }
     let by_group = [("searchRepositories", "true"), ("filter", "groups.display eq \"h\"")];
     let list = client.query("/Users", &by_group).expect(200);
     assert_eq!(list["totalResults"], 2, "{list}");
-    let none = [("searchRepositories", "true"), ("filter", "not (groups pr) and userName sw \"a\""), ("count", "0")];
+    let none = [
+        ("searchRepositories", "true"),
+        ("filter", "not (groups pr) and userName sw \"a\""),
+        ("count", "0"),
+    ];
     let some = [("searchRepositories", "true"), ("filter", "userName sw \"a\""), ("count", "0")];
-    let (none, some) = (client.query("/Users", &none).expect(200), client.query("/Users", &some).expect(200));
-    let grouped = [60, 61].iter().filter(|number| company::person(**number).uid.starts_with('a')).count() as u64;
-    assert_eq!(none["totalResults"].as_u64().unwrap() + grouped, some["totalResults"].as_u64().unwrap());
+    let (none, some) =
+        (client.query("/Users", &none).expect(200), client.query("/Users", &some).expect(200));
+    let grouped =
+        [60, 61].iter().filter(|number| company::person(**number).uid.starts_with('a')).count()
+            as u64;
+    assert_eq!(
+        none["totalResults"].as_u64().unwrap() + grouped,
+        some["totalResults"].as_u64().unwrap()
+    );
 
     // After each change, what is in memory is true.
-    client.patch(&path, &operations(&json!([{ "op": "replace", "path": "displayName", "value": "K" }]))).expect(200);
+    client
+        .patch(
+            &path,
+            &operations(&json!([{ "op": "replace", "path": "displayName", "value": "K" }])),
+        )
+        .expect(200);
     let again = client.send("GET", &format!("/Users/{one}"), &[("If-None-Match", &tag)], b"");
-    let mut displays: Vec<Value> =
-        again.expect(200)["groups"].as_array().unwrap().iter().map(|group| group["display"].clone()).collect();
+    let mut displays: Vec<Value> = again.expect(200)["groups"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|group| group["display"].clone())
+        .collect();
     displays.sort_by_key(ToString::to_string);
     assert_eq!(displays, ["H", "K"]);
     let by_name = format!("userName eq \"{}\"", person.uid);
-    let list = client.query("/Users", &[("searchRepositories", "true"), ("filter", &by_name)]).expect(200);
+    let list =
+        client.query("/Users", &[("searchRepositories", "true"), ("filter", &by_name)]).expect(200);
     assert_eq!(values(&list["Resources"][0], "groups"), values(&again.json(), "groups"));
     assert!(list["Resources"][0]["groups"].to_string().contains("\"K\""), "{list}");
 
@@ -88,8 +126,11 @@ fn the_write_that_makes_a_person_a_member_binds() {
 
 #[test]
 fn without_the_right_to_bind_nobody_is_bound() {
-    let settings = Settings::over(Slapd::shared())
-        .token("writer", "writer-token", &["groups:*", "users:read", "users:search"]);
+    let settings = Settings::over(Slapd::shared()).token(
+        "writer",
+        "writer-token",
+        &["groups:*", "users:read", "users:search"],
+    );
     let bridge = TestBridge::start(&settings);
     let mut writer = bridge.client_as("writer-token");
     let id = long_id(62);
@@ -99,7 +140,12 @@ fn without_the_right_to_bind_nobody_is_bound() {
     assert_eq!(writer.get(&format!("/Users/{id}")).expect(200)["userType"], "LDAP");
     // Who is bound already can be a member.
     let mut client = bridge.client();
-    client.patch(&format!("/Users/{id}"), &operations(&json!([{ "op": "add", "path": "nickName", "value": "x" }]))).expect(200);
+    client
+        .patch(
+            &format!("/Users/{id}"),
+            &operations(&json!([{ "op": "add", "path": "nickName", "value": "x" }])),
+        )
+        .expect(200);
     assert_eq!(members(&writer.patch(&path, &add(&[&id])).expect(200)), [id.as_str()]);
 }
 
@@ -117,14 +163,22 @@ fn while_the_directory_is_down_nothing_is_concluded() {
     assert!(down.header("retry-after").is_some());
     let down = down.expect(503);
     assert!(down["detail"].as_str().unwrap().contains("corp"), "{down}");
-    client.post("/Groups", &json!({ "displayName": "H", "members": [{ "value": unbound }] })).expect(503);
+    client
+        .post("/Groups", &json!({ "displayName": "H", "members": [{ "value": unbound }] }))
+        .expect(503);
     assert_eq!(client.get(&path).json(), before.json(), "nothing changed");
     // Who is bound or local needs no directory; nor does a removal.
-    assert_eq!(members(&client.patch(&path, &add(&[&local])).expect(200)), sorted(&[&bound, &local]));
+    assert_eq!(
+        members(&client.patch(&path, &add(&[&local])).expect(200)),
+        sorted(&[&bound, &local])
+    );
     client.patch(&path, &remove(&unbound)).expect(200);
     assert_eq!(members(&client.patch(&path, &remove(&bound)).expect(200)), [local.as_str()]);
     slapd.restart();
-    assert_eq!(members(&client.patch(&path, &add(&[&unbound])).expect(200)), sorted(&[&local, &unbound]));
+    assert_eq!(
+        members(&client.patch(&path, &add(&[&unbound])).expect(200)),
+        sorted(&[&local, &unbound])
+    );
 }
 
 #[test]
@@ -140,7 +194,10 @@ fn many_at_once_bind_a_person_once() {
             scope.spawn(move || {
                 start.wait();
                 let change = add(&[&long_id(63), &long_id(64)]);
-                assert_eq!(members(&client.patch(&format!("/Groups/{id}"), &change).expect(200)).len(), 2);
+                assert_eq!(
+                    members(&client.patch(&format!("/Groups/{id}"), &change).expect(200)).len(),
+                    2
+                );
             });
         }
     });

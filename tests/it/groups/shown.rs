@@ -10,7 +10,8 @@ fn discovery_tells_of_groups() {
     let bridge = TestBridge::start(&Settings::local());
     let mut client = bridge.client();
     let types = client.get("/ResourceTypes").expect(200);
-    let names: Vec<&Value> = types["Resources"].as_array().unwrap().iter().map(|one| &one["endpoint"]).collect();
+    let names: Vec<&Value> =
+        types["Resources"].as_array().unwrap().iter().map(|one| &one["endpoint"]).collect();
     assert_eq!(names, ["/Users", "/Groups"]);
     let of_group = client.get("/ResourceTypes/Group").expect(200);
     assert_eq!(of_group["schema"], "urn:ietf:params:scim:schemas:core:2.0:Group");
@@ -35,7 +36,11 @@ fn methods_headers_and_lists_are_those_of_every_type() {
         ("POST", path.as_str(), "GET, HEAD, PUT, PATCH, DELETE"),
     ] {
         let refused = client.send(method, path, &[], b"{}");
-        assert_eq!((refused.status, refused.header("allow")), (405, Some(allowed)), "{method} {path}");
+        assert_eq!(
+            (refused.status, refused.header("allow")),
+            (405, Some(allowed)),
+            "{method} {path}"
+        );
     }
     for unknown in ["/Groups/a/b", "/Groups/.import", "/Roles"] {
         client.get(unknown).expect(404);
@@ -49,18 +54,37 @@ fn methods_headers_and_lists_are_those_of_every_type() {
     assert_eq!(head.header("etag"), read.header("etag"));
 
     let list = client.get("/Groups").expect(200);
-    let names: Vec<&Value> = list["Resources"].as_array().unwrap().iter().map(|one| &one["displayName"]).collect();
+    let names: Vec<&Value> =
+        list["Resources"].as_array().unwrap().iter().map(|one| &one["displayName"]).collect();
     assert_eq!(names, ["A", "b", "c"], "by their names, unless asked otherwise");
     assert_eq!(list["Resources"][2], read.json(), "a list tells what a read tells");
-    let page = client.get("/Groups?sortBy=displayName&sortOrder=descending&startIndex=2&count=1").expect(200);
-    assert_eq!((&page["totalResults"], &page["Resources"][0]["displayName"]), (&json!(3), &json!("b")));
+    let page = client
+        .get("/Groups?sortBy=displayName&sortOrder=descending&startIndex=2&count=1")
+        .expect(200);
+    assert_eq!(
+        (&page["totalResults"], &page["Resources"][0]["displayName"]),
+        (&json!(3), &json!("b"))
+    );
     assert_eq!(client.get("/Groups?count=0").expect(200)["totalResults"], 3);
     for found in [
         client.get("/Groups/.search?filter=displayName+eq+%22C%22").expect(200),
         client.post("/Groups/.search", &json!({ "filter": "displayName eq \"C\"" })).expect(200),
-        client.query("/Groups", &[("filter", "displayName eq \"C\""), ("excludedAttributes", "members"), ("startIndex", "1"), ("count", "100")]).expect(200),
+        client
+            .query(
+                "/Groups",
+                &[
+                    ("filter", "displayName eq \"C\""),
+                    ("excludedAttributes", "members"),
+                    ("startIndex", "1"),
+                    ("count", "100"),
+                ],
+            )
+            .expect(200),
     ] {
-        assert_eq!((&found["totalResults"], &found["Resources"][0]["id"]), (&json!(1), &json!(ids[0])));
+        assert_eq!(
+            (&found["totalResults"], &found["Resources"][0]["id"]),
+            (&json!(1), &json!(ids[0]))
+        );
     }
     // Groups are ours: there is nobody to ask about them.
     let federated = client.get("/Groups?searchRepositories=true").expect(200);
