@@ -49,7 +49,7 @@ impl Condition {
         // `+`: with candidates at hand no index by tenant is to be used.
         let candidates = filter.and_then(|filter| builder.candidates(filter));
         let among = match candidates {
-            Some(keys) => format!("+r.tenant = {TENANT} AND +r.type = $2 AND r.key IN ({keys})"),
+            Some(keys) => format!("+r.tenant = {TENANT} AND r.type = $2 AND r.key IN ({keys})"),
             None => format!("r.tenant = {TENANT} AND r.type = $2"),
         };
         let linked = UserType::FtressLdap.number();

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{ACME, by_external_id, by_name, create, ids, local, open, search, shown, sort, url};
+use super::{ACME, by_external_id, by_name, create, ids, local, open, search, shown, sort};
 use crate::store::{RowKey, TypeName, UserType};
 
 /// A database of the first format, with two tenants, a local user, a bound one and a tombstone.
@@ -37,7 +37,8 @@ fn first_format(directory: &tempfile::TempDir) {
 async fn the_first_format_is_brought_up_to_date() {
     let directory = tempfile::tempdir().unwrap();
     first_format(&directory);
-    let store = open(&url(&directory), &["nickName"]);
+    let url = format!("sqlite:{}", directory.path().join("store.db").display());
+    let store = open(&url, &["nickName"]);
 
     let anna = store.find(ACME, &by_name("anna")).await.unwrap().remove(0);
     assert_eq!((anna.key, anna.id.as_str(), anna.version), (7, "u1", 3));

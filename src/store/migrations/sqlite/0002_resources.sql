@@ -43,7 +43,7 @@ CREATE TABLE members (
     member_key INTEGER NOT NULL REFERENCES resources (key) ON DELETE CASCADE,
     PRIMARY KEY (group_key, member_key)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX members_member_key ON members (member_key, group_key);
+CREATE INDEX members_of ON members (member_key, group_key);
 
 -- The index of attributes is made anew when the database is opened: by type, and in the order of
 -- lists to its last tie.
