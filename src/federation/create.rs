@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::authority::{Division, Mode, Owner};
 use super::directory::{Directory, Known};
 use super::resource::{Half, Resource};
-use super::standing::Standing;
+use super::standing::{Standing, divided};
 use super::write::{local_write, record};
 use super::{Deed, Federation, Problem, View, demand, is_user, permit};
 use crate::audit::Action;
@@ -40,18 +40,14 @@ impl Federation {
             return self.create_local(caller, kind, checked.attributes, view).await;
         }
         checked_user_type(&checked)?;
-        match self.meant(caller, &checked).await? {
-            Some((directory, known)) => {
-                demand(caller, Permission::UsersBind)?;
-                let id = directory.long_id(&known.key.0);
-                let _writing = self.writing.hold(&id).await;
-                self.bind_by_post(caller, &directory, &known, &checked.attributes, view).await
-            }
-            None => {
-                let own = self.owned_by_store(&checked.attributes)?;
-                self.create_local(caller, kind, own, view).await
-            }
+        if let Some((directory, known)) = self.meant(caller, &checked).await? {
+            demand(caller, Permission::UsersBind)?;
+            let id = directory.long_id(&known.key.0);
+            let _writing = self.writing.hold(&id).await;
+            return self.bind_by_post(caller, &directory, &known, &checked.attributes, view).await;
         }
+        let own = self.owned_by_store(&checked.attributes)?;
+        self.create_local(caller, kind, own, view).await
     }
 
     /// Which directory person a POST means, if any: by the mapped `externalId` alone.
@@ -131,7 +127,7 @@ impl Federation {
             None => false,
         };
         let standing = Standing::unbound(directory, known);
-        let own = self.divided(self.users(), &standing, wanted, Mode::Replace, true)?;
+        let own = divided(self.users(), &standing, wanted, Mode::Replace, true)?;
         let row = self.insert_bound(caller, directory, known, own, revive, view).await?;
         let half = Half::Entry(Arc::clone(known), State::Live);
         Ok(Created { resource: self.people.stored(&row, Some(directory), &half), bound: true })

@@ -39,7 +39,7 @@ impl Federation {
             None => self.in_turn(caller, &mut plans, &page, view, &mut found).await?,
             Some(sorted) => {
                 let order = sorted.page.order.clone();
-                self.from_the_start(caller, &mut plans, &page, view, &mut found).await?;
+                self.each_first(caller, &mut plans, &page, view, &mut found).await?;
                 sort(&mut found.resources, &order);
                 page.cut(&mut found.resources);
             }
@@ -66,7 +66,7 @@ impl Federation {
     }
 
     /// Of each type as many as can stand on the page.
-    async fn from_the_start(
+    async fn each_first(
         &self,
         caller: &Caller,
         plans: &mut [Plan],

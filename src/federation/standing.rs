@@ -149,49 +149,48 @@ impl Federation {
             }
         }
     }
+}
 
-    /// What the store shall own after the write; refused where it would change what others own.
-    /// Whether the caller says what `active` shall be is for [`Division::says_active`].
-    pub(super) fn divided(
-        &self,
-        kind: &ResourceType,
-        standing: &Standing,
-        wanted: &Attributes,
-        mode: Mode,
-        says_active: bool,
-    ) -> Result<Attributes, Problem> {
-        if !is_user(kind) {
-            return Ok(self::own(wanted));
-        }
-        let nothing = Attributes::new();
-        let owner = standing.owner();
-        let values = standing.values();
-        let division = Division {
-            resource_type: kind,
-            owner,
-            directory: values.as_deref().unwrap_or(&nothing),
-            shadow: standing.shadow(),
-            own: standing.own(),
-            mode,
-            says_active,
-        };
-        let own = division.own_after(wanted).map_err(|owned| match standing {
-            // Whether the directory has that value now cannot be told.
-            Standing::Stored { row, half: Half::Shadow(_), .. } => Problem::Unavailable {
-                detail: format!(
-                    "\"{}\" is owned by the repository \"{}\", which does not answer; what is ours can \
-                     be written meanwhile.",
-                    owned.path,
-                    row.link.as_ref().map_or("", |link| link.repository.as_str())
-                ),
-                retry_after: RETRY_AFTER,
-                // It was logged when the entry was read.
-                cause: None,
-            },
-            _ => Problem::Scim(owned.into_error(standing.repository_id())),
-        })?;
-        Ok(if matches!(owner, Owner::Store) { with_default_active(own) } else { own })
+/// What the store shall own after the write; refused where it would change what others own.
+/// Whether the caller says what `active` shall be is for [`Division::says_active`].
+pub(super) fn divided(
+    kind: &ResourceType,
+    standing: &Standing,
+    wanted: &Attributes,
+    mode: Mode,
+    says_active: bool,
+) -> Result<Attributes, Problem> {
+    if !is_user(kind) {
+        return Ok(own(wanted));
     }
+    let nothing = Attributes::new();
+    let owner = standing.owner();
+    let values = standing.values();
+    let division = Division {
+        resource_type: kind,
+        owner,
+        directory: values.as_deref().unwrap_or(&nothing),
+        shadow: standing.shadow(),
+        own: standing.own(),
+        mode,
+        says_active,
+    };
+    let own = division.own_after(wanted).map_err(|owned| match standing {
+        // Whether the directory has that value now cannot be told.
+        Standing::Stored { row, half: Half::Shadow(_), .. } => Problem::Unavailable {
+            detail: format!(
+                "\"{}\" is owned by the repository \"{}\", which does not answer; what is ours can \
+                 be written meanwhile.",
+                owned.path,
+                row.link.as_ref().map_or("", |link| link.repository.as_str())
+            ),
+            retry_after: RETRY_AFTER,
+            // It was logged when the entry was read.
+            cause: None,
+        },
+        _ => Problem::Scim(owned.into_error(standing.repository_id())),
+    })?;
+    Ok(if matches!(owner, Owner::Store) { with_default_active(own) } else { own })
 }
 
 /// What is stored of a resource of which all is ours: what others compute is not.

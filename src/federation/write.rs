@@ -13,7 +13,7 @@ use super::create::checked_user_type;
 use super::directory::{Directory, Known};
 use super::identity::{Care, Subject};
 use super::resource::{Half, Resource};
-use super::standing::{Standing, changed_meanwhile, first_part};
+use super::standing::{Standing, changed_meanwhile, divided, first_part};
 use super::{Deed, Federation, IfMatch, Problem, View, demand, permit};
 use crate::audit::{Action, AuditRecord};
 use crate::caller::{Caller, Permission};
@@ -86,7 +86,7 @@ impl Federation {
             standing.must_match(if_match)?;
             let current = standing.merged(self);
             let wanted = (change.wanted)(&current)?;
-            let after = self.divided(kind, &standing, &wanted, change.mode, change.says_active)?;
+            let after = divided(kind, &standing, &wanted, change.mode, change.says_active)?;
             if after == *standing.own() {
                 return Ok(standing.person(self));
             }

@@ -12,7 +12,7 @@ mod bound;
 mod cache;
 mod configuration;
 mod durability;
-mod groups;
+
 mod harness;
 mod hostile;
 mod http;

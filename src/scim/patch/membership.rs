@@ -147,72 +147,68 @@ mod tests {
     use super::*;
     use crate::scim::error::ErrorKind;
 
-    fn parted(operations: Value) -> Result<Option<Parted>, ScimError> {
+    fn parted(operations: &Value) -> Result<Option<Parted>, ScimError> {
         let kind = ResourceType::group(&[]);
         Patch::parse(&json!({ "Operations": operations }), &kind)?.parted("members", &kind)
     }
 
     #[track_caller]
-    fn becomes(operations: Value, anew: bool, values: &[(&str, bool)]) {
+    fn becomes(operations: &Value, anew: bool, values: &[(&str, bool)]) {
         let expected = Membership {
             anew,
             values: values.iter().map(|(value, comes)| ((*value).to_owned(), *comes)).collect(),
         };
-        assert_eq!(
-            parted(operations.clone()).unwrap().unwrap().membership,
-            expected,
-            "{operations}"
-        );
+        assert_eq!(parted(operations).unwrap().unwrap().membership, expected, "{operations}");
     }
 
     #[test]
     fn every_form_that_clients_send_is_understood() {
         becomes(
-            json!([{ "op": "add", "path": "members", "value": [{ "value": "a" }] }]),
+            &json!([{ "op": "add", "path": "members", "value": [{ "value": "a" }] }]),
             false,
             &[("a", true)],
         );
         becomes(
-            json!([{ "op": "Add", "path": "Members", "value": { "$ref": null, "value": "a" } }]),
+            &json!([{ "op": "Add", "path": "Members", "value": { "$ref": null, "value": "a" } }]),
             false,
             &[("a", true)],
         );
         becomes(
-            json!([{ "op": "add", "path": "members", "value": ["a", "b", "a"] }]),
+            &json!([{ "op": "add", "path": "members", "value": ["a", "b", "a"] }]),
             false,
             &[("a", true), ("b", true)],
         );
         becomes(
-            json!([{ "op": "add", "path": "members", "value": [{ "id": "a" }] }]),
+            &json!([{ "op": "add", "path": "members", "value": [{ "id": "a" }] }]),
             false,
             &[("a", true)],
         );
         becomes(
-            json!([{ "op": "add", "value": { "members": [{ "display": "x", "value": "a" }] } }]),
+            &json!([{ "op": "add", "value": { "members": [{ "display": "x", "value": "a" }] } }]),
             false,
             &[("a", true)],
         );
         becomes(
-            json!([{ "op": "remove", "path": "members", "value": [{ "value": "a" }] }]),
+            &json!([{ "op": "remove", "path": "members", "value": [{ "value": "a" }] }]),
             false,
             &[("a", false)],
         );
         becomes(
-            json!([{ "op": "remove", "path": "members[value eq \"a\"]" }]),
+            &json!([{ "op": "remove", "path": "members[value eq \"a\"]" }]),
             false,
             &[("a", false)],
         );
         becomes(
-            json!([{ "op": "remove", "path": "members[value eq \"a\" or value eq \"b\"]" }]),
+            &json!([{ "op": "remove", "path": "members[value eq \"a\" or value eq \"b\"]" }]),
             false,
             &[("a", false), ("b", false)],
         );
-        becomes(json!([{ "op": "remove", "path": "members" }]), true, &[]);
-        becomes(json!([{ "op": "replace", "path": "members", "value": [] }]), true, &[]);
-        becomes(json!([{ "op": "replace", "path": "members", "value": null }]), true, &[]);
-        becomes(json!([{ "op": "replace", "value": { "members": [], "id": "g" } }]), true, &[]);
+        becomes(&json!([{ "op": "remove", "path": "members" }]), true, &[]);
+        becomes(&json!([{ "op": "replace", "path": "members", "value": [] }]), true, &[]);
+        becomes(&json!([{ "op": "replace", "path": "members", "value": null }]), true, &[]);
+        becomes(&json!([{ "op": "replace", "value": { "members": [], "id": "g" } }]), true, &[]);
         becomes(
-            json!([{ "op": "replace", "path": "members", "value": [{ "value": "a" }] }]),
+            &json!([{ "op": "replace", "path": "members", "value": [{ "value": "a" }] }]),
             true,
             &[("a", true)],
         );
@@ -222,7 +218,7 @@ mod tests {
             json!([{ "op": "replace", "path": "displayName", "value": "x" }]),
             json!([]),
         ] {
-            let parted = parted(nothing.clone()).unwrap().unwrap();
+            let parted = parted(&nothing).unwrap().unwrap();
             assert!(parted.membership.is_empty(), "{nothing}");
         }
     }
@@ -236,14 +232,14 @@ mod tests {
             { "op": "remove", "path": "members", "value": [{ "value": "c" }] },
             { "op": "add", "path": "members", "value": "c" },
         ]);
-        becomes(operations.clone(), false, &[("a", false), ("b", true), ("c", true)]);
-        let rest = parted(operations).unwrap().unwrap().rest;
+        becomes(&operations, false, &[("a", false), ("b", true), ("c", true)]);
+        let rest = parted(&operations).unwrap().unwrap().rest;
         assert_eq!(
             rest.paths().map(|path| path.text.as_str()).collect::<Vec<_>>(),
             ["displayName"]
         );
         becomes(
-            json!([
+            &json!([
                 { "op": "add", "path": "members", "value": "a" },
                 { "op": "remove", "path": "members" },
                 { "op": "add", "path": "members", "value": "b" },
@@ -264,13 +260,13 @@ mod tests {
             json!([{ "op": "replace", "path": "members[value eq \"a\"]", "value": { "value": "b" } }]),
             json!([{ "op": "remove", "path": "members.value" }]),
         ] {
-            assert_eq!(parted(odd.clone()).unwrap(), None, "{odd}");
+            assert_eq!(parted(&odd).unwrap(), None, "{odd}");
         }
         for wrong in [
             json!([{ "op": "add", "path": "members", "value": [{ "type": "User" }] }]),
             json!([{ "op": "add", "path": "members", "value": [{ "value": 7 }] }]),
         ] {
-            let error = parted(wrong.clone()).unwrap_err();
+            let error = parted(&wrong).unwrap_err();
             assert_eq!(error.kind, ErrorKind::InvalidValue, "{wrong}");
             assert!(
                 error.detail.contains("Operations[0]") && error.detail.contains("members[0].value"),

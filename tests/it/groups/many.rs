@@ -89,8 +89,8 @@ fn five_thousand_members_in_one_patch() {
     assert!(shown["meta"]["version"].as_str().unwrap().starts_with("W/\"4."), "{}", shown["meta"]);
     let of_one = client.get(&format!("/Users/{}", ids[4_000])).expect(200);
     assert_eq!(of_one["groups"][0]["value"], id.as_str());
-    let of_gone = client.get(&format!("/Users/{}", ids[0])).expect(200);
-    assert_eq!(of_gone.get("groups"), None);
+    let former = client.get(&format!("/Users/{}", ids[0])).expect(200);
+    assert_eq!(former.get("groups"), None);
     // All of them see that the group is called otherwise.
     let rename = operations(&json!([{ "op": "replace", "path": "displayName", "value": "H" }]));
     client.patch(&bare, &rename).expect(200);
