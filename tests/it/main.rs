@@ -25,4 +25,5 @@ mod slow;
 mod smoke;
 mod startup;
 mod support;
+mod throttle;
 mod tls;
