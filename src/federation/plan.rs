@@ -27,6 +27,8 @@ pub struct Plan {
     pub(super) page: Page,
     /// Photos are asked for, or decide; they are large and not fetched otherwise.
     pub(super) photos: bool,
+    /// Photos decide who is in the list, or where.
+    pub(super) photos_decide: bool,
     /// Whether the filter can concern rows of the store.
     pub(super) concerns_store: bool,
     /// The one key under which every row that can match stands.
@@ -53,6 +55,13 @@ pub(super) struct Page {
     pub(super) skip: u64,
     pub(super) count: u64,
     pub(super) order: Order,
+}
+
+impl Plan {
+    /// What the store is asked for; nothing where everybody is wanted.
+    pub(super) fn stored_filter(&self) -> Option<&Filter> {
+        Some(&self.filter).filter(|filter| **filter != Filter::Constant(true))
+    }
 }
 
 impl Page {
@@ -88,8 +97,8 @@ impl Federation {
     pub fn plan(&self, kind: &Arc<ResourceType>, query: Query) -> Plan {
         let filter = query.filter.clone().unwrap_or(Filter::Constant(true));
         let filter = for_type(filter, kind);
-        let photos = query.projection.asks_for("photos")
-            || filter.paths().chain(&query.sort_by).any(is_photos);
+        let photos_decide = filter.paths().chain(&query.sort_by).any(is_photos);
+        let photos = photos_decide || query.projection.asks_for("photos");
         let type_name = TypeName::new(&kind.name);
         let by_name = || kind.resolve(type_name.naming().unwrap_or("id"));
         let order = Order {
@@ -114,6 +123,7 @@ impl Federation {
             filter,
             page,
             photos,
+            photos_decide,
             asks,
             memory: Memory::default(),
         }
