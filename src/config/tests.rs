@@ -186,7 +186,6 @@ fn what_is_to_come_is_refused_by_name() {
         (token, "repository = \"entra\"", "\"tenant.token.repository\""),
         (token, "groups = [\"x\"]", "\"tenant.token.groups\""),
         (token, "max_role = \"x\"", "\"tenant.token.max_role\""),
-        (token, "rate = { requests = 100, per = \"1s\" }", "\"tenant.token.rate\""),
         (corp, "kind = \"scim_fed\"", "\"tenant.repository.kind\" = \"scim_fed\""),
         (corp, "role_by_group = { a = \"b\" }", "\"tenant.repository.role_by_group\""),
         (corp, "group = \"x\"", "\"tenant.repository.group\""),
@@ -209,7 +208,6 @@ fn what_is_to_come_is_refused_by_name() {
         says(&text, &["configuration:", key, " is not yet supported; remove it"]);
     }
     let sections = [
-        ("[server]\nthrottle = { failures = 10, per = \"1m\" }", "\"server.throttle\""),
         ("[telemetry]\notlp = \"http://127.0.0.1:4317\"", "\"telemetry.otlp\""),
         ("[store]\nurl = \"postgres://me:hunter2@host/db\"", "\"store.url\" = \"postgres:\""),
     ];

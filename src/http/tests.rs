@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::{App, HttpState, Limits, TenantState, router};
-use crate::auth::Tokens;
+use crate::auth::Gate;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::{OnConflict, OnFailure};
@@ -31,6 +31,8 @@ fn federation(store: &Arc<Store>, name: &str, mounts: usize) -> Arc<Federation> 
         on_failure: OnFailure::Partial,
         on_conflict: OnConflict::Show,
         allow_scan: true,
+        walk_limit: 1000,
+        cursor_timeout: Duration::from_mins(10),
     };
     let types = vec![Arc::new(ResourceType::user(&[]))];
     Arc::new(Federation::new(
@@ -45,7 +47,7 @@ fn federation(store: &Arc<Store>, name: &str, mounts: usize) -> Arc<Federation> 
     ))
 }
 
-fn tokens() -> Arc<Tokens> {
+fn gate() -> Arc<Gate> {
     let config = r#"
         [store]
         url = "sqlite::memory:"
@@ -59,14 +61,14 @@ fn tokens() -> Arc<Tokens> {
         name = "beta"
     "#;
     let config = Config::parse(config, Path::new("/"), &|_| None).unwrap();
-    Arc::new(Tokens::new(&config))
+    Arc::new(Gate::new(&config))
 }
 
 fn app() -> App {
-    app_with(tokens())
+    app_with(gate())
 }
 
-fn app_with(tokens: Arc<Tokens>) -> App {
+fn app_with(gate: Arc<Gate>) -> App {
     let store = Arc::new(Store::open("sqlite::memory:", &[], Clock::system()).unwrap());
     let tenant = |name: &str, mounts: &[&str]| {
         let federation = federation(&store, name, mounts.len());
@@ -78,8 +80,12 @@ fn app_with(tokens: Arc<Tokens>) -> App {
             tenant("acme", &["/scim/acme/v2", "/scim/v2"]),
             tenant("beta", &["/scim/beta/v2"]),
         ],
-        tokens,
-        limits: Limits { request_timeout: Duration::from_secs(5), max_body: 2048 },
+        gate,
+        limits: Limits {
+            request_timeout: Duration::from_secs(5),
+            max_body: 2048,
+            behind_proxy: false,
+        },
         public_url: "http://b.example".to_owned(),
         operations_elsewhere: false,
         metrics: Arc::new(Metrics::default()),
