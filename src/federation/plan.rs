@@ -17,6 +17,7 @@ use crate::store::{RowKey, TypeName};
 const KEPT_TEXT: usize = 2048;
 
 /// A query, divided among the sources.
+#[expect(clippy::struct_excessive_bools, reason = "each says yes or no to one source or part")]
 #[derive(Debug)]
 pub struct Plan {
     /// What is searched.

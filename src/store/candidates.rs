@@ -10,7 +10,7 @@ use super::{ResourceRow, Rows, Store, StoreError, TypeName};
 use crate::scim::Filter;
 
 impl Store {
-    /// At most `limit` resources of a type of the tenant who may match `filter`, by ascending number, from the one
+    /// At most `limit` resources of the type that may match `filter`, by ascending number, from the one
     /// after `after` on. Every match is among them; SQL may not be able to tell the others.
     pub async fn candidates(
         &self,
