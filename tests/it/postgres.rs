@@ -94,7 +94,7 @@ fn a_server_that_is_killed_under_writes_loses_none_and_is_found_again() {
         drop(stopping);
     });
     let told = told.into_inner().unwrap();
-    let names = query(&url, "SELECT user_name FROM users");
+    let names = query(&url, "SELECT name FROM resources");
     let there: HashSet<String> = names.into_iter().collect();
     let lost: Vec<_> = told.done.difference(&there).collect();
     assert!(lost.is_empty(), "lost: {lost:?}");
