@@ -16,7 +16,7 @@ use crate::caller::{Caller, Permission};
 use crate::scim::filter::{Filter, Literal, Operator, Text};
 use crate::scim::schema::check::Checked;
 use crate::scim::{Attributes, ErrorKind, ResourceType, ScimError};
-use crate::store::{LinkState, StoreError, UserRow, UserType};
+use crate::store::{LinkState, NewResource, ResourceRow, StoreError, TypeName, UserType};
 
 /// What POST made.
 #[derive(Clone, Debug)]
@@ -153,8 +153,15 @@ impl Federation {
         let own = with_default_active(own);
         let write = local_write(own, at);
         let audit = record(caller, Action::UserCreate, &id, at, view);
-        let row =
-            self.store.create(&self.tenant, &id, UserType::Ftress, &write, false, audit).await?;
+        let new = NewResource {
+            type_name: TypeName::User,
+            id: &id,
+            user_type: UserType::Ftress,
+            write: &write,
+            revive: false,
+            record: audit,
+        };
+        let row = self.store.create(&self.tenant, new).await?;
         // An earlier look-up of the name may have kept "nobody".
         self.rows.touched(&row, &[&write.view]);
         Ok(Created { resource: self.people.stored(&row, None, &Half::Unasked), bound: false })
@@ -168,14 +175,20 @@ impl Federation {
         own: Attributes,
         revive: bool,
         view: &View,
-    ) -> Result<Arc<UserRow>, StoreError> {
+    ) -> Result<Arc<ResourceRow>, StoreError> {
         let at = self.clock.now();
         let id = directory.long_id(&known.key.0);
         let write = self.bound_write(directory, known, own, at);
         let audit = record(caller, Action::UserBind, &id, at, view);
-        let created =
-            self.store.create(&self.tenant, &id, UserType::FtressLdap, &write, revive, audit).await;
-        let row = Arc::new(created?);
+        let new = NewResource {
+            type_name: TypeName::User,
+            id: &id,
+            user_type: UserType::FtressLdap,
+            write: &write,
+            revive,
+            record: audit,
+        };
+        let row = Arc::new(self.store.create(&self.tenant, new).await?);
         self.rows.touched(&row, &[&write.view]);
         Ok(row)
     }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use super::directory::{Directory, Known};
 use super::{Federation, Problem, unavailable};
 use crate::cache::State;
-use crate::store::{RowKey, UserRow};
+use crate::store::{ResourceRow, RowKey};
 
 /// Who an id stands for.
 #[derive(Debug)]
 pub(super) enum Subject {
     /// A row of ours, linked or not.
-    Row(Arc<UserRow>),
+    Row(Arc<ResourceRow>),
     /// Somebody whom only a directory knows.
     Unbound { directory: Arc<Directory>, known: Arc<Known>, state: State },
 }

@@ -9,7 +9,7 @@ use super::{Deed, Federation, Problem, View, permit, unavailable};
 use crate::caller::Caller;
 use crate::repository::RepositoryError;
 use crate::scim::ResourceType;
-use crate::store::{RowKey, UserRow};
+use crate::store::{ResourceRow, RowKey};
 
 impl Federation {
     /// One user by id.
@@ -68,7 +68,7 @@ impl Federation {
     }
 
     /// A row with what its directory says now; where that fails, with the shadow, marked.
-    async fn shown(&self, row: &UserRow, view: &View) -> Arc<Resource> {
+    async fn shown(&self, row: &ResourceRow, view: &View) -> Arc<Resource> {
         let Some(link) = &row.link else {
             return self.people.stored(row, None, &Half::Unasked);
         };

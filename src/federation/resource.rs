@@ -12,7 +12,7 @@ use crate::cache::{Derived, State};
 use crate::repository::EntryKey;
 use crate::scim::resource::digest;
 use crate::scim::{Attributes, ResourceType};
-use crate::store::UserRow;
+use crate::store::ResourceRow;
 
 /// The extension that says where a person comes from.
 pub const SOURCE_URN: &str = "urn:scimbridge:schemas:2.0:Source";
@@ -157,7 +157,7 @@ impl Resources {
     /// Somebody with a row; `directory` is the one that the link names, where it is configured.
     pub(super) fn stored(
         &self,
-        row: &UserRow,
+        row: &ResourceRow,
         directory: Option<&Directory>,
         half: &Half,
     ) -> Arc<Resource> {
@@ -181,7 +181,7 @@ impl Resources {
     /// The same, kept nowhere: of somebody who only passes by.
     pub(super) fn passing(
         &self,
-        row: &UserRow,
+        row: &ResourceRow,
         directory: Option<&Directory>,
         half: &Half,
     ) -> Arc<Resource> {
@@ -190,7 +190,7 @@ impl Resources {
 
     fn make_stored(
         &self,
-        row: &UserRow,
+        row: &ResourceRow,
         directory: Option<&Directory>,
         half: &Half,
     ) -> Arc<Resource> {

@@ -18,7 +18,7 @@ use super::sort::sort;
 use super::{Deed, Federation, Problem, View, permit, too_many};
 use crate::caller::Caller;
 use crate::repository::EntryKey;
-use crate::store::{Rows, Sort, UserRow};
+use crate::store::{ResourceRow, Rows, Search, Sort, Start, TypeName};
 
 /// A search that the index cannot decide looks at no more rows than this.
 const SCAN_LIMIT: u64 = 50_000;
@@ -54,7 +54,7 @@ impl Federation {
     async fn stored(&self, plan: &Plan, view: &View) -> Result<Listing, Problem> {
         let page = &plan.page;
         let part = self.rows_matching(plan, Rows::All, page, view).await?;
-        let show = |row: &Arc<UserRow>| {
+        let show = |row: &Arc<ResourceRow>| {
             let directory = row.link.as_ref().and_then(|link| self.directory(&link.repository));
             self.people.stored(row, directory.map(Arc::as_ref), &Half::Unasked)
         };
@@ -148,7 +148,10 @@ impl Federation {
         }
         let names = merge.open_names();
         if !names.is_empty() {
-            merge.namesakes(&names, &self.store.find_names(&self.tenant, &names).await?);
+            merge.namesakes(
+                &names,
+                &self.store.find_names(&self.tenant, &TypeName::User, &names).await?,
+            );
         }
         merge.listing(&plan.page)
     }
@@ -236,8 +239,17 @@ impl Federation {
         }
         let filter = plan.stored_filter();
         let sort = Sort { path: page.order.path.clone(), descending: page.order.descending };
-        let search = |skip, count, total| {
-            self.store.search(&self.tenant, filter, rows, &sort, skip, count, total)
+        let search = |skip, limit, count_total| {
+            let search = Search {
+                type_name: &TypeName::User,
+                filter,
+                rows,
+                sort: &sort,
+                start: Start::Offset(skip),
+                limit,
+                count_total,
+            };
+            self.store.search(&self.tenant, search)
         };
         let answer = search(page.skip, page.count, true).await?;
         if answer.exact {
@@ -253,7 +265,7 @@ impl Federation {
 
 #[derive(Debug)]
 struct Matching {
-    rows: Vec<Arc<UserRow>>,
+    rows: Vec<Arc<ResourceRow>>,
     /// Known where SQL alone decided; then the rows are the page.
     total: Option<u64>,
 }
@@ -271,7 +283,7 @@ fn depth_allowed(plan: &Plan) -> Result<(), Problem> {
     Ok(())
 }
 
-fn entry_keys(rows: &[Arc<UserRow>]) -> Vec<EntryKey> {
+fn entry_keys(rows: &[Arc<ResourceRow>]) -> Vec<EntryKey> {
     let links = rows.iter().filter_map(|row| row.link.as_ref());
     links.map(|link| EntryKey(Arc::from(link.entry_key.as_str()))).collect()
 }

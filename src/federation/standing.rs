@@ -12,13 +12,13 @@ use super::{Federation, IfMatch, Problem, RETRY_AFTER};
 use crate::cache::State;
 use crate::repository::Repository;
 use crate::scim::Attributes;
-use crate::store::UserRow;
+use crate::store::ResourceRow;
 
 /// A person before a write, as the sources themselves have it.
 #[derive(Debug)]
 pub(super) enum Standing {
     Unbound { directory: Arc<Directory>, known: Arc<Known> },
-    Stored { row: Arc<UserRow>, directory: Option<Arc<Directory>>, half: Half },
+    Stored { row: Arc<ResourceRow>, directory: Option<Arc<Directory>>, half: Half },
 }
 
 /// Nothing is ours of somebody unbound.
@@ -99,7 +99,7 @@ impl Standing {
         if matched { Ok(()) } else { Err(changed_meanwhile()) }
     }
 
-    pub(super) fn after(self, row: Arc<UserRow>) -> Self {
+    pub(super) fn after(self, row: Arc<ResourceRow>) -> Self {
         match self {
             Self::Unbound { directory, known } => Self::Stored {
                 row,

@@ -20,7 +20,7 @@ use crate::caller::{Caller, Permission};
 use crate::scim::patch::Tolerance;
 use crate::scim::schema::check::Checked;
 use crate::scim::{Attributes, Patch, ResourceType, ScimError};
-use crate::store::{LinkRow, RowKey, StoreError, UserRow, UserWrite};
+use crate::store::{LinkRow, ResourceRow, ResourceWrite, RowKey, StoreError};
 
 impl Federation {
     /// PUT: the whole resource as given.
@@ -148,8 +148,7 @@ impl Federation {
             }
             let audit = record(caller, Action::UserDelete, &row.id, self.clock.now(), view);
             let tombstone = row.link.is_some();
-            let deleted =
-                self.store.delete(&self.tenant, row.key, row.version, tombstone, audit).await;
+            let deleted = self.store.delete(&self.tenant, &row, tombstone, audit).await;
             match deleted {
                 Ok(()) => {
                     self.rows.touched(&row, &[&self.stored_view(&row)]);
@@ -171,12 +170,12 @@ impl Federation {
     async fn update(
         &self,
         caller: &Caller,
-        row: &UserRow,
+        row: &ResourceRow,
         standing: &Standing,
         own: Attributes,
         action: Action,
         view: &View,
-    ) -> Result<Arc<UserRow>, StoreError> {
+    ) -> Result<Arc<ResourceRow>, StoreError> {
         let at = self.clock.now();
         let write = match (&row.link, standing) {
             (Some(_), Standing::Stored { directory: Some(directory), half, .. }) => match half {
@@ -188,7 +187,7 @@ impl Federation {
         };
         let audit = record(caller, action, &row.id, at, view);
         let before = self.stored_view(row);
-        let updated = self.store.update(&self.tenant, row.key, row.version, &write, audit).await;
+        let updated = self.store.update(&self.tenant, row, &write, audit).await;
         let row = Arc::new(updated?);
         self.rows.touched(&row, &[&before, &write.view]);
         Ok(row)
@@ -200,7 +199,7 @@ impl Federation {
         known: &Known,
         own: Attributes,
         at: Timestamp,
-    ) -> UserWrite {
+    ) -> ResourceWrite {
         let link = LinkRow {
             repository: directory.id().to_owned(),
             entry_key: known.key.0.to_string(),
@@ -215,10 +214,10 @@ impl Federation {
     fn shadow_write(
         &self,
         directory: Option<&Directory>,
-        row: &UserRow,
+        row: &ResourceRow,
         own: Attributes,
         at: Timestamp,
-    ) -> UserWrite {
+    ) -> ResourceWrite {
         match row.link.clone() {
             Some(link) => self.linked_write(directory, link, own, at),
             None => local_write(own, at),
@@ -231,15 +230,15 @@ impl Federation {
         link: LinkRow,
         own: Attributes,
         at: Timestamp,
-    ) -> UserWrite {
-        UserWrite {
+    ) -> ResourceWrite {
+        ResourceWrite {
             view: merge(
                 self.users(),
                 Owner::linked(directory.map(Directory::repository)),
                 &link.shadow,
                 &own,
             ),
-            owns_user_name: own.contains_key("userName"),
+            owns_name: own.contains_key("userName"),
             owns_external_id: own.contains_key("externalId"),
             own,
             link: Some(link),
@@ -248,7 +247,7 @@ impl Federation {
     }
 
     /// The merged values under which a row was last written and indexed.
-    fn stored_view(&self, row: &UserRow) -> Attributes {
+    fn stored_view(&self, row: &ResourceRow) -> Attributes {
         match &row.link {
             None => row.own.clone(),
             Some(link) => {
@@ -272,10 +271,10 @@ struct Change<'a> {
 }
 
 /// The row of a user of whom all is ours.
-pub(super) fn local_write(own: Attributes, at: Timestamp) -> UserWrite {
-    UserWrite {
+pub(super) fn local_write(own: Attributes, at: Timestamp) -> ResourceWrite {
+    ResourceWrite {
         view: own.clone(),
-        owns_user_name: true,
+        owns_name: true,
         owns_external_id: true,
         own,
         link: None,

@@ -18,7 +18,7 @@ use crate::federation::resource::{Half, Resource};
 use crate::federation::{Federation, Problem, RETRY_AFTER, View, too_many};
 use crate::repository::{Entry, EntryKey, RepositoryError};
 use crate::scim::dialect::ReportState;
-use crate::store::{LinkState, Rows, UserRow};
+use crate::store::{LinkState, ResourceRow, Rows, TypeName};
 
 /// Rows and keys that are looked at together.
 const CHUNK: usize = 500;
@@ -158,7 +158,7 @@ impl Gather<'_> {
         let directories = &self.federation.directories;
         let mut after = None;
         while let Some(chunk) = self.chunk(Rows::Linked, &mut after).await? {
-            let mut to_read: HashMap<usize, Vec<Arc<UserRow>>> = HashMap::new();
+            let mut to_read: HashMap<usize, Vec<Arc<ResourceRow>>> = HashMap::new();
             for row in chunk {
                 let Some(link) = row.link.as_ref().filter(|_| !lock(&self.seen).contains(&row.key))
                 else {
@@ -239,7 +239,7 @@ impl Gather<'_> {
         &self,
         rows: Rows,
         after: &mut Option<i64>,
-    ) -> Result<Option<Vec<Arc<UserRow>>>, Problem> {
+    ) -> Result<Option<Vec<Arc<ResourceRow>>>, Problem> {
         if !self.plan.concerns_store {
             return Ok(None);
         }
@@ -248,14 +248,14 @@ impl Gather<'_> {
         }
         let (store, tenant) = (&self.federation.store, &self.federation.tenant);
         let filter = self.plan.stored_filter();
-        let chunk = store.candidates(tenant, filter, rows, *after, CHUNK).await?;
+        let chunk = store.candidates(tenant, &TypeName::User, filter, rows, *after, CHUNK).await?;
         *after = chunk.last().map(|row| row.number);
         Ok(Some(chunk).filter(|chunk| !chunk.is_empty()))
     }
 
     fn row(
         &self,
-        row: &UserRow,
+        row: &ResourceRow,
         at: Option<usize>,
         half: &Half,
         key: Option<i64>,
