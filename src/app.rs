@@ -210,7 +210,7 @@ fn federation(
     Ok(Federation::new(
         Arc::clone(&tenant.name),
         rules,
-        vec![Arc::clone(resource_type)],
+        vec![Arc::clone(resource_type), Arc::new(ResourceType::group(&[]))],
         Arc::clone(store),
         parts,
         shares,

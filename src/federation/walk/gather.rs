@@ -18,7 +18,7 @@ use crate::federation::resource::{Half, Resource};
 use crate::federation::{Federation, Problem, RETRY_AFTER, View, too_many};
 use crate::repository::{Entry, EntryKey, RepositoryError};
 use crate::scim::dialect::ReportState;
-use crate::store::{LinkState, ResourceRow, Rows, TypeName};
+use crate::store::{LinkState, ResourceRow, Rows};
 
 /// Rows and keys that are looked at together.
 const CHUNK: usize = 500;
@@ -139,7 +139,7 @@ impl Gather<'_> {
 
     /// The rows that are nobody's but ours; of a list without repositories all rows.
     async fn stored(&self) -> Result<(), Problem> {
-        let federated = self.plan.query.search_repositories;
+        let federated = self.plan.federated;
         let rows = if federated { Rows::Unlinked } else { Rows::All };
         let mut after = None;
         while let Some(chunk) = self.chunk(rows, &mut after).await? {
@@ -152,7 +152,7 @@ impl Gather<'_> {
 
     /// The linked rows that no directory has brought.
     async fn linked(&self, outcomes: &mut Outcomes<'_>) -> Result<(), Problem> {
-        if !self.plan.query.search_repositories {
+        if !self.plan.federated {
             return Ok(());
         }
         let directories = &self.federation.directories;
@@ -248,7 +248,8 @@ impl Gather<'_> {
         }
         let (store, tenant) = (&self.federation.store, &self.federation.tenant);
         let filter = self.plan.stored_filter();
-        let chunk = store.candidates(tenant, &TypeName::User, filter, rows, *after, CHUNK).await?;
+        let chunk =
+            store.candidates(tenant, &self.plan.type_name, filter, rows, *after, CHUNK).await?;
         *after = chunk.last().map(|row| row.number);
         Ok(Some(chunk).filter(|chunk| !chunk.is_empty()))
     }
@@ -296,7 +297,7 @@ impl Gather<'_> {
         }
         outcomes.allow(draft.is_empty())?;
         let first_only = federation.rules.on_conflict == OnConflict::First;
-        if first_only && plan.query.search_repositories {
+        if first_only && plan.federated {
             outcomes.nobody_ahead_is_silent()?;
         }
         let (descending, report) = (plan.page.order.descending, outcomes.report());

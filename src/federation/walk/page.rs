@@ -76,7 +76,7 @@ impl Federation {
                 at(Direction::Backward, place)
             }),
         };
-        let report = plan.query.search_repositories.then_some(report);
+        let report = plan.federated.then_some(report);
         Ok(Listing::page(people, snapshot.len() as u64, cursors, report))
     }
     /// The people of some places as they are now, in the snapshot's order.
@@ -116,7 +116,7 @@ impl Federation {
                 }
             }
         }
-        let marks = self.rules.on_conflict == OnConflict::Show && plan.query.search_repositories;
+        let marks = self.rules.on_conflict == OnConflict::Show && plan.federated;
         let mut shown = Vec::with_capacity(places.len());
         for place in places {
             let person = match snapshot.who(place) {
@@ -144,7 +144,7 @@ impl Federation {
 
     fn of_row(&self, plan: &Plan, row: &ResourceRow) -> Arc<Resource> {
         let directory = row.link.as_ref().and_then(|link| self.directory(&link.repository));
-        let silent = plan.query.search_repositories && row.link.is_some() && directory.is_none();
+        let silent = plan.federated && row.link.is_some() && directory.is_none();
         let half = if silent { Half::Shadow("unavailable") } else { Half::Unasked };
         self.people.stored(row, directory.map(Arc::as_ref), &half)
     }
