@@ -58,10 +58,12 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
             .collect();
         let metrics = Arc::new(Metrics::new(&repositories));
         let shares = Shares::new(config.cache_capacity);
+        let cursors = store.key("cursor").await.context("the store has no key for cursors")?;
         let mut tenants = Vec::with_capacity(config.tenants.len());
         for tenant in &config.tenants {
             let federation = federation(tenant, &resource_type, &store, &shares, &metrics, &clock)
-                .with_context(|| format!("tenant \"{}\"", tenant.name))?;
+                .with_context(|| format!("tenant \"{}\"", tenant.name))?
+                .sealing(&cursors);
             tenants.push(TenantState::new(
                 Arc::clone(&tenant.name),
                 Arc::new(federation),
