@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs from Debian what is missing of the packages named, and nothing else: install.sh slapd curl …
 #
-# Nothing that it installs starts by itself: a slapd of the system's own would listen on all addresses.
+# Nothing that it installs starts by itself: a slapd of the system's own would listen on all addresses,
+# and a PostgreSQL cluster of the system's own would be made only to run.
 # As another user than root it names what is missing, and stops.
 set -euo pipefail
 export PATH=$PATH:/usr/sbin:/sbin LC_ALL=C DEBIAN_FRONTEND=noninteractive
@@ -9,11 +10,16 @@ export PATH=$PATH:/usr/sbin:/sbin LC_ALL=C DEBIAN_FRONTEND=noninteractive
 # Whether what the package is needed for is there, however it came.
 present() {
   case $1 in
+    postgresql) compgen -G '/usr/lib/postgresql/*/bin/initdb' || command -v initdb ;;
     slapd) command -v slapd && [ -e /etc/ldap/schema/core.schema ] ;;
     ldap-utils) command -v ldapsearch && command -v ldapmodify ;;
     gcc) command -v cc ;;
     libc6-dev) [ -e /usr/include/stdio.h ] ;;
     ca-certificates) [ -e /etc/ssl/certs/ca-certificates.crt ] ;;
+    389-ds-base) command -v ns-slapd && [ -e /usr/share/dirsrv/data/template-dse.ldif ] ;;
+    samba-ad-provision) [ -e /usr/share/samba/setup/provision.ldif ] ;;
+    samba-dsdb-modules) compgen -G '/usr/lib/*/samba/ldb/samldb.so' ;;
+    python3-samba) [ -e /usr/lib/python3/dist-packages/samba/__init__.py ] ;;
     *) command -v "$1" ;;
   esac >/dev/null
 }
@@ -43,7 +49,9 @@ echo "installing ${missing[*]}"
 
 policy=/usr/sbin/policy-rc.d
 saved=
+clusters=/etc/postgresql-common/createcluster.d/scimbridge.conf
 restore() {
+  rm -f "$clusters"
   if [ -n "$saved" ]; then mv -f "$saved" "$policy"; elif [ -n "${ours:-}" ]; then rm -f "$policy"; fi
 }
 trap restore EXIT
@@ -57,6 +65,11 @@ elif grep -qs '^# scimbridge' "$policy"; then
   ours=1 # left behind by one that was killed
 fi
 [ -z "${ours:-}" ] || printf '# scimbridge: for the time of an installation\n' >>"$policy"
+
+if [[ " ${missing[*]} " = *" postgresql "* ]]; then
+  mkdir -p "${clusters%/*}"
+  echo "create_main_cluster = off" >"$clusters"
+fi
 
 log=$(mktemp)
 # The lists have a lock of their own, for which apt-get does not wait.

@@ -20,9 +20,8 @@ use crate::config::{Config, Tenant};
 use crate::federation::{Federation, RepositoryPart, Rules, Shares};
 use crate::http::{self, ConnectionLimits, HttpState, Limits, TenantState, Tls};
 use crate::repository::{Finding, Repository as _, Severity};
-use crate::scim::AttributePath;
-use crate::scim::schema::ResourceTypes;
-use crate::store::Store;
+use crate::scim::ResourceType;
+use crate::store::{IndexedType, Store};
 use crate::telemetry::metrics::Metrics;
 
 /// Files that are open beside clients' connections: the database, directories, the program itself.
@@ -37,11 +36,15 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
     open_files(config.server.max_connections);
     runtime()?.block_on(async {
         let clock = Clock::system();
-        let index: Vec<_> =
-            config.store.index.iter().map(|path| indexed(&config.tenants, path)).collect();
+        let kinds: Vec<&ResourceType> = config
+            .tenants
+            .iter()
+            .flat_map(|tenant| tenant.resource_types.all().iter().map(AsRef::as_ref))
+            .collect();
+        let types = indexed(&config.store.index, &kinds);
         let store = Arc::new(
-            Store::open(&config.store.url, &index, clock.clone())
-                .with_context(|| format!("cannot open the store {}", config.store.url))?,
+            Store::open(config.store.url.expose(), &types, clock.clone())
+                .context("cannot open the store")?,
         );
         let tls = config.server.tls.clone().map(Tls::open).transpose()?.map(Arc::new);
         let scheme = if tls.is_some() { "https" } else { "http" };
@@ -58,10 +61,12 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
             .collect();
         let metrics = Arc::new(Metrics::new(&repositories));
         let shares = Shares::new(config.cache_capacity);
+        let cursors = store.key("cursor").await.context("the store has no key for cursors")?;
         let mut tenants = Vec::with_capacity(config.tenants.len());
         for tenant in &config.tenants {
             let federation = federation(tenant, &store, &shares, &metrics, &clock)
-                .with_context(|| format!("tenant \"{}\"", tenant.name))?;
+                .with_context(|| format!("tenant \"{}\"", tenant.name))?
+                .sealing(&cursors);
             tenants.push(TenantState::new(
                 Arc::clone(&tenant.name),
                 Arc::new(federation),
@@ -125,6 +130,32 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
     })
 }
 
+/// What the store is to index of each type: `path` is one of users, `Type:path` one of that type,
+/// and each is meant of every tenant's type of that name that knows it. What no type knows is left
+/// to the store, which refuses it.
+fn indexed<'a>(paths: &[String], types: &[&'a ResourceType]) -> Vec<IndexedType<'a>> {
+    let mut indexed: Vec<_> = types
+        .iter()
+        .map(|resource_type| IndexedType { resource_type, further: Vec::new() })
+        .collect();
+    for written in paths {
+        let is_named = |name: &str| types.iter().any(|one| one.name.eq_ignore_ascii_case(name));
+        let named = written.split_once(':').filter(|(name, _)| is_named(name));
+        let (name, path) = named.unwrap_or(("User", written));
+        let of_that_name =
+            |one: &&mut IndexedType<'_>| one.resource_type.name.eq_ignore_ascii_case(name);
+        let known =
+            types.iter().any(|one| one.name.eq_ignore_ascii_case(name) && one.resolve(path).known);
+        for one in indexed.iter_mut().filter(of_that_name) {
+            let path = one.resource_type.resolve(path);
+            if path.known || !known {
+                one.further.push(path);
+            }
+        }
+    }
+    indexed
+}
+
 /// Looks at every directory and prints what was found; whether nothing is broken.
 pub fn check(config: &Config) -> anyhow::Result<bool> {
     runtime()?.block_on(async {
@@ -143,14 +174,6 @@ pub fn check(config: &Config) -> anyhow::Result<bool> {
         println!("{}", if well { "all is well" } else { "something is broken" });
         Ok(well)
     })
-}
-
-/// A path to index, by the first tenant that has such an attribute. What stands there means one
-/// thing; a tenant that means another by it searches without the index.
-fn indexed(tenants: &[Tenant], path: &str) -> AttributePath {
-    let mut kinds = tenants.iter().flat_map(|tenant| tenant.resource_types.all());
-    let known = kinds.find_map(|kind| Some(kind.resolve(path)).filter(|path| path.known));
-    known.unwrap_or_else(|| ResourceTypes::shipped().user().resolve(path))
 }
 
 fn print(finding: &Finding) {
@@ -193,7 +216,7 @@ fn federation(
     Ok(Federation::new(
         Arc::clone(&tenant.name),
         rules,
-        vec![Arc::clone(tenant.resource_types.user())],
+        tenant.resource_types.all().to_vec(),
         Arc::clone(store),
         parts,
         shares,

@@ -36,7 +36,6 @@ const fn later(key: &'static str, takes: Takes) -> Later {
 }
 
 const LATER: &[Later] = &[
-    later("store.url", Takes::AllBut(&["postgres:", "postgresql:"])),
     later("telemetry.otlp", Takes::Nothing),
     later("tenant.dialect", Takes::Word("rfc", &["activid"])),
     later("tenant.mounts.dialect", Takes::Word("rfc", &["activid"])),
@@ -63,7 +62,6 @@ const LATER: &[Later] = &[
     later("tenant.repository.group", Takes::Nothing),
     later("tenant.repository.role_by_group", Takes::Nothing),
     later("tenant.repository.rename_from", Takes::Nothing),
-    later("tenant.repository.mapping", Takes::AllBut(&["active-directory", "389ds"])),
     later(
         "tenant.repository.changes",
         Takes::Word("off", &["syncrepl", "dirsync", "usn", "psearch"]),

@@ -51,7 +51,11 @@ fn repository(
     let urls = urls(&file.urls)?;
     let security = security(file, &urls, around)?;
     let (bind_dn, bind_password) = credentials(file, around)?;
-    let mapping = value::choice(file.mapping.as_ref(), &[("openldap", "openldap")], "openldap")?;
+    let mapping = value::choice(
+        file.mapping.as_ref(),
+        &[("openldap", "openldap"), ("active-directory", "active-directory"), ("389ds", "389ds")],
+        "openldap",
+    )?;
     Ok(RepositorySettings {
         id: Arc::from(file.id.get_ref().as_str()),
         urls,
@@ -197,7 +201,12 @@ fn credentials(
 ) -> Result<Credentials, Fault> {
     match (&file.bind_dn, &file.bind_password) {
         (None, None) => Ok((None, None)),
-        (Some(dn), Some(password)) => Ok((Some(value::dn(dn)?), Some(secret(password, around)?))),
+        (Some(name), Some(password)) => {
+            let windows = file.mapping.as_ref().is_some_and(|m| m.get_ref() == "active-directory")
+                && is_windows_name(name.get_ref());
+            let name = if windows { name.get_ref().clone() } else { value::dn(name)? };
+            Ok((Some(name), Some(secret(password, around)?)))
+        }
         (Some(dn), None) => Err(Fault::at(
             dn,
             "there is a bind_dn and no bind_password",
@@ -211,36 +220,16 @@ fn credentials(
     }
 }
 
-/// The secret itself. An empty one is refused: a simple bind with an empty password succeeds as
-/// nobody (RFC 4513 section 5.1.2).
+/// `reader@corp.example` or `CORP\reader`, as which Active Directory lets people bind as well.
+fn is_windows_name(name: &str) -> bool {
+    let parts = name.split_once('@').or_else(|| name.split_once('\\'));
+    let plain = |part: &str| !part.is_empty() && !part.contains(['=', ',', '@', '\\']);
+    parts.is_some_and(|(one, other)| plain(one) && plain(other))
+}
+
+/// An empty password is refused: a simple bind with one succeeds as nobody (RFC 4513 section 5.1.2).
 fn secret(place: &Spanned<SecretText>, around: &Surroundings<'_>) -> Result<Secret<String>, Fault> {
-    let secret = match place.get_ref() {
-        SecretText::Text(secret) => secret.clone(),
-        SecretText::Environment(name) => match (around.environment)(name) {
-            Some(text) => Secret::new(text),
-            None => {
-                return Err(Fault::at_secret(
-                    place,
-                    format!("the environment variable {name} is not set"),
-                    format!("set {name} for this process, or write {{ file = \"path\" }}"),
-                ));
-            }
-        },
-        SecretText::File(path) => {
-            let path = around.path(path);
-            let text = std::fs::read_to_string(&path).map_err(|error| {
-                Fault::at_secret(
-                    place,
-                    format!("cannot read {}: {error}", path.display()),
-                    "name a file that this process may read; a relative path is relative to this file",
-                )
-            })?;
-            let whole = Secret::new(text);
-            // Editors end a file with a line break that is no part of the secret.
-            let line = whole.expose().strip_suffix('\n').unwrap_or(whole.expose());
-            Secret::new(line.strip_suffix('\r').unwrap_or(line).to_owned())
-        }
-    };
+    let secret = value::secret(place, around)?;
     if secret.expose().is_empty() {
         return Err(Fault::at_secret(
             place,

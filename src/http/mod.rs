@@ -12,6 +12,7 @@ mod caller;
 mod discovery;
 mod error;
 mod etag;
+mod everywhere;
 mod health;
 mod json;
 mod layers;

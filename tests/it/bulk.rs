@@ -115,6 +115,47 @@ fn references_lead_to_what_comes_later_and_in_circles() {
 }
 
 #[test]
+fn groups_and_their_members_are_made_in_one_request() {
+    let bridge = TestBridge::start(&Settings::local());
+    let mut client = bridge.client();
+    let group = |name: &str, members: &[&str]| {
+        let members: Vec<Value> =
+            members.iter().map(|member| json!({ "value": format!("bulkId:{member}") })).collect();
+        json!({ "method": "POST", "path": "/Groups", "bulkId": name,
+            "data": { "displayName": name, "members": members } })
+    };
+    let outcomes = done(
+        &mut client,
+        &json!([
+            group("tours", &["anna", "guides"]),
+            group("guides", &["bert", "tours"]),
+            user("anna", None),
+            user("bert", None),
+            { "method": "PATCH", "path": "/Groups/bulkId:tours", "data": { "Operations": [
+                { "op": "remove", "path": "members[value eq \"bulkId:anna\"]" },
+                { "op": "add", "path": "members", "value": [{ "value": "bulkId:bert" }] },
+            ] } },
+        ]),
+    );
+    assert_eq!(statuses(&outcomes), ["201", "201", "201", "201", "200"]);
+    let mut members = |place: usize| -> Vec<String> {
+        let shown = client.get(&format!("/Groups/{}", id(&outcomes[place]))).expect(200);
+        let members = shown["members"].as_array().unwrap().iter();
+        let mut ids: Vec<String> =
+            members.map(|member| member["value"].as_str().unwrap().to_owned()).collect();
+        ids.sort();
+        ids
+    };
+    let ids = |places: [usize; 2]| {
+        let mut ids = places.map(|place| id(&outcomes[place])).to_vec();
+        ids.sort();
+        ids
+    };
+    assert_eq!(members(0), ids([1, 3]));
+    assert_eq!(members(1), ids([0, 3]));
+}
+
+#[test]
 fn nothing_is_done_after_too_many_errors() {
     let bridge = TestBridge::start(&Settings::local());
     let mut client = bridge.client();

@@ -13,7 +13,9 @@ mod bulk;
 mod cache;
 mod configuration;
 mod cursors;
+mod directories;
 mod durability;
+
 mod harness;
 mod hostile;
 mod http;
@@ -21,6 +23,7 @@ mod modes;
 mod ours;
 mod outage;
 mod photos;
+mod postgres;
 mod readme;
 mod schemas;
 mod search;

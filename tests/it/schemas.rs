@@ -135,6 +135,63 @@ fn a_required_extension_is_demanded_and_may_come_from_a_directory() {
 }
 
 #[test]
+fn a_type_of_its_own_lives_at_its_endpoint() {
+    let mut schema = badge();
+    schema["attributes"][0]["uniqueness"] = "server".into();
+    let kind = json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:ResourceType"],
+        "name": "Badge", "endpoint": "/Badges", "description": "Cards.", "schema": BADGE,
+    });
+    let settings = with(Settings::local(), &json!([schema, kind])).token(
+        "reader",
+        "reader-token",
+        &["groups:read", "users:*"],
+    );
+    let bridge = TestBridge::start(&settings);
+    let mut client = bridge.client();
+    let printed = client.get("/ResourceTypes/badge").expect(200);
+    assert_eq!((&printed["endpoint"], &printed["schema"]), (&json!("/Badges"), &json!(BADGE)));
+    let body = json!({ "number": "A7", "color": "Green", "pin": "1", "room": "5", "level": 3 });
+    let made = client.post("/Badges", &body).expect(201);
+    assert_eq!(made["schemas"], json!([BADGE]));
+    assert_eq!(
+        (&made["number"], &made["color"], made.get("pin")),
+        (&json!("A7"), &json!("green"), None)
+    );
+    assert_eq!(made["meta"]["resourceType"], "Badge");
+    let path = format!("/badges/{}", made["id"].as_str().unwrap());
+    assert!(made["meta"]["location"].as_str().unwrap().ends_with(&path.replace("/b", "/B")));
+    assert_eq!(client.get(&path).expect(200), made);
+    assert_eq!(client.post("/Badges", &body).expect(409)["scimType"], "uniqueness");
+    client.post("/Badges", &json!({ "number": "a7" })).expect(201);
+    for (filter, found) in [
+        ("number eq \"A7\"", 1),
+        ("color eq \"GREEN\" and level gt 2", 1),
+        (&format!("{BADGE}:room eq \"5\""), 1),
+        ("number sw \"b\"", 0),
+        ("meta.resourceType eq \"Badge\"", 2),
+    ] {
+        let list = client.query("/Badges", &[("filter", filter)]).expect(200);
+        assert_eq!(list["totalResults"], found, "{filter}");
+    }
+    let patch = |path: &str, value: &str| json!({ "Operations": [{ "op": "replace", "path": path, "value": value }] });
+    assert_eq!(client.patch(&path, &patch("room", "6")).expect(200)["room"], "6");
+    assert_eq!(client.patch(&path, &patch("number", "B8")).expect(400)["scimType"], "mutability");
+    let kept = client.put(&path, &json!({ "color": "red" })).expect(200);
+    assert_eq!(
+        (&kept["number"], &kept["color"], kept.get("room")),
+        (&json!("A7"), &json!("red"), None)
+    );
+
+    let mut reader = bridge.client_as("reader-token");
+    assert_eq!(reader.get(&path).expect(200)["number"], "A7");
+    assert_eq!(reader.delete(&path).status, 403);
+    assert_eq!(client.get(&path.replace("/badges", "/Users")).status, 404);
+    assert_eq!(client.delete(&path).status, 204);
+    assert_eq!(client.get(&path).status, 404);
+}
+
+#[test]
 fn a_wrong_schema_file_is_named_with_its_place_and_a_remedy() {
     let refusal = |documents: &Value| {
         let directory = with(Settings::local(), documents).write();

@@ -10,6 +10,7 @@ mod budget;
 #[cfg(test)]
 mod clients;
 mod element;
+mod membership;
 mod parse;
 #[cfg(test)]
 mod properties;
@@ -22,6 +23,8 @@ use super::error::ScimError;
 use super::filter::Filter;
 use super::schema::AttributePath;
 use crate::caller::Client;
+
+pub use membership::{Membership, Parted};
 
 /// A parsed PATCH body. Paths are known and writable; values are checked when it is applied.
 #[derive(Clone, Debug, PartialEq)]

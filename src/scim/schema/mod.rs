@@ -126,7 +126,6 @@ pub struct ResourceType {
     common: Vec<Attribute>,
     /// Lower-cased spelling -> path.
     paths: HashMap<String, AttributePath>,
-    naming: Option<AttributePath>,
 }
 
 /// A path to an attribute or sub-attribute, resolved against a resource type. Cheap to clone.
@@ -156,7 +155,6 @@ pub struct Definition {
     pub mutability: Mutability,
     pub returned: Returned,
     pub required: bool,
-    pub uniqueness: Uniqueness,
     /// Whether a schema knows this attribute.
     pub known: bool,
 }

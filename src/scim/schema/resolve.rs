@@ -7,7 +7,6 @@ use std::sync::Arc;
 use super::standard::{self, SOURCE};
 use super::{
     Attribute, AttributePath, Definition, Kind, Mutability, ResourceType, Returned, Schema,
-    Uniqueness,
 };
 
 impl ResourceType {
@@ -21,7 +20,7 @@ impl ResourceType {
     ) -> Self {
         let common = standard::common();
         let paths = all_paths(&common, &schema, &extensions);
-        let mut kind = Self {
+        Self {
             name: name.to_owned(),
             endpoint: endpoint.to_owned(),
             description: description.to_owned(),
@@ -29,10 +28,7 @@ impl ResourceType {
             extensions,
             common,
             paths,
-            naming: None,
-        };
-        kind.naming = kind.find_naming();
-        kind
+        }
     }
 
     /// `schemas`, `id`, `externalId` and `meta` (RFC 7643 section 3.1).
@@ -100,7 +96,6 @@ impl ResourceType {
             mutability: Mutability::ReadWrite,
             returned: Returned::Default,
             required: false,
-            uniqueness: Uniqueness::None,
             known: false,
         }
     }
@@ -197,7 +192,6 @@ fn definition(urn: Option<&str>, attribute: &Attribute, sub: Option<&Attribute>)
         mutability: end.mutability,
         returned: end.returned,
         required: end.required,
-        uniqueness: end.uniqueness,
         known: true,
     }
 }
@@ -214,7 +208,6 @@ fn whole(schema: &Schema, required: bool) -> AttributePath {
         mutability: Mutability::ReadWrite,
         returned: Returned::Default,
         required,
-        uniqueness: Uniqueness::None,
         known: true,
     }
     .into()

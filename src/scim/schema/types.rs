@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::documents::{self, Content, Document, Misfit, TypeDocument};
 use super::standard::{self, GROUP, SOURCE, USER};
-use super::{AttributePath, Kind, ResourceType, Schema, Uniqueness};
+use super::{ResourceType, Schema};
 
 /// Endpoints that are no resource type's, and names that discovery itself has.
 const RESERVED_ENDPOINTS: [&str; 5] =
@@ -17,7 +17,6 @@ const RESERVED_NAMES: [&str; 3] = ["Schema", "ResourceType", "ServiceProviderCon
 pub struct ResourceTypes {
     all: Vec<Arc<ResourceType>>,
     user: Arc<ResourceType>,
-    group: Arc<ResourceType>,
 }
 
 impl ResourceTypes {
@@ -71,10 +70,10 @@ impl ResourceTypes {
     }
 
     fn of(user: ResourceType, group: ResourceType, further: Vec<Arc<ResourceType>>) -> Self {
-        let (user, group) = (Arc::new(user), Arc::new(group));
-        let mut all = vec![Arc::clone(&user), Arc::clone(&group)];
+        let user = Arc::new(user);
+        let mut all = vec![Arc::clone(&user), Arc::new(group)];
         all.extend(further);
-        Self { all, user, group }
+        Self { all, user }
     }
 
     /// Every one, `User` and `Group` first, then in the order of the documents.
@@ -84,55 +83,6 @@ impl ResourceTypes {
 
     pub fn user(&self) -> &Arc<ResourceType> {
         &self.user
-    }
-
-    pub fn group(&self) -> &Arc<ResourceType> {
-        &self.group
-    }
-
-    /// The type with this name, in any case.
-    pub fn named(&self, name: &str) -> Option<&Arc<ResourceType>> {
-        self.all.iter().find(|kind| kind.name.eq_ignore_ascii_case(name))
-    }
-
-    /// The type at this endpoint, in any case, with its slash or without.
-    pub fn at(&self, endpoint: &str) -> Option<&Arc<ResourceType>> {
-        let bare = |endpoint: &str| endpoint.strip_prefix('/').unwrap_or(endpoint).to_owned();
-        let wanted = bare(endpoint);
-        self.all.iter().find(|kind| bare(&kind.endpoint).eq_ignore_ascii_case(&wanted))
-    }
-}
-
-impl ResourceType {
-    /// The attribute by whose value people know a resource of this type: `userName`, a group's
-    /// `displayName`, of another type its first single-valued string that is held unique.
-    pub fn naming(&self) -> Option<&AttributePath> {
-        self.naming.as_ref()
-    }
-
-    /// The other attributes whose values are held unique among the resources of this type, in the
-    /// order of the schemas; not `id`, which is unique by itself.
-    pub fn unique(&self) -> impl Iterator<Item = AttributePath> {
-        let core = self.schema.attributes.iter().map(|attribute| (None, attribute));
-        let extensions = self.extensions.iter().flat_map(|(schema, _)| {
-            schema.attributes.iter().map(|attribute| (Some(schema.id.as_str()), attribute))
-        });
-        core.chain(extensions)
-            .filter(|(_, attribute)| attribute.uniqueness != Uniqueness::None)
-            .map(|(urn, attribute)| match urn {
-                None => self.resolve(&attribute.name),
-                Some(urn) => self.resolve(&format!("{urn}:{}", attribute.name)),
-            })
-            .filter(|path| self.naming() != Some(path))
-    }
-
-    pub(super) fn find_naming(&self) -> Option<AttributePath> {
-        let named = self.schema.attributes.iter().find(|attribute| {
-            attribute.kind == Kind::String
-                && !attribute.multi_valued
-                && attribute.uniqueness != Uniqueness::None
-        })?;
-        Some(self.resolve(&named.name))
     }
 }
 
