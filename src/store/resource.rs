@@ -13,8 +13,8 @@ use crate::scim::Attributes;
 macro_rules! columns {
     () => {
         "r.key, r.type, r.id, r.number, r.user_type, r.version, r.created, r.last_modified, r.own, \
-         l.repository, l.entry_key, l.dn, l.shadow, l.seen, l.entry_modified, \
-         CASE WHEN EXISTS (SELECT 1 FROM members m WHERE m.member_key = r.key) THEN 1 ELSE 0 END"
+         CASE WHEN EXISTS (SELECT 1 FROM members m WHERE m.member_key = r.key) THEN 1 ELSE 0 END, \
+         l.repository, l.entry_key, l.dn, l.shadow, l.seen, l.entry_modified"
     };
 }
 pub(super) use columns;
@@ -184,6 +184,7 @@ pub(super) fn decode(row: &mut Row) -> Result<(ResourceRow, bool), StoreError> {
     let version = row.integer()?;
     let (created, last_modified) = (timestamp(row.integer()?)?, timestamp(row.integer()?)?);
     let own = json(&row.text()?)?;
+    let member = row.integer()? == 1;
     let link = match row.optional_text()? {
         None => None,
         Some(repository) => Some(LinkRow {
@@ -195,7 +196,6 @@ pub(super) fn decode(row: &mut Row) -> Result<(ResourceRow, bool), StoreError> {
             entry_modified: row.optional_integer()?.map(timestamp).transpose()?,
         }),
     };
-    let member = row.integer()? == 1;
     let row = ResourceRow {
         key,
         type_name,

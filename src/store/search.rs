@@ -163,6 +163,7 @@ impl Store {
         offset: i64,
         limit: i64,
     ) -> Result<Vec<Step>, StoreError> {
+        let way = run.ids(rising, way);
         let aligned = rising == (way == Way::Forth);
         if aligned || !run.has_keys() || offset > 0 || condition.candidates {
             let query = run.query(condition, (rising, way), from, offset, limit)?;
@@ -223,6 +224,6 @@ fn turn_families(steps: &mut [Step]) {
     }
 }
 
-fn bounded(number: u64) -> i64 {
+pub(super) fn bounded(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

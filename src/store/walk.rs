@@ -22,6 +22,8 @@ pub(super) struct Run {
     /// What of it is in this run.
     condition: String,
     keys: Keys,
+    /// Whether it is sorted by the ids, which else only decide between equal ones.
+    by_id: bool,
     /// Of all its positions.
     absent: bool,
     /// Of all its positions, where it has no keys.
@@ -58,6 +60,7 @@ pub(super) fn runs(index: &Index, type_name: &TypeName, sort: &Sort) -> Option<V
         held: Held::Row,
         condition: condition.to_owned(),
         keys,
+        by_id: false,
         absent: false,
         fold: "",
     };
@@ -66,7 +69,7 @@ pub(super) fn runs(index: &Index, type_name: &TypeName, sort: &Sort) -> Option<V
         return Some(vec![Run { absent: true, ..run("", Keys::None) }]);
     }
     Some(match index.sort_place(type_name, &sort.path)? {
-        Place::Id => vec![run("", Keys::None)],
+        Place::Id => vec![Run { by_id: true, ..run("", Keys::None) }],
         Place::Created => vec![run("", Keys::Integer("r.created"))],
         Place::Modified => vec![run("", Keys::Integer("r.shown_modified"))],
         Place::UserType => UserType::ALL
@@ -110,6 +113,15 @@ impl Run {
     /// Whether the position is one of this run.
     pub(super) fn holds(&self, position: &Position) -> bool {
         self.absent == position.absent && (self.keys != Keys::None || self.fold == position.fold)
+    }
+
+    /// The direction of the ids where the keys rise or fall.
+    pub(super) fn ids(&self, rising: bool, way: Way) -> Way {
+        match (self.by_id, rising) {
+            (false, _) => way,
+            (true, true) => Way::Forth,
+            (true, false) => Way::Back,
+        }
     }
 
     pub(super) fn has_keys(&self) -> bool {

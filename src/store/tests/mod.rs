@@ -1,5 +1,7 @@
 //! The contract of the store: on a file, in memory and on PostgreSQL.
 
+mod members;
+mod page;
 mod search;
 pub(super) mod server;
 mod types;
