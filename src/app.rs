@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::auth::Tokens;
+use crate::auth::Gate;
 use crate::clock::Clock;
 use crate::config::{Config, Tenant};
 use crate::federation::{Federation, RepositoryPart, Rules, Shares};
@@ -71,10 +71,11 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         let app = http::router(HttpState {
             tenants,
             metrics: Arc::clone(&metrics),
-            tokens: Arc::new(Tokens::new(config)),
+            gate: Arc::new(Gate::new(config)),
             limits: Limits {
                 request_timeout: config.server.request_timeout,
                 max_body: config.server.max_body,
+                behind_proxy: config.server.behind_proxy,
             },
             public_url,
             operations_elsewhere: config.server.operations.is_some(),
@@ -201,11 +202,13 @@ fn federation(
         on_failure: tenant.on_failure,
         on_conflict: tenant.on_conflict,
         allow_scan: tenant.allow_scan,
+        walk_limit: tenant.walk_limit,
+        cursor_timeout: tenant.cursor_timeout,
     };
     Ok(Federation::new(
         Arc::clone(&tenant.name),
         rules,
-        vec![Arc::clone(resource_type)],
+        vec![Arc::clone(resource_type), Arc::new(ResourceType::group(&[]))],
         Arc::clone(store),
         parts,
         shares,

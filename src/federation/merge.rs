@@ -31,8 +31,8 @@ pub(super) struct StorePart {
 
 impl StorePart {
     /// All rows that may match, whatever they are.
-    pub(super) fn of(rows: &[Arc<ResourceRow>]) -> Self {
-        let (linked, unlinked) = rows.iter().cloned().partition(|row| row.link.is_some());
+    pub(super) fn of(rows: Vec<Arc<ResourceRow>>) -> Self {
+        let (linked, unlinked) = rows.into_iter().partition(|row| row.link.is_some());
         Self { unlinked, unlinked_total: None, linked }
     }
 }

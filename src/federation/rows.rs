@@ -154,11 +154,12 @@ impl Rows {
             });
         }
         for view in views {
-            if let Some(name) = view.get("userName").and_then(Value::as_str) {
-                drop(user_name_key(name));
+            let text = |name: &str| view.get(name).and_then(Value::as_str);
+            if let Some(name) = row.type_name.naming().and_then(text) {
+                drop(name_key(&row.type_name, name));
             }
-            if let Some(id) = view.get("externalId").and_then(Value::as_str) {
-                drop(external_id_key(id));
+            if let Some(id) = text("externalId") {
+                drop(external_id_key(&row.type_name, id));
             }
         }
     }
@@ -170,12 +171,12 @@ impl Rows {
     }
 }
 
-pub(super) fn user_name_key(name: &str) -> RowKey {
-    RowKey::Name(TypeName::User, fold(name).into_owned())
+pub(super) fn name_key(type_name: &TypeName, name: &str) -> RowKey {
+    RowKey::Name(type_name.clone(), fold(name).into_owned())
 }
 
-pub(super) fn external_id_key(id: &str) -> RowKey {
-    RowKey::ExternalId(TypeName::User, nfc(id).into_owned())
+pub(super) fn external_id_key(type_name: &TypeName, id: &str) -> RowKey {
+    RowKey::ExternalId(type_name.clone(), nfc(id).into_owned())
 }
 
 fn state_key(state: &LinkState) -> String {

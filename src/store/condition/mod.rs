@@ -10,6 +10,8 @@
 mod compare;
 mod group;
 #[cfg(test)]
+mod group_tests;
+#[cfg(test)]
 mod tests;
 
 use super::engine::Datum;

@@ -29,7 +29,7 @@ async fn row(store: &Store, id: &str) -> ResourceRow {
 /// Changes the members of a group, as it is.
 async fn change(store: &Store, id: &str, members: Members<'_>) -> Result<Enrolled, StoreError> {
     let group = row(store, id).await;
-    let mut record = record(Action::UserModify, id);
+    let mut record = record(Action::Modify, id);
     record.at = super::at(5000);
     store.update_group(ACME, &group, None, members, record).await
 }
@@ -99,7 +99,7 @@ async fn members_come_and_go_and_nothing_is_written_for_nothing() {
         let write = local(json!({"displayName": "Renamed"}));
         let add = named(&["u1"]);
         let both = Members { add: &add, ..Members::default() };
-        let action = record(Action::UserReplace, "g1");
+        let action = record(Action::Replace, "g1");
         let renamed = store.update_group(ACME, &group, Some(&write), both, action.clone()).await;
         let renamed = renamed.unwrap();
         assert_eq!((renamed.row.version, &renamed.row.own["displayName"]), (6, &json!("Renamed")));
@@ -202,7 +202,7 @@ async fn whoever_goes_goes_out_of_the_groups_too() {
         group(store, "g1", &["u1"]).await.unwrap();
         group(store, "g2", &["u1", "g1"]).await.unwrap();
         let other = group(store, "g3", &[]).await.unwrap();
-        let mut delete = record(Action::UserDelete, "u1");
+        let mut delete = record(Action::Delete, "u1");
         delete.at = super::at(9000);
         let stale = store.delete(ACME, &version(&made, 7), false, delete.clone()).await;
         assert!(matches!(stale, Err(StoreError::Stale)), "{stale:?}");
@@ -235,7 +235,7 @@ async fn directory_people_are_bound_by_the_change_or_not_at_all() {
         let writes = ["e-1", "e-2"].map(|key| bound(key, json!({"userName": key})));
         let names = ["corp.e-1", "corp.e-2"];
         let bind = [0, 1].map(|at| NewResource {
-            record: record(Action::UserBind, names[at]),
+            record: record(Action::Bind, names[at]),
             ..new(names[at], &writes[at])
         });
         let nobody = named(&["u1", "nobody"]);
@@ -243,7 +243,7 @@ async fn directory_people_are_bound_by_the_change_or_not_at_all() {
         let error = change(store, "g1", with(&nobody)).await.unwrap_err();
         assert!(matches!(error, StoreError::NoMember { .. }), "{error}");
         let stale = version(&row(store, "g1").await, 4);
-        let action = record(Action::UserModify, "g1");
+        let action = record(Action::Modify, "g1");
         let stale = store.update_group(ACME, &stale, None, with(&[]), action).await;
         assert!(matches!(stale, Err(StoreError::Stale)), "{stale:?}");
         assert!(store.audit_records(ACME, Some("corp.e-1")).await.unwrap().is_empty());

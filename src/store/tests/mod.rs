@@ -50,7 +50,7 @@ fn at(milliseconds: i64) -> Timestamp {
     Timestamp::from_millisecond(1_704_067_200_000 + milliseconds).unwrap()
 }
 
-fn attributes(value: serde_json::Value) -> Attributes {
+pub(super) fn attributes(value: serde_json::Value) -> Attributes {
     let serde_json::Value::Object(attributes) = value else { panic!("an object") };
     attributes
 }
@@ -59,6 +59,7 @@ fn record(action: Action, subject: &str) -> AuditRecord {
     AuditRecord {
         at: at(0),
         caller: "tests".to_owned(),
+        kind: "User".to_owned(),
         action,
         subject: subject.to_owned(),
         request_id: "r1".to_owned(),
@@ -66,7 +67,7 @@ fn record(action: Action, subject: &str) -> AuditRecord {
 }
 
 /// A local user that owns all it shows.
-fn local(view: serde_json::Value) -> ResourceWrite {
+pub(super) fn local(view: serde_json::Value) -> ResourceWrite {
     let view = attributes(view);
     ResourceWrite {
         own: view.clone(),
@@ -109,7 +110,7 @@ pub(super) fn new<'a>(id: &'a str, write: &'a ResourceWrite) -> NewResource<'a> 
         user_type: UserType::Ftress,
         write,
         revive: false,
-        record: record(Action::UserCreate, id),
+        record: record(Action::Create, id),
     }
 }
 
@@ -270,14 +271,14 @@ async fn what_the_store_owns_is_unique_and_the_holder_is_named() {
         let bound = create(store, "corp.e-1", &berta).await.unwrap();
         let mut owning = berta.clone();
         owning.owns_name = true;
-        let replace = record(Action::UserReplace, "corp.e-1");
+        let replace = record(Action::Replace, "corp.e-1");
         let error =
             store.update(ACME, &version(&bound, 1), &owning, replace.clone()).await.unwrap_err();
         assert_eq!(taken(error), ("userName".to_owned(), "u1".to_owned()));
 
         // Giving the name up makes it free.
         let renamed = local(json!({"userName": "anna2", "externalId": "1"}));
-        let renaming = record(Action::UserReplace, "u1");
+        let renaming = record(Action::Replace, "u1");
         store.update(ACME, &version(&made, 1), &renamed, renaming).await.unwrap();
         store.update(ACME, &version(&bound, 1), &owning, replace).await.unwrap();
         assert_eq!(ids(store, by_name("ANNA")).await, ["corp.e-1"]);
@@ -292,7 +293,7 @@ async fn an_update_replaces_the_whole_row_once() {
         let made = create(store, "u1", &write).await.unwrap();
         let mut write = local(json!({"userName": "anna", "title": "new"}));
         write.at = at(60_000);
-        let replace = record(Action::UserReplace, "u1");
+        let replace = record(Action::Replace, "u1");
         let updated =
             store.update(ACME, &version(&made, 1), &write, replace.clone()).await.unwrap();
         assert_eq!((updated.version, updated.number), (2, 10001));
@@ -347,7 +348,7 @@ async fn a_deleted_bound_user_leaves_a_tombstone() {
     for store in &stores.stores {
         let write = bound("e-1", json!({"userName": "anna", "emails": [{"value": "a@x"}]}));
         let made = create(store, "corp.e-1", &write).await.unwrap();
-        let delete = record(Action::UserDelete, "corp.e-1");
+        let delete = record(Action::Delete, "corp.e-1");
         let error = store.delete(ACME, &version(&made, 5), true, delete.clone()).await.unwrap_err();
         assert!(matches!(error, StoreError::Stale), "{error}");
         assert!(!store.is_tombstone(ACME, "corp", "e-1").await.unwrap());
@@ -367,7 +368,7 @@ async fn a_deleted_bound_user_leaves_a_tombstone() {
         let error = create(store, "corp.e-1", &write).await.unwrap_err();
         assert!(matches!(error, StoreError::Tombstone), "{error}");
         let other = create(store, "u2", &local(json!({"userName": "berta"}))).await.unwrap();
-        let replace = record(Action::UserReplace, "u2");
+        let replace = record(Action::Replace, "u2");
         let error = store.update(ACME, &version(&other, 1), &write, replace).await.unwrap_err();
         assert!(matches!(error, StoreError::Tombstone), "{error}");
 
@@ -407,7 +408,7 @@ async fn links_are_read_in_one_go() {
             let write = bound(&key, json!({"userName": key}));
             let made = create(store, &format!("corp.{key}"), &write).await.unwrap();
             if number == 3 {
-                let delete = record(Action::UserDelete, &made.id);
+                let delete = record(Action::Delete, &made.id);
                 store.delete(ACME, &version(&made, 1), true, delete).await.unwrap();
             }
         }
@@ -436,7 +437,7 @@ async fn links_are_read_in_one_go() {
 async fn a_row_may_win_and_lose_its_link() {
     for store in &Stores::new().stores {
         let made = create(store, "u1", &local(json!({"userName": "anna"}))).await.unwrap();
-        let modify = record(Action::UserBind, "u1");
+        let modify = record(Action::Bind, "u1");
         let mut write = bound("e-1", json!({"userName": "anna"}));
         let row = store.update(ACME, &version(&made, 1), &write, modify.clone()).await.unwrap();
         assert_eq!(row.user_type, UserType::FtressLdap);
@@ -461,11 +462,11 @@ async fn every_change_is_written_down_and_persons_are_tokens() {
         let made = create(store, "u1", &local(json!({"userName": "anna"}))).await.unwrap();
         create(store, "u2", &local(json!({"userName": "berta"}))).await.unwrap();
         create(store, "u3", &local(json!({"userName": "anna"}))).await.unwrap_err();
-        let modify = record(Action::UserModify, "u1");
+        let modify = record(Action::Modify, "u1");
         let write = local(json!({"userName": "anna", "title": "t"}));
         store.update(ACME, &version(&made, 1), &write, modify.clone()).await.unwrap();
         store.update(ACME, &version(&made, 1), &write, modify).await.unwrap_err();
-        let delete = record(Action::UserDelete, "u1");
+        let delete = record(Action::Delete, "u1");
         store.delete(ACME, &version(&made, 2), true, delete).await.unwrap();
 
         let trail = store.audit_records(ACME, None).await.unwrap();

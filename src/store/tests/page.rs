@@ -162,10 +162,7 @@ async fn a_page_goes_on_where_its_row_has_gone() {
         let sort = sort("userName", false);
         let first = go(store, ACME, page(None, &sort, 0, 2)).await;
         let gone = first.rows[1].clone();
-        store
-            .delete(ACME, &gone, false, super::record(super::Action::UserDelete, "u2"))
-            .await
-            .unwrap();
+        store.delete(ACME, &gone, false, super::record(super::Action::Delete, "u2")).await.unwrap();
         create(store, "u25", &local(json!({"userName": "u25"}))).await.unwrap();
         let start = Start::After(first.last.as_ref().unwrap());
         let next = go(store, ACME, Search { start, ..page(None, &sort, 0, 2) }).await;
