@@ -189,7 +189,7 @@ fn agree(url: &str, cases: u32) {
     });
     let (all, exact, some) = tally.get();
     assert!(exact * 5 > all * 3, "{exact} of {all} were exact");
-    assert!(some * 10 > all * 3, "{some} of {all} matched some and not all");
+    assert!(some * 5 > all, "{some} of {all} matched some and not all");
 }
 
 #[test]
