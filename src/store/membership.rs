@@ -199,8 +199,8 @@ impl Store {
         let mut found = HashMap::with_capacity(ids.len());
         let (numbers, texts): (Vec<&String>, Vec<&String>) =
             ids.iter().partition(|id| number(id).is_some());
-        for (column, named) in [("id", texts), ("number", numbers)] {
-            for chunk in named.chunks(KEYS) {
+        for (column, ids) in [("id", texts), ("number", numbers)] {
+            for chunk in ids.chunks(KEYS) {
                 let mut values = vec![group.unwrap_or(0).into(), tenant.into()];
                 let asked: HashSet<&'a str> = chunk.iter().map(|id| id.as_str()).collect();
                 let datum = |id: &&str| number(id).map_or_else(|| (*id).into(), Datum::from);
@@ -213,12 +213,12 @@ impl Store {
                      AND r.{column} IN ({names}) AND r.type IN ('User', 'Group')"
                 );
                 for mut row in self.engine.query(Query { sql: sql.into(), values }).await? {
-                    let named = match column {
+                    let id = match column {
                         "id" => row.text()?,
                         _ => row.integer()?.to_string(),
                     };
                     let (key, member) = (row.integer()?, row.integer()? == 1);
-                    if let Some(id) = asked.get(named.as_str()) {
+                    if let Some(id) = asked.get(id.as_str()) {
                         found.insert(*id, Found { key, member });
                     }
                 }

@@ -9,17 +9,6 @@ use super::{Bound, Builder, Sql, TENANT};
 use crate::scim::filter::{Literal, Operator};
 
 impl Builder<'_> {
-    /// Whether there is such a group, or such a member.
-    pub(super) fn belongs(&mut self, place: Place<'_>) -> Sql {
-        Sql::Text(match place {
-            Place::Member { .. } => {
-                "EXISTS (SELECT 1 FROM members m WHERE m.group_key = r.key)".to_owned()
-            }
-            Place::Group(Part::Name) => above("g.name_absent = 0 AND g.name <> ''"),
-            _ => "EXISTS (SELECT 1 FROM members m WHERE m.member_key = r.key)".to_owned(),
-        })
-    }
-
     /// A comparison with such a value of the groups, or of the members.
     pub(super) fn belonging(
         &mut self,
@@ -54,7 +43,7 @@ impl Builder<'_> {
             _ => ("LOWER(g.id)", None),
         };
         let columns = Columns { fold, rest };
-        let Some(test) = compare::text(columns, asked, &text.key, &mut self.parameters) else {
+        let Some(check) = compare::text(columns, asked, &text.key, &mut self.parameters) else {
             return self.unknown(bound);
         };
         let some = |test: &str| match place {
@@ -66,9 +55,9 @@ impl Builder<'_> {
             _ => above(test),
         };
         Sql::Text(if negated {
-            format!("(NOT {} OR {})", some("1 = 1"), some(&format!("NOT {test}")))
+            format!("(NOT {} OR {})", some("1 = 1"), some(&format!("NOT {check}")))
         } else {
-            some(&test)
+            some(&check)
         })
     }
 
@@ -85,10 +74,10 @@ impl Builder<'_> {
         let groups = match place {
             Place::Group(Part::Name) => {
                 let columns = Columns { fold: "g.name", rest: Some("g.name_rest") };
-                let test = compare::text(columns, Operator::Eq, &text.key, &mut self.parameters)?;
+                let check = compare::text(columns, Operator::Eq, &text.key, &mut self.parameters)?;
                 format!(
                     "SELECT g.key FROM resources g WHERE g.tenant = {TENANT} \
-                     AND g.type = 'Group' AND g.name_absent = 0 AND {test}"
+                     AND g.type = 'Group' AND g.name_absent = 0 AND {check}"
                 )
             }
             _ => self.keys_of(place, &text.key)?,
@@ -118,6 +107,17 @@ impl Builder<'_> {
             let lower = select(&format!("i.id <> LOWER(i.id) AND LOWER(i.id) = {id}"));
             format!("SELECT i.key FROM ({written} UNION {lower}) i")
         })
+    }
+}
+
+/// Whether there is such a group, or such a member.
+pub(super) fn belongs(place: Place<'_>) -> String {
+    match place {
+        Place::Member { .. } => {
+            "EXISTS (SELECT 1 FROM members m WHERE m.group_key = r.key)".to_owned()
+        }
+        Place::Group(Part::Name) => above("g.name_absent = 0 AND g.name <> ''"),
+        _ => "EXISTS (SELECT 1 FROM members m WHERE m.member_key = r.key)".to_owned(),
     }
 }
 

@@ -133,8 +133,8 @@ async fn fill(store: &Store, tenant: &str, graph: &BTreeSet<(usize, usize)>) {
         let type_name = if place < 4 { TypeName::User } else { TypeName::Group };
         store.create(tenant, NewResource { type_name, ..new(id, &write) }).await.unwrap();
     }
-    for place in 4..8 {
-        let key = super::super::RowKey::Id(IDS[place].to_owned());
+    for (place, id) in IDS.into_iter().enumerate().skip(4) {
+        let key = super::super::RowKey::Id(id.to_owned());
         let row = store.find(tenant, &key).await.unwrap().remove(0);
         let add: Vec<String> = graph
             .iter()
@@ -142,7 +142,7 @@ async fn fill(store: &Store, tenant: &str, graph: &BTreeSet<(usize, usize)>) {
             .map(|(_, of)| IDS[*of].to_owned())
             .collect();
         let members = Members { add: &add, ..Members::default() };
-        let record = new(IDS[place], &local(json!({}))).record;
+        let record = new(id, &local(json!({}))).record;
         store.update_group(tenant, &row, None, members, record).await.unwrap();
     }
 }

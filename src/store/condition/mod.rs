@@ -196,7 +196,9 @@ impl<'a> Builder<'a> {
             Some(Place::Attribute(indexed)) => {
                 Sql::Text(exists(&format!("{} AND a.fold <> ''", any_type(indexed))))
             }
-            Some(place @ (Place::Group(_) | Place::Member { .. })) => self.belongs(place),
+            Some(place @ (Place::Group(_) | Place::Member { .. })) => {
+                Sql::Text(group::belongs(place))
+            }
         }
     }
 

@@ -45,10 +45,10 @@ async fn members(store: &Store, id: &str) -> String {
 /// The groups of a row; those through groups in brackets.
 async fn groups(store: &Store, id: &str) -> String {
     let row = row(store, id).await;
-    let shown = row.groups.iter().map(|group| match group.direct {
-        true => group.id.clone(),
-        false => format!("({})", group.id),
-    });
+    let shown = row
+        .groups
+        .iter()
+        .map(|group| if group.direct { group.id.clone() } else { format!("({})", group.id) });
     shown.collect::<Vec<_>>().join(" ")
 }
 
@@ -214,7 +214,7 @@ async fn whoever_goes_goes_out_of_the_groups_too() {
         assert_eq!((one.version, two.version, one.last_modified), (2, 2, super::at(9000)));
         assert_eq!(
             (members(store, "g1").await, members(store, "g2").await.as_str()),
-            ("".into(), "g1")
+            (String::new(), "g1")
         );
         assert_eq!(row(store, "g3").await.version, other.version);
         let left = store.delete(ACME, &one, false, delete.clone()).await.unwrap();
