@@ -15,6 +15,7 @@ mod prepare;
 mod refusal;
 mod resource;
 mod search;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod walk;

@@ -2,6 +2,7 @@
 
 mod members;
 mod page;
+mod passing;
 mod search;
 pub(super) mod server;
 mod types;
