@@ -299,12 +299,12 @@ impl Held {
 
 pub(super) fn owned_name(type_name: &TypeName, write: &ResourceWrite) -> Option<String> {
     let name = text(&write.view, type_name.naming()?).filter(|_| write.owns_name)?;
-    Some(index::compared(name, false).into_owned())
+    Some(index::identity(index::compared(name, false)))
 }
 
 pub(super) fn owned_external_id(write: &ResourceWrite) -> Option<String> {
     let id = text(&write.view, "externalId").filter(|_| write.owns_external_id)?;
-    Some(index::compared(id, true).into_owned())
+    Some(index::identity(index::compared(id, true)))
 }
 
 fn text<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a str> {

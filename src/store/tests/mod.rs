@@ -518,6 +518,24 @@ async fn two_stores_on_one_database_see_each_other() {
     }
 }
 
+/// Longer than what an index of PostgreSQL takes, and not to be compressed to less.
+#[tokio::test]
+async fn what_is_long_is_unique_as_well() {
+    for store in &Stores::new().stores {
+        let random = (0..300).map(|_| uuid::Uuid::new_v4().to_string()).collect::<String>();
+        let user = |name: &str, id: &str| local(json!({"userName": name, "externalId": id}));
+        create(store, "u1", &user(&random, &random)).await.unwrap();
+        let error = create(store, "u2", &user(&random.to_uppercase(), "x")).await.unwrap_err();
+        assert_eq!(error.to_string(), "userName is taken by u1");
+        let error = create(store, "u2", &user("x", &random)).await.unwrap_err();
+        assert_eq!(error.to_string(), "externalId is taken by u1");
+        let other = format!("{random}0");
+        create(store, "u2", &user(&other, &other)).await.unwrap();
+        assert_eq!(ids(store, by_name(&random)).await, ["u1"]);
+        assert_eq!(ids(store, by_external_id(&other)).await, ["u2"]);
+    }
+}
+
 #[tokio::test]
 async fn odd_values_survive() {
     for store in &Stores::new().stores {
