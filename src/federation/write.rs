@@ -7,17 +7,19 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
+use serde_json::json;
 
 use super::authority::{Mode, Owner, merge};
 use super::create::checked_user_type;
 use super::directory::{Directory, Known};
 use super::identity::{Care, Subject};
+use super::members::{Effect, MEMBERS, listed};
 use super::resource::{Half, Resource};
 use super::standing::{Standing, changed_meanwhile, divided, first_part};
-use super::{Deed, Federation, IfMatch, Problem, View, demand, permit};
+use super::{Deed, Federation, IfMatch, Problem, View, demand, is_group, permit};
 use crate::audit::{Action, AuditRecord};
 use crate::caller::{Caller, Permission};
-use crate::scim::patch::Tolerance;
+use crate::scim::patch::{Membership, Tolerance};
 use crate::scim::schema::check::Checked;
 use crate::scim::{Attributes, Patch, ResourceType, ScimError};
 use crate::store::{LinkRow, ResourceRow, ResourceWrite, RowKey, StoreError, TypeName};
@@ -35,9 +37,15 @@ impl Federation {
     ) -> Result<Arc<Resource>, Problem> {
         permit(caller, kind, Deed::Replace)?;
         checked_user_type(&checked)?;
+        let mut checked = checked;
+        let membership = match is_group(kind) {
+            true => Asked::Of(listed(checked.attributes.shift_remove(MEMBERS).as_ref())?),
+            false => Asked::Of(Membership::default()),
+        };
         let wanted = |_: &Attributes| Ok(checked.attributes.clone());
         let change = Change {
             wanted: &wanted,
+            membership,
             mode: Mode::Replace,
             says_active: false,
             photos: view.photos || checked.attributes.contains_key("photos"),
@@ -55,12 +63,19 @@ impl Federation {
         patch: &Patch,
         view: &View,
     ) -> Result<Arc<Resource>, Problem> {
+        let parted = if is_group(kind) { patch.parted(MEMBERS, kind)? } else { None };
+        let (patch, membership) = match &parted {
+            Some(parted) => (&parted.rest, Asked::Of(parted.membership.clone())),
+            None if is_group(kind) => (patch, Asked::Seen),
+            None => (patch, Asked::Of(Membership::default())),
+        };
         let wanted = |current: &Attributes| patch.apply(current, kind, Tolerance::default());
         let names = |attribute: &str| {
             patch.paths().any(|path| path.extension.is_none() && path.attribute == attribute)
         };
         let change = Change {
             wanted: &wanted,
+            membership,
             mode: Mode::Modify,
             says_active: names("active"),
             photos: view.photos || names("photos"),
@@ -84,11 +99,10 @@ impl Federation {
         loop {
             let standing = self.standing(kind, &canonical, change.photos).await?;
             standing.must_match(if_match)?;
-            let current = standing.merged(self);
-            let wanted = (change.wanted)(&current)?;
+            let (wanted, effect) = self.wanted(caller, &standing, change).await?;
             let after = divided(kind, &standing, &wanted, change.mode, change.says_active)?;
-            if after == *standing.own() {
-                return Ok(standing.person(self));
+            if after == *standing.own() && effect.is_nothing() {
+                return self.told(standing, view).await;
             }
             kind.require(&standing.with_own(self, &after))?;
             let written = match &standing {
@@ -101,11 +115,14 @@ impl Federation {
                         Mode::Replace => Action::Replace,
                         Mode::Modify => Action::Modify,
                     };
-                    self.update(caller, kind, row, &standing, after, action, view).await
+                    self.update(caller, kind, row, &standing, after, &effect, action, view).await
                 }
             };
             match written {
-                Ok(row) => return Ok(standing.after(row).person(self)),
+                Ok(row) => return self.told(standing.after(row), view).await,
+                // A person whom this was to bind has been bound meanwhile; the group is as it was.
+                Err(StoreError::Linked { .. })
+                    if is_group(kind) && Instant::now() < view.deadline => {}
                 // Another node was faster: read again and apply again, unless the caller asked for
                 // exactly the version that is gone or has stopped waiting.
                 Err(StoreError::Stale | StoreError::Linked { .. }) if if_match.is_some() => {
@@ -115,6 +132,43 @@ impl Federation {
                     if Instant::now() < view.deadline => {}
                 Err(error) => return Err(error.into()),
             }
+        }
+    }
+
+    /// What the resource shall be, without members, and what becomes of those.
+    async fn wanted(
+        &self,
+        caller: &Caller,
+        standing: &Standing,
+        change: &Change<'_>,
+    ) -> Result<(Attributes, Effect), Problem> {
+        let mut current = standing.merged(self);
+        let group = standing.row().map(|row| row.key);
+        match &change.membership {
+            Asked::Of(membership) => {
+                let wanted = (change.wanted)(&current)?;
+                Ok((wanted, self.effect(caller, group, membership).await?))
+            }
+            Asked::Seen => {
+                if let Some(row) = standing.row() {
+                    let shown = self.with_members(row).await?;
+                    let members = shown.attributes.get(MEMBERS).filter(|list| **list != json!([]));
+                    current.extend(members.map(|members| (MEMBERS.to_owned(), members.clone())));
+                }
+                let mut wanted = (change.wanted)(&current)?;
+                let membership = listed(wanted.shift_remove(MEMBERS).as_ref())?;
+                Ok((wanted, self.effect(caller, group, &membership).await?))
+            }
+        }
+    }
+
+    /// A resource as it is shown after a write.
+    async fn told(&self, standing: Standing, view: &View) -> Result<Arc<Resource>, Problem> {
+        match standing.row() {
+            Some(row) if view.members && row.type_name == TypeName::Group => {
+                self.with_members(row).await
+            }
+            _ => Ok(standing.person(self)),
         }
     }
 
@@ -148,10 +202,15 @@ impl Federation {
             }
             let audit = record(caller, kind, Action::Delete, &row.id, self.clock.now(), view);
             let tombstone = row.link.is_some();
+            // Of a group that goes, nobody can tell afterwards who was in it.
+            let inside = if is_group(kind) { Some(self.inside(&[row.key]).await) } else { None };
             let deleted = self.store.delete(&self.tenant, &row, tombstone, audit).await;
             match deleted {
                 Ok(()) => {
                     self.rows.touched(&row, &[&self.stored_view(&row)]);
+                    if let Some(inside) = &inside {
+                        self.forget(inside);
+                    }
                     return Ok(());
                 }
                 Err(StoreError::Stale) if if_match.is_none() && Instant::now() < view.deadline => {}
@@ -175,6 +234,7 @@ impl Federation {
         row: &ResourceRow,
         standing: &Standing,
         own: Attributes,
+        effect: &Effect,
         action: Action,
         view: &View,
     ) -> Result<Arc<ResourceRow>, StoreError> {
@@ -189,10 +249,17 @@ impl Federation {
         };
         let audit = record(caller, kind, action, &row.id, at, view);
         let before = self.stored_view(row);
-        let updated = self.store.update(&self.tenant, row, &write, audit).await;
-        let row = Arc::new(updated?);
-        self.rows.touched(&row, &[&before, &write.view]);
-        Ok(row)
+        let bindings = self.bindings(&effect.bind, at);
+        let members = self.member_rows(caller, effect, &bindings, at, view);
+        let updated = self.store.update_with(&self.tenant, row, &write, members, audit).await;
+        let updated = Arc::new(updated?);
+        self.rows.touched(&updated, &[&before, &write.view]);
+        if is_group(kind) {
+            self.bound(&bindings).await;
+            let renamed = before.get("displayName") != write.view.get("displayName");
+            self.regrouped(row.key, renamed, effect).await;
+        }
+        Ok(updated)
     }
 
     pub(super) fn bound_write(
@@ -249,7 +316,7 @@ impl Federation {
     }
 
     /// The merged values under which a row was last written and indexed.
-    fn stored_view(&self, row: &ResourceRow) -> Attributes {
+    pub(super) fn stored_view(&self, row: &ResourceRow) -> Attributes {
         match &row.link {
             None => row.own.clone(),
             Some(link) => {
@@ -261,10 +328,18 @@ impl Federation {
     }
 }
 
-/// What PUT and PATCH do to a person.
+/// What is asked of a group's members.
+enum Asked {
+    Of(Membership),
+    /// What can be told only with the members at hand: they are part of the attributes then.
+    Seen,
+}
+
+/// What PUT and PATCH do to a resource.
 struct Change<'a> {
-    /// From the user as it is to the user as it shall be.
+    /// From the resource as it is to the resource as it shall be.
     wanted: &'a (dyn Fn(&Attributes) -> Result<Attributes, ScimError> + Sync),
+    membership: Asked,
     mode: Mode,
     /// Whether `active` is named, and is not what any client sends that hands back what it read.
     says_active: bool,

@@ -1,8 +1,6 @@
 //! Links: which entry of which repository is bound to which row, and what is left of a link whose
 //! row is deleted.
 
-use std::sync::Arc;
-
 use super::engine::{Change, Expect, Query, Value};
 use super::resource::{KEYS, columns, decode, encode, list};
 use super::{LinkRow, LinkState, Store, StoreError, milliseconds};
@@ -15,7 +13,7 @@ impl Store {
         repository: &str,
         entry_keys: &[String],
     ) -> Result<Vec<LinkState>, StoreError> {
-        let mut found = Vec::new();
+        let (mut found, mut rows) = (Vec::new(), Vec::new());
         for chunk in entry_keys.chunks(KEYS) {
             let mut values = vec![tenant.into(), repository.into()];
             let keys = list(&mut values, chunk.iter().map(|key| key.as_str().into()));
@@ -27,13 +25,14 @@ impl Store {
             );
             for mut row in self.engine.query(Query { sql: sql.into(), values }).await? {
                 let entry_key = row.text()?;
-                found.push(if row.is_null() {
-                    LinkState::Tombstone { entry_key }
+                if row.is_null() {
+                    found.push(LinkState::Tombstone { entry_key });
                 } else {
-                    LinkState::Row(Arc::new(decode(&mut row)?))
-                });
+                    rows.push(decode(&mut row)?);
+                }
             }
         }
+        found.extend(self.grouped(rows).await?.into_iter().map(LinkState::Row));
         Ok(found)
     }
 

@@ -9,6 +9,7 @@ mod condition;
 mod engine;
 mod index;
 mod link;
+mod members;
 mod prepare;
 mod refusal;
 mod resource;
@@ -98,9 +99,46 @@ pub struct ResourceRow {
     pub version: i64,
     pub created: Timestamp,
     pub last_modified: Timestamp,
-    /// The values that the store owns, under canonical names.
+    /// The values that the store owns, under canonical names; a group's members are not among them.
     pub own: Attributes,
     pub link: Option<LinkRow>,
+    /// Whether any group has it as a member.
+    pub is_member: bool,
+    /// Of a user: the groups that it is in, in the order of their canonical ids.
+    pub groups: Vec<GroupOf>,
+    /// Differs where `groups` do; 0 where there are none.
+    pub groups_digest: u64,
+}
+
+/// A group that has a user as a member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupOf {
+    /// Canonical id.
+    pub id: String,
+    pub display: Option<String>,
+    /// Whether the group itself has the user; else a group within it.
+    pub direct: bool,
+}
+
+/// A member of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Canonical id.
+    pub id: String,
+    pub type_name: TypeName,
+    /// `displayName`, else the name.
+    pub display: Option<String>,
+}
+
+/// What becomes of a group's members in the same change as the rest of it.
+#[derive(Debug, Default)]
+pub struct Members<'a> {
+    /// Keys of rows that are no members yet, each once.
+    pub add: Vec<i64>,
+    /// Keys of rows that are members.
+    pub remove: Vec<i64>,
+    /// Rows that are made in the same change and added.
+    pub bind: Vec<NewResource<'a>>,
 }
 
 /// How a row came to be (`userType`).

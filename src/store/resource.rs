@@ -1,6 +1,6 @@
 //! Rows as they are found and read, by what identifies them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::engine::{Datum, Query, Row};
@@ -13,6 +13,7 @@ use crate::scim::Attributes;
 macro_rules! columns {
     () => {
         "r.key, r.type, r.id, r.number, r.user_type, r.version, r.created, r.last_modified, r.own, \
+         CASE WHEN EXISTS (SELECT 1 FROM members m WHERE m.member_key = r.key) THEN 1 ELSE 0 END, \
          l.repository, l.entry_key, l.dn, l.shadow, l.seen, l.entry_modified"
     };
 }
@@ -51,7 +52,8 @@ impl Store {
         key: &RowKey,
     ) -> Result<Vec<Arc<ResourceRow>>, StoreError> {
         let rows = self.engine.query(self.look_up(tenant, key)).await?;
-        rows.into_iter().map(|mut row| Ok(decode(&mut row)?.into())).collect()
+        let rows = rows.into_iter().map(|mut row| decode(&mut row)).collect::<Result<_, _>>()?;
+        self.grouped(rows).await
     }
 
     /// The rows of the type whose view has one of these folded names, in no order. Names too long for
@@ -71,10 +73,10 @@ impl Store {
             let select = select!("r.type = $2 AND r.name_absent = 0 AND r.name IN (");
             let sql = format!("{select}{heads})");
             for mut row in self.engine.query(Query { sql: sql.into(), values }).await? {
-                found.push(Arc::new(decode(&mut row)?));
+                found.push(decode(&mut row)?);
             }
         }
-        Ok(found)
+        self.grouped(found).await
     }
 
     pub(super) fn look_up(&self, tenant: &str, key: &RowKey) -> Query {
@@ -133,11 +135,11 @@ impl Store {
             let keys = list(&mut values, chunk.iter().map(|key| (*key).into()));
             let sql = format!("{}{keys})", select!(by_key: "r.key IN ("));
             for mut row in self.engine.query(Query { sql: sql.into(), values }).await? {
-                let row = decode(&mut row)?;
-                found.push((row.key, Arc::new(row)));
+                found.push(decode(&mut row)?);
             }
         }
-        let found: std::collections::HashMap<_, _> = found.into_iter().collect();
+        let found = self.grouped(found).await?;
+        let found: HashMap<_, _> = found.into_iter().map(|row| (row.key, row)).collect();
         Ok(keys.iter().filter_map(|key| found.get(key).cloned()).collect())
     }
 }
@@ -184,6 +186,7 @@ pub(super) fn decode(row: &mut Row) -> Result<ResourceRow, StoreError> {
     let version = row.integer()?;
     let (created, last_modified) = (timestamp(row.integer()?)?, timestamp(row.integer()?)?);
     let own = json(&row.text()?)?;
+    let is_member = row.integer()? != 0;
     let link = match row.optional_text()? {
         None => None,
         Some(repository) => Some(LinkRow {
@@ -206,5 +209,8 @@ pub(super) fn decode(row: &mut Row) -> Result<ResourceRow, StoreError> {
         last_modified,
         own,
         link,
+        is_member,
+        groups: Vec::new(),
+        groups_digest: 0,
     })
 }

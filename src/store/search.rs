@@ -50,7 +50,7 @@ impl Store {
             columns!(),
             values.len()
         );
-        decode_all(self.engine.query(Query { sql: sql.into(), values }).await?).await
+        self.decoded(self.engine.query(Query { sql: sql.into(), values }).await?).await
     }
 
     async fn page(
@@ -80,7 +80,8 @@ impl Store {
                 values.len() - 1,
                 values.len(),
             );
-            rows = decode_all(self.engine.query(Query { sql: sql.into(), values }).await?).await?;
+            rows =
+                self.decoded(self.engine.query(Query { sql: sql.into(), values }).await?).await?;
         }
         let total = if count_total {
             let seen = i64::try_from(rows.len()).unwrap_or(i64::MAX);
@@ -100,6 +101,20 @@ impl Store {
             None
         };
         Ok(StoreAnswer { rows, total, exact: true })
+    }
+
+    pub(super) async fn decoded(
+        &self,
+        rows: Vec<Row>,
+    ) -> Result<Vec<Arc<ResourceRow>>, StoreError> {
+        let mut decoded = Vec::with_capacity(rows.len());
+        for (place, mut row) in rows.into_iter().enumerate() {
+            if place % DECODED == DECODED - 1 {
+                tokio::task::yield_now().await;
+            }
+            decoded.push(decode(&mut row)?);
+        }
+        self.grouped(decoded).await
     }
 
     /// How to sort by `sort`; `None` where the index does not hold it.
@@ -145,15 +160,4 @@ struct Order {
     rest: &'static str,
     join: String,
     direction: &'static str,
-}
-
-pub(super) async fn decode_all(rows: Vec<Row>) -> Result<Vec<Arc<ResourceRow>>, StoreError> {
-    let mut decoded = Vec::with_capacity(rows.len());
-    for (place, mut row) in rows.into_iter().enumerate() {
-        if place % DECODED == DECODED - 1 {
-            tokio::task::yield_now().await;
-        }
-        decoded.push(Arc::new(decode(&mut row)?));
-    }
-    Ok(decoded)
 }

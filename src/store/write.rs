@@ -3,8 +3,8 @@
 use super::engine::{Change, Expect, Failure, Value};
 use super::resource::{encode, user_type};
 use super::{
-    LinkRow, NewResource, ResourceRow, ResourceWrite, Store, StoreError, TypeName, UserType, audit,
-    index, link, milliseconds, timestamp,
+    LinkRow, Members, NewResource, ResourceRow, ResourceWrite, Store, StoreError, TypeName,
+    UserType, audit, index, link, members, milliseconds, timestamp,
 };
 use crate::audit::AuditRecord;
 use crate::scim::Attributes;
@@ -16,11 +16,66 @@ impl Store {
         tenant: &str,
         new: NewResource<'_>,
     ) -> Result<ResourceRow, StoreError> {
-        let NewResource { type_name, id, user_type, write, revive, record } = new;
+        self.create_with(tenant, new, Members::default()).await
+    }
+
+    /// [`Store::create`] of a group with its members. Where a row that is to be bound has become
+    /// another's meanwhile, [`StoreError::Linked`]; where a member has gone, [`StoreError::Stale`].
+    pub async fn create_with(
+        &self,
+        tenant: &str,
+        new: NewResource<'_>,
+        mut members: Members<'_>,
+    ) -> Result<ResourceRow, StoreError> {
+        let (write, id, type_name) = (new.write, new.id, new.type_name.clone());
+        let user_type = user_type_of(&new);
         let at = milliseconds(write.at);
-        let user_type = if write.link.is_some() { UserType::FtressLdap } else { user_type };
-        let held = Held::of(&type_name, write)?;
         let mut change = Change::default();
+        let bind = std::mem::take(&mut members.bind);
+        let bound = self.push_bound(&mut change, tenant, bind)?;
+        let own = change.statements.len();
+        let made = self.push_new(&mut change, tenant, new)?;
+        let end = change.statements.len();
+        let key = Value::From { statement: made.inserted, column: 0 };
+        members::push(&mut change, &key, &members, &bound.keys);
+        match self.engine.execute(change).await {
+            Ok(returned) => Ok(ResourceRow {
+                key: returned.row(made.inserted)?.integer()?,
+                type_name,
+                id: id.to_owned(),
+                number: {
+                    let mut row = returned.row(made.numbered)?;
+                    row.integer()?;
+                    row.integer()?
+                },
+                user_type,
+                version: 1,
+                created: timestamp(at)?,
+                last_modified: timestamp(at)?,
+                own: write.own.clone(),
+                link: write.link.as_ref().map(LinkRow::stored),
+                is_member: false,
+                groups: Vec::new(),
+                groups_digest: 0,
+            }),
+            Err(failure) => match members_fault(&failure, own, end, &bound) {
+                Some(error) => Err(error),
+                None => Err(self.refused(tenant, &type_name, Some(id), write, failure).await),
+            },
+        }
+    }
+
+    /// The statements that make a row.
+    fn push_new(
+        &self,
+        change: &mut Change,
+        tenant: &str,
+        new: NewResource<'_>,
+    ) -> Result<Made, StoreError> {
+        let user_type = user_type_of(&new);
+        let NewResource { type_name, id, write, revive, record, .. } = new;
+        let at = milliseconds(write.at);
+        let held = Held::of(&type_name, write)?;
         let numbered = change.push(
             "INSERT INTO tenants (name, last_number) VALUES ($1, 10001) \
              ON CONFLICT (name) DO UPDATE SET last_number = tenants.last_number + 1 \
@@ -57,31 +112,29 @@ impl Store {
         );
         let key = Value::From { statement: inserted, column: 0 };
         if let Some(linked) = &write.link {
-            link::push_new(&mut change, &tenant_key, &key, linked, revive)?;
+            link::push_new(change, &tenant_key, &key, linked, revive)?;
         }
         let rows = self.index.rows(&type_name, id, &write.view);
-        index::insert(&mut change, &key, &tenant_key, rows, "");
-        audit::push(&mut change, tenant, record, &self.token());
+        index::insert(change, &key, &tenant_key, rows, "");
+        audit::push(change, tenant, record, &self.token());
+        Ok(Made { numbered, inserted })
+    }
 
-        match self.engine.execute(change).await {
-            Ok(returned) => Ok(ResourceRow {
-                key: returned.row(inserted)?.integer()?,
-                type_name,
-                id: id.to_owned(),
-                number: {
-                    let mut row = returned.row(numbered)?;
-                    row.integer()?;
-                    row.integer()?
-                },
-                user_type,
-                version: 1,
-                created: timestamp(at)?,
-                last_modified: timestamp(at)?,
-                own: write.own.clone(),
-                link: write.link.as_ref().map(LinkRow::stored),
-            }),
-            Err(failure) => Err(self.refused(tenant, &type_name, Some(id), write, failure).await),
+    /// The rows that a group's change makes.
+    fn push_bound(
+        &self,
+        change: &mut Change,
+        tenant: &str,
+        bind: Vec<NewResource<'_>>,
+    ) -> Result<BoundRows, StoreError> {
+        let mut bound = BoundRows::default();
+        for new in bind {
+            let id = new.id.to_owned();
+            let made = self.push_new(change, tenant, new)?;
+            bound.keys.push(Value::From { statement: made.inserted, column: 0 });
+            bound.ends.push((change.statements.len(), id));
         }
+        Ok(bound)
     }
 
     /// Puts `write` in the place of what `row` holds. [`StoreError::Stale`] where it has another
@@ -93,10 +146,26 @@ impl Store {
         write: &ResourceWrite,
         record: AuditRecord,
     ) -> Result<ResourceRow, StoreError> {
+        self.update_with(tenant, row, write, Members::default(), record).await
+    }
+
+    /// [`Store::update`] of a group with what becomes of its members; errors also as
+    /// [`Store::create_with`] has them.
+    pub async fn update_with(
+        &self,
+        tenant: &str,
+        row: &ResourceRow,
+        write: &ResourceWrite,
+        mut members: Members<'_>,
+        record: AuditRecord,
+    ) -> Result<ResourceRow, StoreError> {
         let at = milliseconds(write.at);
         let held = Held::of(&row.type_name, write)?;
         let linked = write.link.as_ref().map(|_| UserType::FtressLdap.number());
         let mut change = Change::default();
+        let bind = std::mem::take(&mut members.bind);
+        let bound = self.push_bound(&mut change, tenant, bind)?;
+        let own = change.statements.len();
         let updated = change.push(
             // A row that loses its link becomes a local one.
             "UPDATE resources SET version = version + 1, \
@@ -131,6 +200,8 @@ impl Store {
         let rows = self.index.rows(&row.type_name, &row.id, &write.view);
         index::insert(&mut change, &row.key.into(), &tenant_key, rows, "");
         audit::push(&mut change, tenant, record, &self.token());
+        let end = change.statements.len();
+        members::push(&mut change, &row.key.into(), &members, &bound.keys);
 
         match self.engine.execute(change).await {
             Ok(returned) => {
@@ -147,7 +218,10 @@ impl Store {
             Err(Failure::Unexpected { statement, .. }) if statement == updated => {
                 Err(StoreError::Stale)
             }
-            Err(failure) => Err(self.refused(tenant, &row.type_name, None, write, failure).await),
+            Err(failure) => match members_fault(&failure, own, end, &bound) {
+                Some(error) => Err(error),
+                None => Err(self.refused(tenant, &row.type_name, None, write, failure).await),
+            },
         }
     }
 
@@ -162,6 +236,7 @@ impl Store {
         record: AuditRecord,
     ) -> Result<(), StoreError> {
         let mut change = Change::default();
+        members::push_left(&mut change, row.key, milliseconds(record.at));
         link::push_removed(&mut change, row.key, tombstone.then(|| milliseconds(record.at)));
         let deleted = change.push(
             "DELETE FROM resources WHERE key = $1 AND version = $2 \
@@ -182,6 +257,42 @@ impl Store {
     pub(super) fn token(&self) -> String {
         self.clock.new_token().simple().to_string()
     }
+}
+
+/// Where the statements of a new row stand.
+struct Made {
+    numbered: usize,
+    inserted: usize,
+}
+
+/// The rows that are bound in a change: their keys, and behind which statement each ends.
+#[derive(Default)]
+struct BoundRows {
+    keys: Vec<Value>,
+    ends: Vec<(usize, String)>,
+}
+
+fn user_type_of(new: &NewResource<'_>) -> UserType {
+    if new.write.link.is_some() { UserType::FtressLdap } else { new.user_type }
+}
+
+/// What a failure means that is not the group's own, whose statements are `own` to `end`: before them
+/// others were bound, behind them members were added.
+fn members_fault(
+    failure: &Failure,
+    own: usize,
+    end: usize,
+    bound: &BoundRows,
+) -> Option<StoreError> {
+    let (Failure::Violated { statement, .. } | Failure::Unexpected { statement, .. }) = failure
+    else {
+        return None;
+    };
+    if *statement >= end {
+        return Some(StoreError::Stale);
+    }
+    let (_, id) = bound.ends.iter().find(|(end, _)| statement < end)?;
+    (*statement < own).then(|| StoreError::Linked { id: id.clone() })
 }
 
 /// A write as the columns of the row hold it.

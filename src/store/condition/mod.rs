@@ -8,6 +8,7 @@
 //! as last seen, the linked entry's.
 
 mod compare;
+mod membership;
 #[cfg(test)]
 mod tests;
 
@@ -178,6 +179,9 @@ impl Builder<'_> {
         if !path.known {
             return Sql::Never;
         }
+        if let Some(sql) = self.has_membership(path) {
+            return Sql::Text(sql.to_owned());
+        }
         match self.index.place(self.type_name, path) {
             None => self.unknown(bound),
             Some(Place::Name) => Sql::Text("(r.name_absent = 0 AND r.name <> '')".to_owned()),
@@ -208,6 +212,9 @@ impl Builder<'_> {
         }
         if !path.known {
             return (operator == Operator::Ne).into();
+        }
+        if let Some(keys) = self.membership(path, operator, literal) {
+            return Sql::Text(format!("r.key IN ({keys})"));
         }
         match self.index.place(self.type_name, path) {
             None => self.unknown(bound),
