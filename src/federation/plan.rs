@@ -10,7 +10,7 @@ use super::memory::Memory;
 use super::resource::Resource;
 use super::rows::{StoredKey, external_id_key, name_key};
 use super::sort::Order;
-use super::{Federation, is_user};
+use super::{Federation, is_group, is_user};
 use crate::scim::{AttributePath, Filter, Query, ResourceType};
 use crate::store::{RowKey, TypeName};
 
@@ -105,7 +105,7 @@ impl Federation {
         let photos_decide = filter.paths().chain(&query.sort_by).any(is_photos);
         let photos = photos_decide || query.projection.asks_for("photos");
         let of_members = |path: &AttributePath| path.attribute == MEMBERS;
-        let members_decide = filter.paths().chain(&query.sort_by).any(of_members);
+        let members_decide = is_group(kind) && filter.paths().chain(&query.sort_by).any(of_members);
         let members = query.projection.includes(MEMBERS);
         let type_name = TypeName::new(&kind.name);
         let by_name = || kind.resolve(type_name.naming().unwrap_or("id"));
