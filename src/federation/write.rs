@@ -38,9 +38,10 @@ impl Federation {
         permit(caller, kind, Deed::Replace)?;
         checked_user_type(&checked)?;
         let mut checked = checked;
-        let membership = match is_group(kind) {
-            true => Asked::Of(listed(checked.attributes.shift_remove(MEMBERS).as_ref())?),
-            false => Asked::Of(Membership::default()),
+        let membership = if is_group(kind) {
+            Asked::Of(listed(checked.attributes.shift_remove(MEMBERS).as_ref())?)
+        } else {
+            Asked::Of(Membership::default())
         };
         let wanted = |_: &Attributes| Ok(checked.attributes.clone());
         let change = Change {
