@@ -191,10 +191,10 @@ impl Federation {
         let id = self.clock.new_id().to_string();
         loop {
             let at = self.clock.now();
-            let effect = self.effect(caller, None, &membership).await?;
+            let enrolling = self.enrolling(caller, &membership).await?;
             let write = local_write(&TypeName::Group, own.clone(), at);
-            let bindings = self.bindings(&effect.bind, at);
-            let members = self.member_rows(caller, &effect, &bindings, at, view);
+            let bindings = self.bindings(&enrolling, at);
+            let bind = self.new_rows(caller, &bindings, view);
             let new = NewResource {
                 type_name: TypeName::Group,
                 id: &id,
@@ -203,8 +203,9 @@ impl Federation {
                 revive: false,
                 record: record(caller, kind, Action::Create, &id, at, view),
             };
-            let row = match self.store.create_with(&self.tenant, new, members).await {
-                Ok(row) => row,
+            let made = self.store.create_group(&self.tenant, new, enrolling.members(&bind)).await;
+            let enrolled = match made {
+                Ok(enrolled) => enrolled,
                 // A person was bound, or a member has gone, meanwhile.
                 Err(StoreError::Linked { .. } | StoreError::Stale)
                     if Instant::now() < view.deadline =>
@@ -213,13 +214,13 @@ impl Federation {
                 }
                 Err(error) => return Err(error.into()),
             };
-            self.rows.touched(&row, &[&write.view]);
-            self.bound(&bindings).await;
-            self.regrouped(row.key, false, &effect).await;
+            let row = &enrolled.row;
+            self.rows.touched(row, &[&write.view]);
+            self.regrouped(&enrolled, &bindings, false).await;
             let resource = if view.members {
-                self.with_members(&row).await?
+                self.with_members(row).await?
             } else {
-                self.people.stored(&row, None, &Half::Unasked)
+                self.people.stored(row, None, &Half::Unasked)
             };
             return Ok(Created { resource, bound: false });
         }

@@ -13,9 +13,9 @@ use super::{USER, is_group};
 use crate::cache::{Derived, State};
 use crate::repository::EntryKey;
 use crate::scim::dialect::location;
-use crate::scim::resource::digest;
+use crate::scim::resource::{digest, digest_text};
 use crate::scim::{Attributes, ResourceType};
-use crate::store::{GroupOf, Member, ResourceRow, TypeName};
+use crate::store::{Member, Membership, ResourceRow, TypeName};
 
 /// The extension that says where a person comes from.
 pub const SOURCE_URN: &str = "urn:scimbridge:schemas:2.0:Source";
@@ -184,7 +184,7 @@ impl Resources {
         };
         let key = ResourceKey {
             tenant: Arc::clone(&self.tenant),
-            who: Who::Row { key: row.key, version: row.version, groups: row.groups_digest },
+            who: Who::Row { key: row.key, version: row.version, groups: groups_digest(row) },
             entry,
             state,
         };
@@ -247,12 +247,12 @@ impl Resources {
         if row.type_name == TypeName::User {
             attributes.insert("userType".into(), row.user_type.name().into());
         }
-        if !row.groups.is_empty() {
+        if row.type_name == TypeName::User && !row.groups.is_empty() {
             let groups = attributes.entry("groups").or_insert_with(|| json!([]));
             if let Some(groups) = groups.as_array_mut() {
                 groups.extend(row.groups.iter().map(|group| self.group_of(group)));
             }
-            version = format!("{version}.g{:016x}", row.groups_digest);
+            version = format!("{version}.g{:016x}", groups_digest(row));
         }
         attributes.insert("meta".into(), meta(name, (Some(row.created), Some(modified)), &version));
         attributes.insert("id".into(), Value::String(row.id.clone()));
@@ -292,7 +292,7 @@ impl Resources {
         self.person(bare.id.clone(), version, Arc::new(attributes), false)
     }
 
-    fn group_of(&self, group: &GroupOf) -> Value {
+    fn group_of(&self, group: &Membership) -> Value {
         let mut shown = Attributes::new();
         shown.insert("value".into(), group.id.as_str().into());
         shown.insert("$ref".into(), location("", &self.groups, &group.id).into());
@@ -325,6 +325,15 @@ impl Resources {
         let located = OnceLock::new();
         Arc::new(Resource { id, version, attributes, show_source, rendered, located })
     }
+}
+
+/// Differs where the groups that are shown do, the same on every node; 0 where there are none.
+fn groups_digest(row: &ResourceRow) -> u64 {
+    let mix = |sum: u64, text: &str| sum.rotate_left(5).wrapping_mul(31) ^ digest_text(text);
+    row.groups.iter().fold(0, |sum, group| {
+        let sum = mix(sum.wrapping_add(u64::from(group.direct)), &group.id);
+        mix(sum, group.display.as_deref().unwrap_or_default())
+    })
 }
 
 fn state_name(state: State) -> &'static str {

@@ -13,7 +13,7 @@ use super::authority::{Mode, Owner, merge};
 use super::create::checked_user_type;
 use super::directory::{Directory, Known};
 use super::identity::{Care, Subject};
-use super::members::{Effect, MEMBERS, listed};
+use super::members::{Enrolling, MEMBERS, listed};
 use super::resource::{Half, Resource};
 use super::standing::{Standing, changed_meanwhile, divided, first_part};
 use super::{Deed, Federation, IfMatch, Problem, View, demand, is_group, permit};
@@ -100,9 +100,9 @@ impl Federation {
         loop {
             let standing = self.standing(kind, &canonical, change.photos).await?;
             standing.must_match(if_match)?;
-            let (wanted, effect) = self.wanted(caller, &standing, change).await?;
+            let (wanted, enrolling) = self.wanted(caller, &standing, change).await?;
             let after = divided(kind, &standing, &wanted, change.mode, change.says_active)?;
-            if after == *standing.own() && effect.is_nothing() {
+            if after == *standing.own() && enrolling.is_nothing() {
                 return self.told(standing, view).await;
             }
             kind.require(&standing.with_own(self, &after))?;
@@ -116,7 +116,7 @@ impl Federation {
                         Mode::Replace => Action::Replace,
                         Mode::Modify => Action::Modify,
                     };
-                    self.update(caller, kind, row, &standing, after, &effect, action, view).await
+                    self.update(caller, kind, row, &standing, after, &enrolling, action, view).await
                 }
             };
             match written {
@@ -142,13 +142,12 @@ impl Federation {
         caller: &Caller,
         standing: &Standing,
         change: &Change<'_>,
-    ) -> Result<(Attributes, Effect), Problem> {
+    ) -> Result<(Attributes, Enrolling), Problem> {
         let mut current = standing.merged(self);
-        let group = standing.row().map(|row| row.key);
         match &change.membership {
             Asked::Of(membership) => {
                 let wanted = (change.wanted)(&current)?;
-                Ok((wanted, self.effect(caller, group, membership).await?))
+                Ok((wanted, self.enrolling(caller, membership).await?))
             }
             Asked::Seen => {
                 if let Some(row) = standing.row() {
@@ -158,7 +157,7 @@ impl Federation {
                 }
                 let mut wanted = (change.wanted)(&current)?;
                 let membership = listed(wanted.shift_remove(MEMBERS).as_ref())?;
-                Ok((wanted, self.effect(caller, group, &membership).await?))
+                Ok((wanted, self.enrolling(caller, &membership).await?))
             }
         }
     }
@@ -207,7 +206,7 @@ impl Federation {
             let inside = if is_group(kind) { Some(self.inside(&[row.key]).await) } else { None };
             let deleted = self.store.delete(&self.tenant, &row, tombstone, audit).await;
             match deleted {
-                Ok(()) => {
+                Ok(_) => {
                     self.rows.touched(&row, &[&self.stored_view(&row)]);
                     if let Some(inside) = &inside {
                         self.forget(inside);
@@ -235,7 +234,7 @@ impl Federation {
         row: &ResourceRow,
         standing: &Standing,
         own: Attributes,
-        effect: &Effect,
+        enrolling: &Enrolling,
         action: Action,
         view: &View,
     ) -> Result<Arc<ResourceRow>, StoreError> {
@@ -250,17 +249,21 @@ impl Federation {
         };
         let audit = record(caller, kind, action, &row.id, at, view);
         let before = self.stored_view(row);
-        let bindings = self.bindings(&effect.bind, at);
-        let members = self.member_rows(caller, effect, &bindings, at, view);
-        let updated = self.store.update_with(&self.tenant, row, &write, members, audit).await;
-        let updated = Arc::new(updated?);
-        self.rows.touched(&updated, &[&before, &write.view]);
-        if is_group(kind) {
-            self.bound(&bindings).await;
-            let renamed = before.get("displayName") != write.view.get("displayName");
-            self.regrouped(row.key, renamed, effect).await;
+        if !is_group(kind) {
+            let updated = Arc::new(self.store.update(&self.tenant, row, &write, audit).await?);
+            self.rows.touched(&updated, &[&before, &write.view]);
+            return Ok(updated);
         }
-        Ok(updated)
+        let bindings = self.bindings(enrolling, at);
+        let bind = self.new_rows(caller, &bindings, view);
+        let members = enrolling.members(&bind);
+        let rewritten = (write.own != row.own).then_some(&write);
+        let enrolled =
+            self.store.update_group(&self.tenant, row, rewritten, members, audit).await?;
+        self.rows.touched(&enrolled.row, &[&before, &write.view]);
+        let renamed = before.get("displayName") != write.view.get("displayName");
+        self.regrouped(&enrolled, &bindings, renamed).await;
+        Ok(Arc::new(enrolled.row))
     }
 
     pub(super) fn bound_write(

@@ -31,6 +31,6 @@ impl Store {
             values.len() - 1,
             values.len()
         );
-        self.decoded(self.engine.query(Query { sql: sql.into(), values }).await?).await
+        self.rows(self.engine.query(Query { sql: sql.into(), values }).await?).await
     }
 }

@@ -13,7 +13,7 @@ impl Store {
         repository: &str,
         entry_keys: &[String],
     ) -> Result<Vec<LinkState>, StoreError> {
-        let (mut found, mut rows) = (Vec::new(), Vec::new());
+        let mut found = Vec::new();
         for chunk in entry_keys.chunks(KEYS) {
             let mut values = vec![tenant.into(), repository.into()];
             let keys = list(&mut values, chunk.iter().map(|key| key.as_str().into()));
@@ -23,16 +23,17 @@ impl Store {
                  AND l.repository = $2 AND l.entry_key IN ({keys})",
                 columns!()
             );
+            let mut bound = Vec::new();
             for mut row in self.engine.query(Query { sql: sql.into(), values }).await? {
                 let entry_key = row.text()?;
                 if row.is_null() {
                     found.push(LinkState::Tombstone { entry_key });
                 } else {
-                    rows.push(decode(&mut row)?);
+                    bound.push(decode(&mut row)?);
                 }
             }
+            found.extend(self.enrolled(bound).await?.into_iter().map(LinkState::Row));
         }
-        found.extend(self.grouped(rows).await?.into_iter().map(LinkState::Row));
         Ok(found)
     }
 

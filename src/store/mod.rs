@@ -9,7 +9,8 @@ mod condition;
 mod engine;
 mod index;
 mod link;
-mod members;
+mod member;
+mod membership;
 mod prepare;
 mod refusal;
 mod resource;
@@ -17,6 +18,7 @@ mod search;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod walk;
 mod write;
 
 use std::sync::Arc;
@@ -30,6 +32,8 @@ use engine::{Engine, Query};
 use index::Index;
 
 pub use engine::OpenError;
+pub use member::{Member, Membership};
+pub use membership::{Enrolled, Members};
 
 /// Our own database: rows, links, their index, and the audit trail of what was changed.
 #[derive(Debug)]
@@ -102,44 +106,10 @@ pub struct ResourceRow {
     pub last_modified: Timestamp,
     /// The values that the store owns, under canonical names; a group's members are not among them.
     pub own: Attributes,
+    /// The groups that a user or group is in, directly or through groups, in the order of their ids,
+    /// as they were when the row was read.
+    pub groups: Arc<[Membership]>,
     pub link: Option<LinkRow>,
-    /// Whether any group has it as a member.
-    pub is_member: bool,
-    /// Of a user: the groups that it is in, in the order of their canonical ids.
-    pub groups: Vec<GroupOf>,
-    /// Differs where `groups` do; 0 where there are none.
-    pub groups_digest: u64,
-}
-
-/// A group that has a user as a member.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GroupOf {
-    /// Canonical id.
-    pub id: String,
-    pub display: Option<String>,
-    /// Whether the group itself has the user; else a group within it.
-    pub direct: bool,
-}
-
-/// A member of a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// Canonical id.
-    pub id: String,
-    pub type_name: TypeName,
-    /// `displayName`, else the name.
-    pub display: Option<String>,
-}
-
-/// What becomes of a group's members in the same change as the rest of it.
-#[derive(Debug, Default)]
-pub struct Members<'a> {
-    /// Keys of rows that are no members yet, each once.
-    pub add: Vec<i64>,
-    /// Keys of rows that are members.
-    pub remove: Vec<i64>,
-    /// Rows that are made in the same change and added.
-    pub bind: Vec<NewResource<'a>>,
 }
 
 /// How a row came to be (`userType`).
@@ -249,6 +219,9 @@ pub enum StoreError {
     /// The user that the entry was bound to is deleted; only an explicit POST binds it again.
     #[error("the user that the entry was bound to is deleted")]
     Tombstone,
+    /// There is no user and no group with this id, to be a member.
+    #[error("there is no user and no group {id}")]
+    NoMember { id: String },
     /// The row has another version than the caller read, or is gone.
     #[error("the row changed since it was read")]
     Stale,
@@ -278,7 +251,7 @@ pub struct Search<'a> {
     pub filter: Option<&'a Filter>,
     pub rows: Rows,
     pub sort: &'a Sort,
-    pub start: Start,
+    pub start: Start<'a>,
     /// How many rows at most.
     pub limit: u64,
     /// Whether [`StoreAnswer::total`] is wanted.
@@ -287,9 +260,32 @@ pub struct Search<'a> {
 
 /// Where a page begins.
 #[derive(Clone, Copy, Debug)]
-pub enum Start {
+pub enum Start<'a> {
     /// After so many rows.
     Offset(u64),
+    /// After the row that stands here.
+    After(&'a Position),
+    /// So that it ends before the row that stands here.
+    Before(&'a Position),
+}
+
+/// Where a row stands in a list of one type, sorted in one way; the row itself may be gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// Whether the row has no value to sort by.
+    pub absent: bool,
+    /// The value to sort by as the index holds it: the beginning of a text, a number in decimal.
+    pub fold: String,
+    /// The whole of a text that is longer than what `fold` holds, else empty.
+    pub rest: String,
+    /// Canonical id.
+    pub id: String,
+}
+
+impl Position {
+    fn same_key(&self, other: &Self) -> bool {
+        (self.absent, &self.fold, &self.rest) == (other.absent, &other.fold, &other.rest)
+    }
 }
 
 /// The order of a search's answer. Resources without the attribute come last, in descending order
@@ -309,6 +305,11 @@ pub struct StoreAnswer {
     /// Whether `rows` is the page asked for: matches only, sorted, beginning at the offset. Else it
     /// holds all who may match, in no order, cut only where there are as many as the limit.
     pub exact: bool,
+    /// Where the first and the last row of an exact page stand.
+    pub first: Option<Position>,
+    pub last: Option<Position>,
+    /// Whether an exact page has more rows after it, or before it where the search went backwards.
+    pub more: bool,
 }
 
 /// Which rows a search is about.

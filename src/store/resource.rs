@@ -1,6 +1,6 @@
 //! Rows as they are found and read, by what identifies them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::engine::{Datum, Query, Row};
@@ -51,9 +51,7 @@ impl Store {
         tenant: &str,
         key: &RowKey,
     ) -> Result<Vec<Arc<ResourceRow>>, StoreError> {
-        let rows = self.engine.query(self.look_up(tenant, key)).await?;
-        let rows = rows.into_iter().map(|mut row| decode(&mut row)).collect::<Result<_, _>>()?;
-        self.grouped(rows).await
+        self.rows(self.engine.query(self.look_up(tenant, key)).await?).await
     }
 
     /// The rows of the type whose view has one of these folded names, in no order. Names too long for
@@ -72,11 +70,10 @@ impl Store {
             let heads = list(&mut values, chunk.iter().cloned());
             let select = select!("r.type = $2 AND r.name_absent = 0 AND r.name IN (");
             let sql = format!("{select}{heads})");
-            for mut row in self.engine.query(Query { sql: sql.into(), values }).await? {
-                found.push(decode(&mut row)?);
-            }
+            let rows = self.engine.query(Query { sql: sql.into(), values }).await?;
+            found.extend(self.rows(rows).await?);
         }
-        self.grouped(found).await
+        Ok(found)
     }
 
     pub(super) fn look_up(&self, tenant: &str, key: &RowKey) -> Query {
@@ -134,30 +131,31 @@ impl Store {
             let mut values = vec![tenant.into()];
             let keys = list(&mut values, chunk.iter().map(|key| (*key).into()));
             let sql = format!("{}{keys})", select!(by_key: "r.key IN ("));
-            for mut row in self.engine.query(Query { sql: sql.into(), values }).await? {
-                found.push(decode(&mut row)?);
-            }
+            let rows = self.engine.query(Query { sql: sql.into(), values }).await?;
+            found.extend(self.rows(rows).await?.into_iter().map(|row| (row.key, row)));
         }
-        let found = self.grouped(found).await?;
-        let found: HashMap<_, _> = found.into_iter().map(|row| (row.key, row)).collect();
+        let found: std::collections::HashMap<_, _> = found.into_iter().collect();
         Ok(keys.iter().filter_map(|key| found.get(key).cloned()).collect())
     }
 }
 
 /// A number as `activid` writes ids: decimal without leading zeros.
-fn number(id: &str) -> Option<i64> {
+pub(super) fn number(id: &str) -> Option<i64> {
     let decimal = id.bytes().all(|byte| byte.is_ascii_digit()) && !id.starts_with('0');
     if decimal { id.parse().ok() } else { None }
 }
 
 /// Adds `items` to `values` and gives their names, `$3, $4, …`. The last one is repeated up to one
 /// of few lengths, so that few texts of statements arise.
-pub(super) fn list(values: &mut Vec<Datum>, items: impl Iterator<Item = Datum>) -> String {
+pub(super) fn list<T: Clone + From<Datum>>(
+    values: &mut Vec<T>,
+    items: impl Iterator<Item = T>,
+) -> String {
     let first = values.len() + 1;
     values.extend(items);
     let count = values.len() + 1 - first;
     let length = [1, 8, 64, KEYS].into_iter().find(|length| *length >= count).unwrap_or(count);
-    let last = values.last().cloned().unwrap_or(Datum::Null);
+    let last = values.last().cloned().unwrap_or_else(|| Datum::Null.into());
     values.resize(first - 1 + length, last);
     let names: Vec<_> = (first..first + length).map(|place| format!("${place}")).collect();
     names.join(", ")
@@ -173,8 +171,8 @@ pub(super) fn user_type(number: i64) -> Result<UserType, StoreError> {
         .ok_or_else(|| StoreError::Database(format!("a row has the unknown type {number}")))
 }
 
-/// A row as [`columns`] reads it.
-pub(super) fn decode(row: &mut Row) -> Result<ResourceRow, StoreError> {
+/// A row as [`columns`] reads it, without its groups, and whether it is in one.
+pub(super) fn decode(row: &mut Row) -> Result<(ResourceRow, bool), StoreError> {
     let key = row.integer()?;
     let type_name = TypeName::new(&row.text()?);
     let json = |text: &str| {
@@ -186,7 +184,7 @@ pub(super) fn decode(row: &mut Row) -> Result<ResourceRow, StoreError> {
     let version = row.integer()?;
     let (created, last_modified) = (timestamp(row.integer()?)?, timestamp(row.integer()?)?);
     let own = json(&row.text()?)?;
-    let is_member = row.integer()? != 0;
+    let member = row.integer()? == 1;
     let link = match row.optional_text()? {
         None => None,
         Some(repository) => Some(LinkRow {
@@ -198,7 +196,7 @@ pub(super) fn decode(row: &mut Row) -> Result<ResourceRow, StoreError> {
             entry_modified: row.optional_integer()?.map(timestamp).transpose()?,
         }),
     };
-    Ok(ResourceRow {
+    let row = ResourceRow {
         key,
         type_name,
         id,
@@ -208,9 +206,8 @@ pub(super) fn decode(row: &mut Row) -> Result<ResourceRow, StoreError> {
         created,
         last_modified,
         own,
+        groups: Arc::default(),
         link,
-        is_member,
-        groups: Vec::new(),
-        groups_digest: 0,
-    })
+    };
+    Ok((row, member))
 }
