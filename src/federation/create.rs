@@ -192,7 +192,7 @@ impl Federation {
         loop {
             let at = self.clock.now();
             let enrolling = self.enrolling(caller, &membership).await?;
-            let write = local_write(&TypeName::Group, own.clone(), at);
+            let write = local_write(kind, own.clone(), at);
             let bindings = self.bindings(&enrolling, at);
             let bind = self.new_rows(caller, &bindings, view);
             let new = NewResource {
