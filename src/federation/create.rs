@@ -159,7 +159,7 @@ impl Federation {
         let at = self.clock.now();
         let id = self.clock.new_id().to_string();
         let type_name = TypeName::new(&kind.name);
-        let write = local_write(&type_name, own, at);
+        let write = local_write(kind, own, at);
         let audit = record(caller, kind, Action::Create, &id, at, view);
         let new = NewResource {
             type_name,

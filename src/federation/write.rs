@@ -20,7 +20,9 @@ use crate::caller::{Caller, Permission};
 use crate::scim::patch::Tolerance;
 use crate::scim::schema::check::Checked;
 use crate::scim::{Attributes, Patch, ResourceType, ScimError};
-use crate::store::{LinkRow, ResourceRow, ResourceWrite, RowKey, StoreError, TypeName};
+use crate::store::{
+    LinkRow, ResourceRow, ResourceWrite, RowKey, StoreError, TypeName, UniqueValue,
+};
 
 impl Federation {
     /// PUT: the whole resource as given.
@@ -185,7 +187,7 @@ impl Federation {
                 _ => self.shadow_write(Some(directory), row, own, at),
             },
             (Some(_), _) => self.shadow_write(None, row, own, at),
-            (None, _) => local_write(&row.type_name, own, at),
+            (None, _) => local_write(kind, own, at),
         };
         let audit = record(caller, kind, action, &row.id, at, view);
         let before = self.stored_view(row);
@@ -222,7 +224,7 @@ impl Federation {
     ) -> ResourceWrite {
         match row.link.clone() {
             Some(link) => self.linked_write(directory, link, own, at),
-            None => local_write(&row.type_name, own, at),
+            None => local_write(self.users(), own, at),
         }
     }
 
@@ -242,6 +244,7 @@ impl Federation {
             ),
             owns_name: own.contains_key("userName"),
             owns_external_id: own.contains_key("externalId"),
+            unique: UniqueValue::all(self.users(), &own),
             own,
             link: Some(link),
             at,
@@ -274,11 +277,12 @@ struct Change<'a> {
 
 /// The row of a resource of which all is ours. Whose `externalId` a user has, nobody else may have;
 /// that of other resources is their client's own.
-pub(super) fn local_write(type_name: &TypeName, own: Attributes, at: Timestamp) -> ResourceWrite {
+pub(super) fn local_write(kind: &ResourceType, own: Attributes, at: Timestamp) -> ResourceWrite {
     ResourceWrite {
         view: own.clone(),
         owns_name: true,
-        owns_external_id: *type_name == TypeName::User,
+        owns_external_id: TypeName::new(&kind.name) == TypeName::User,
+        unique: UniqueValue::all(kind, &own),
         own,
         link: None,
         at,
