@@ -3,6 +3,8 @@
 //! Knows nothing of HTTP, SQL or LDAP: no async, no I/O, no framework.
 
 pub mod bulk;
+#[cfg(test)]
+pub(crate) mod cases;
 pub mod dialect;
 pub mod error;
 pub mod filter;
@@ -10,6 +12,8 @@ pub mod patch;
 pub mod projection;
 pub mod query;
 pub mod resource;
+#[cfg(test)]
+mod rfc;
 pub mod schema;
 pub mod text;
 

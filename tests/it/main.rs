@@ -20,6 +20,7 @@ mod groups;
 mod harness;
 mod hostile;
 mod http;
+mod matrix;
 mod modes;
 mod ours;
 mod outage;

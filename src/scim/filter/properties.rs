@@ -135,6 +135,8 @@ fn odd_person() -> impl Strategy<Value = Attributes> {
 }
 
 proptest! {
+    #![proptest_config(crate::scim::cases::of(2_000, 100_000))]
+
     #[test]
     fn what_is_printed_reads_back(filter in filter()) {
         let text = filter.to_string();

@@ -139,7 +139,7 @@ fn applied(current: &Attributes, operations: &[Value], creates: bool) -> Option<
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(768))]
+    #![proptest_config(crate::scim::cases::of(2_000, 100_000))]
 
     #[test]
     fn what_comes_out_passes_the_check_unchanged(
