@@ -62,6 +62,7 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         for tenant in &config.tenants {
             let federation = federation(tenant, &resource_type, &store, &shares, &metrics, &clock)
                 .with_context(|| format!("tenant \"{}\"", tenant.name))?;
+            federation.follow();
             tenants.push(TenantState::new(
                 Arc::clone(&tenant.name),
                 Arc::new(federation),

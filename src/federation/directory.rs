@@ -3,6 +3,8 @@
 
 mod stream;
 
+mod follow;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -197,6 +199,7 @@ impl Known {
 /// What a search brought.
 #[derive(Debug)]
 pub struct Hits {
+    filter: Filter,
     entries: Vec<Arc<Known>>,
     complete: bool,
     exact: bool,
@@ -530,7 +533,7 @@ impl Asking {
         Ok(Loaded {
             empty: entries.is_empty(),
             cut: !complete,
-            value: Arc::new(Hits { entries, complete, exact, scan }),
+            value: Arc::new(Hits { filter: filter.clone(), entries, complete, exact, scan }),
         })
     }
 
