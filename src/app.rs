@@ -21,7 +21,7 @@ use crate::federation::{Federation, RepositoryPart, Rules, Shares};
 use crate::http::{self, ConnectionLimits, HttpState, Limits, TenantState, Tls};
 use crate::repository::{Finding, Repository as _, Severity};
 use crate::scim::ResourceType;
-use crate::store::Store;
+use crate::store::{IndexedType, Store};
 use crate::telemetry::metrics::Metrics;
 
 /// Files that are open beside clients' connections: the database, directories, the program itself.
@@ -37,11 +37,11 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
     runtime()?.block_on(async {
         let clock = Clock::system();
         let resource_type = Arc::new(ResourceType::user(&[]));
-        let index: Vec<_> =
-            config.store.index.iter().map(|path| resource_type.resolve(path)).collect();
+        let groups = ResourceType::group(&[]);
+        let types = indexed(&config.store.index, &[&resource_type, &groups]);
         let store = Arc::new(
-            Store::open(&config.store.url, &index, clock.clone())
-                .with_context(|| format!("cannot open the store {}", config.store.url))?,
+            Store::open(config.store.url.expose(), &types, clock.clone())
+                .context("cannot open the store")?,
         );
         let tls = config.server.tls.clone().map(Tls::open).transpose()?.map(Arc::new);
         let scheme = if tls.is_some() { "https" } else { "http" };
@@ -58,10 +58,12 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
             .collect();
         let metrics = Arc::new(Metrics::new(&repositories));
         let shares = Shares::new(config.cache_capacity);
+        let cursors = store.key("cursor").await.context("the store has no key for cursors")?;
         let mut tenants = Vec::with_capacity(config.tenants.len());
         for tenant in &config.tenants {
             let federation = federation(tenant, &resource_type, &store, &shares, &metrics, &clock)
-                .with_context(|| format!("tenant \"{}\"", tenant.name))?;
+                .with_context(|| format!("tenant \"{}\"", tenant.name))?
+                .sealing(&cursors);
             federation.follow();
             tenants.push(TenantState::new(
                 Arc::clone(&tenant.name),
@@ -126,6 +128,27 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
     })
 }
 
+/// What the store is to index of each type: `path` is one of users, `Type:path` one of that type. What
+/// no type knows is left to the store, which refuses it.
+fn indexed<'a>(paths: &[String], types: &[&'a ResourceType]) -> Vec<IndexedType<'a>> {
+    let mut indexed: Vec<_> = types
+        .iter()
+        .map(|resource_type| IndexedType { resource_type, further: Vec::new() })
+        .collect();
+    for written in paths {
+        let named = written.split_once(':').and_then(|(name, path)| {
+            let place = types.iter().position(|one| one.name.eq_ignore_ascii_case(name))?;
+            Some((place, path))
+        });
+        let user =
+            || types.iter().position(|one| one.name == "User").map(|place| (place, &**written));
+        if let Some((place, path)) = named.or_else(user) {
+            indexed[place].further.push(types[place].resolve(path));
+        }
+    }
+    indexed
+}
+
 /// Looks at every directory and prints what was found; whether nothing is broken.
 pub fn check(config: &Config) -> anyhow::Result<bool> {
     runtime()?.block_on(async {
@@ -188,7 +211,7 @@ fn federation(
     Ok(Federation::new(
         Arc::clone(&tenant.name),
         rules,
-        vec![Arc::clone(resource_type)],
+        vec![Arc::clone(resource_type), Arc::new(ResourceType::group(&[]))],
         Arc::clone(store),
         parts,
         shares,

@@ -7,6 +7,7 @@ mod authority;
 mod compare;
 mod create;
 mod directory;
+mod everywhere;
 mod folding;
 mod identity;
 mod listing;
@@ -34,6 +35,7 @@ use crate::clock::Clock;
 use crate::config::{OnConflict, OnFailure};
 use crate::repository::{Repository, RepositoryError};
 use crate::scim::{ErrorKind, ResourceType, ScimError};
+use crate::secret::Secret;
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::{CacheNumbers, RepositoryMetrics};
 
@@ -169,7 +171,7 @@ impl Federation {
                 Arc::new(directory::Directory::new(Arc::clone(&tenant), part, shares, &clock))
             })
             .collect();
-        // Good for as long as this process.
+        // Good for as long as this process, where nobody gives another one.
         let seal = [clock.new_token(), clock.new_token()].map(uuid::Uuid::into_bytes).concat();
         Self {
             rows: rows::Rows::new(Arc::clone(&tenant), Arc::clone(&store), shares.rows.clone()),
@@ -189,6 +191,14 @@ impl Federation {
             directories,
             clock,
         }
+    }
+
+    /// The same with the key that cursors are sealed by: the store's, so that they are good on every
+    /// node and after a restart.
+    #[must_use]
+    pub fn sealing(mut self, key: &Secret<Vec<u8>>) -> Self {
+        self.walks = walk::Walks::new(key.expose(), &self.tenant, &self.rules, &self.shares.walks);
+        self
     }
 
     pub fn tenant(&self) -> &Arc<str> {
@@ -267,7 +277,7 @@ enum Deed {
 /// What of `kind` a caller must be permitted. What is configured beside users and groups goes with
 /// the groups: who may say what groups there are may say what else there is.
 fn permit(caller: &Caller, kind: &ResourceType, deed: Deed) -> Result<(), Problem> {
-    let users = kind.name == USER;
+    let users = is_user(kind);
     let permission = match deed {
         Deed::Search if users => Permission::UsersSearch,
         Deed::Read if users => Permission::UsersRead,
@@ -278,6 +288,11 @@ fn permit(caller: &Caller, kind: &ResourceType, deed: Deed) -> Result<(), Proble
         Deed::Create | Deed::Replace | Deed::Delete => Permission::GroupsWrite,
     };
     demand(caller, permission)
+}
+
+/// Whether a type's resources may be a directory's: only users are.
+fn is_user(kind: &ResourceType) -> bool {
+    kind.name == USER
 }
 
 fn demand(caller: &Caller, permission: Permission) -> Result<(), Problem> {
@@ -315,6 +330,10 @@ impl From<StoreError> for Problem {
                 "This user was deleted here; only a POST that names the person binds again."
                     .to_owned(),
             ),
+            StoreError::NoMember { id } => Self::Scim(ScimError::new(
+                ErrorKind::InvalidValue,
+                format!("members: there is no user and no group \"{id}\"; name one by its id."),
+            )),
             StoreError::Unavailable(_) => Self::StoreUnavailable(error),
             StoreError::Undecided(_) => Self::StoreLost(error),
             StoreError::Stale | StoreError::Database(_) => Self::Internal(error),

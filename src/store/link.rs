@@ -1,10 +1,8 @@
 //! Links: which entry of which repository is bound to which row, and what is left of a link whose
 //! row is deleted.
 
-use std::sync::Arc;
-
 use super::engine::{Change, Expect, Query, Value};
-use super::user::{KEYS, columns, decode, encode, list};
+use super::resource::{KEYS, columns, decode, encode, list};
 use super::{LinkRow, LinkState, Store, StoreError, milliseconds};
 
 impl Store {
@@ -20,19 +18,21 @@ impl Store {
             let mut values = vec![tenant.into(), repository.into()];
             let keys = list(&mut values, chunk.iter().map(|key| key.as_str().into()));
             let sql = format!(
-                "SELECT l.entry_key, {} FROM links l LEFT JOIN users u ON u.key = l.user_key \
+                "SELECT l.entry_key, {} FROM links l LEFT JOIN resources r ON r.key = l.user_key \
                  WHERE l.tenant = (SELECT key FROM tenants WHERE name = $1) \
                  AND l.repository = $2 AND l.entry_key IN ({keys})",
                 columns!()
             );
+            let mut bound = Vec::new();
             for mut row in self.engine.query(Query { sql: sql.into(), values }).await? {
                 let entry_key = row.text()?;
-                found.push(if row.is_null() {
-                    LinkState::Tombstone { entry_key }
+                if row.is_null() {
+                    found.push(LinkState::Tombstone { entry_key });
                 } else {
-                    LinkState::Row(Arc::new(decode(&mut row)?))
-                });
+                    bound.push(decode(&mut row)?);
+                }
             }
+            found.extend(self.enrolled(bound).await?.into_iter().map(LinkState::Row));
         }
         Ok(found)
     }

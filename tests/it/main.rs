@@ -14,12 +14,14 @@ mod configuration;
 mod cursors;
 mod directories;
 mod durability;
+
 mod harness;
 mod hostile;
 mod http;
 mod ours;
 mod outage;
 mod photos;
+mod postgres;
 mod readme;
 mod search;
 mod slow;

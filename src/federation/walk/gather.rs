@@ -2,7 +2,7 @@
 //! batch after another, are merged and judged as in any federated search, and leave their keys alone.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::{join, join_all};
@@ -18,8 +18,7 @@ use crate::federation::resource::{Half, Resource};
 use crate::federation::{Federation, Problem, RETRY_AFTER, View, too_many};
 use crate::repository::{Entry, EntryKey, RepositoryError};
 use crate::scim::dialect::ReportState;
-use crate::store::{LinkState, Rows, UserRow};
-use std::sync::Arc;
+use crate::store::{LinkState, ResourceRow, Rows};
 
 /// Rows and keys that are looked at together.
 const CHUNK: usize = 500;
@@ -140,7 +139,7 @@ impl Gather<'_> {
 
     /// The rows that are nobody's but ours; of a list without repositories all rows.
     async fn stored(&self) -> Result<(), Problem> {
-        let federated = self.plan.query.search_repositories;
+        let federated = self.plan.federated;
         let rows = if federated { Rows::Unlinked } else { Rows::All };
         let mut after = None;
         while let Some(chunk) = self.chunk(rows, &mut after).await? {
@@ -153,13 +152,13 @@ impl Gather<'_> {
 
     /// The linked rows that no directory has brought.
     async fn linked(&self, outcomes: &mut Outcomes<'_>) -> Result<(), Problem> {
-        if !self.plan.query.search_repositories {
+        if !self.plan.federated {
             return Ok(());
         }
         let directories = &self.federation.directories;
         let mut after = None;
         while let Some(chunk) = self.chunk(Rows::Linked, &mut after).await? {
-            let mut to_read: HashMap<usize, Vec<Arc<UserRow>>> = HashMap::new();
+            let mut to_read: HashMap<usize, Vec<Arc<ResourceRow>>> = HashMap::new();
             for row in chunk {
                 let Some(link) = row.link.as_ref().filter(|_| !lock(&self.seen).contains(&row.key))
                 else {
@@ -240,7 +239,7 @@ impl Gather<'_> {
         &self,
         rows: Rows,
         after: &mut Option<i64>,
-    ) -> Result<Option<Vec<Arc<UserRow>>>, Problem> {
+    ) -> Result<Option<Vec<Arc<ResourceRow>>>, Problem> {
         if !self.plan.concerns_store {
             return Ok(None);
         }
@@ -249,14 +248,15 @@ impl Gather<'_> {
         }
         let (store, tenant) = (&self.federation.store, &self.federation.tenant);
         let filter = self.plan.stored_filter();
-        let chunk = store.candidates(tenant, filter, rows, *after, CHUNK).await?;
+        let chunk =
+            store.candidates(tenant, &self.plan.type_name, filter, rows, *after, CHUNK).await?;
         *after = chunk.last().map(|row| row.number);
         Ok(Some(chunk).filter(|chunk| !chunk.is_empty()))
     }
 
     fn row(
         &self,
-        row: &UserRow,
+        row: &ResourceRow,
         at: Option<usize>,
         half: &Half,
         key: Option<i64>,
@@ -297,7 +297,7 @@ impl Gather<'_> {
         }
         outcomes.allow(draft.is_empty())?;
         let first_only = federation.rules.on_conflict == OnConflict::First;
-        if first_only && plan.query.search_repositories {
+        if first_only && plan.federated {
             outcomes.nobody_ahead_is_silent()?;
         }
         let (descending, report) = (plan.page.order.descending, outcomes.report());

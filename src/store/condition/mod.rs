@@ -1,6 +1,6 @@
 //! A filter as SQL: the strongest condition that loses no match.
 //!
-//! Every leaf is a subquery about one user, so that `not` means what it says; what the index cannot
+//! Every leaf is a subquery about one resource, so that `not` means what it says; what the index cannot
 //! tell counts as true where more is harmless and as false under `not`. Beside it stands, where one
 //! can be had, a subquery that lists candidates out of an index: it decides speed, never the answer.
 //!
@@ -8,12 +8,15 @@
 //! as last seen, the linked entry's.
 
 mod compare;
+mod group;
+#[cfg(test)]
+mod group_tests;
 #[cfg(test)]
 mod tests;
 
 use super::engine::Datum;
-use super::index::{self, Index, Indexed, Place};
-use super::{Rows, UserType};
+use super::index::{self, Index, Indexed, Part, Place};
+use super::{Rows, TypeName, UserType};
 use crate::scim::filter::{Literal, Operator};
 use crate::scim::text::comparable;
 use crate::scim::{AttributePath, Filter};
@@ -25,32 +28,41 @@ pub(super) const TENANT: &str = "(SELECT key FROM tenants WHERE name = $1)";
 /// SQLite joins at most 500 subqueries by UNION ALL.
 const MAX_LISTS: usize = 256;
 
-/// A condition on the table `users u` for `WHERE`.
+/// A condition on the table `resources r` for `WHERE`.
 #[derive(Debug)]
 pub(super) struct Condition {
     pub sql: String,
-    /// `$1`, the tenant's name, and what follows.
+    /// `$1`, the tenant's name, `$2`, the type's, and what follows.
     pub values: Vec<Datum>,
     /// Whether it selects what the filter selects; else it selects more.
     pub exact: bool,
+    /// Whether it lists candidates, in place of looking at every row.
+    pub candidates: bool,
 }
 
 impl Condition {
-    /// The users of `tenant` that are among `rows` and may match `filter`.
-    pub(super) fn new(tenant: &str, filter: Option<&Filter>, rows: Rows, index: &Index) -> Self {
-        let mut builder =
-            Builder { index, parameters: Parameters(vec![tenant.into()]), exact: true };
+    /// The resources of the type in `tenant` that are among `rows` and may match `filter`.
+    pub(super) fn new(
+        tenant: &str,
+        type_name: &TypeName,
+        filter: Option<&Filter>,
+        rows: Rows,
+        index: &Index,
+    ) -> Self {
+        let parameters = Parameters(vec![tenant.into(), type_name.as_str().into()]);
+        let mut builder = Builder { index, type_name, parameters, exact: true, decided: None };
         // `+`: with candidates at hand no index by tenant is to be used.
         let candidates = filter.and_then(|filter| builder.candidates(filter));
+        let listed = candidates.is_some();
         let among = match candidates {
-            Some(keys) => format!("+u.tenant = {TENANT} AND u.key IN ({keys})"),
-            None => format!("u.tenant = {TENANT}"),
+            Some(keys) => format!("+r.tenant = {TENANT} AND r.type = $2 AND r.key IN ({keys})"),
+            None => format!("r.tenant = {TENANT} AND r.type = $2"),
         };
         let linked = UserType::FtressLdap.number();
         let rows = match rows {
             Rows::All => String::new(),
-            Rows::Linked => format!(" AND u.user_type = {linked}"),
-            Rows::Unlinked => format!(" AND u.user_type <> {linked}"),
+            Rows::Linked => format!(" AND r.user_type = {linked}"),
+            Rows::Unlinked => format!(" AND r.user_type <> {linked}"),
         };
         let check = match filter.map_or(Sql::Always, |filter| builder.check(filter, Bound::Upper)) {
             Sql::Always => String::new(),
@@ -58,7 +70,7 @@ impl Condition {
             Sql::Text(check) => format!(" AND {check}"),
         };
         let sql = among + &rows + &check;
-        Self { sql, values: builder.parameters.0, exact: builder.exact }
+        Self { sql, values: builder.parameters.0, exact: builder.exact, candidates: listed }
     }
 }
 
@@ -95,12 +107,18 @@ impl From<bool> for Sql {
 
 struct Builder<'a> {
     index: &'a Index,
+    type_name: &'a TypeName,
     parameters: Parameters,
     exact: bool,
+    /// The leaf that all candidates satisfy.
+    decided: Option<&'a Filter>,
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
     fn check(&mut self, filter: &Filter, bound: Bound) -> Sql {
+        if self.decided.is_some_and(|decided| std::ptr::eq(decided, filter)) {
+            return Sql::Always;
+        }
         match filter {
             Filter::And(parts) => self.all(parts, |builder, part| builder.check(part, bound)),
             Filter::Or(parts) => self.any(parts, |builder, part| builder.check(part, bound)),
@@ -171,14 +189,15 @@ impl Builder<'_> {
         if !path.known {
             return Sql::Never;
         }
-        match self.index.place(path) {
+        match self.index.place(self.type_name, path) {
             None => self.unknown(bound),
-            Some(Place::UserName) => {
-                Sql::Text("(u.user_name_absent = 0 AND u.user_name <> '')".to_owned())
-            }
+            Some(Place::Name) => Sql::Text("(r.name_absent = 0 AND r.name <> '')".to_owned()),
             Some(Place::Id | Place::UserType | Place::Created | Place::Modified) => Sql::Always,
             Some(Place::Attribute(indexed)) => {
                 Sql::Text(exists(&format!("{} AND a.fold <> ''", any_type(indexed))))
+            }
+            Some(place @ (Place::Group(_) | Place::Member { .. })) => {
+                Sql::Text(group::belongs(place))
             }
         }
     }
@@ -204,15 +223,18 @@ impl Builder<'_> {
         if !path.known {
             return (operator == Operator::Ne).into();
         }
-        match self.index.place(path) {
+        match self.index.place(self.type_name, path) {
             None => self.unknown(bound),
             Some(Place::UserType) => user_types(path, operator, literal),
+            Some(place @ (Place::Group(_) | Place::Member { .. })) => {
+                self.belonging(place, operator, literal, bound)
+            }
             Some(Place::Attribute(indexed)) if operator == Operator::Ne => {
                 let Some(differs) = self.value(Place::Attribute(indexed), "a", operator, literal)
                 else {
                     return Sql::Always;
                 };
-                let (any, other) = (any_type(indexed), -indexed.key);
+                let (any, other) = (any_type(indexed), indexed.foreign());
                 Sql::Text(format!(
                     "(NOT {} OR {})",
                     exists(&any),
@@ -221,16 +243,18 @@ impl Builder<'_> {
             }
             Some(Place::Attribute(indexed)) => {
                 match self.value(Place::Attribute(indexed), "a", operator, literal) {
-                    Some(sql) => Sql::Text(exists(&format!("a.path = {} AND {sql}", indexed.key))),
+                    Some(sql) => {
+                        Sql::Text(exists(&format!("a.path = {} AND {sql}", indexed.native())))
+                    }
                     None => self.undecided(literal, bound),
                 }
             }
-            Some(place) => match self.value(place, "u", operator, literal) {
-                Some(sql) if !matches!(place, Place::UserName) => Sql::Text(sql),
+            Some(place) => match self.value(place, "r", operator, literal) {
+                Some(sql) if !matches!(place, Place::Name) => Sql::Text(sql),
                 Some(sql) if operator == Operator::Ne => {
-                    Sql::Text(format!("(u.user_name_absent = 1 OR {sql})"))
+                    Sql::Text(format!("(r.name_absent = 1 OR {sql})"))
                 }
-                Some(sql) => Sql::Text(format!("(u.user_name_absent = 0 AND {sql})")),
+                Some(sql) => Sql::Text(format!("(r.name_absent = 0 AND {sql})")),
                 None if operator == Operator::Ne => Sql::Always,
                 None => self.undecided(literal, bound),
             },
@@ -256,8 +280,8 @@ impl Builder<'_> {
         let parameters = &mut self.parameters;
         let column = |name: &str| format!("{table}.{name}");
         let (fold, rest) = match place {
-            Place::UserType => return None,
-            Place::UserName => (column("user_name"), Some(column("user_name_rest"))),
+            Place::UserType | Place::Group(_) | Place::Member { .. } => return None,
+            Place::Name => (column("name"), Some(column("name_rest"))),
             Place::Id => (column("id"), None),
             Place::Attribute(_) => (column("fold"), Some(column("rest"))),
             Place::Created | Place::Modified => {
@@ -277,27 +301,49 @@ impl Builder<'_> {
                 compare::text(columns, operator, &index::fixed_width(*at), parameters)
             }
             Literal::Number(number) => {
-                compare::number(&column("number"), operator, *number, parameters)
+                let substring = matches!(operator, Operator::Co | Operator::Sw | Operator::Ew);
+                let number = index::number(*number);
+                (!substring).then(|| compare::text(columns, operator, &number, parameters))?
             }
             Literal::Null => None,
         }
     }
 
     /// Subqueries that together list the keys of all who may match, where an index makes that cheap.
-    fn candidates(&mut self, filter: &Filter) -> Option<String> {
+    fn candidates(&mut self, filter: &'a Filter) -> Option<String> {
         let bound = self.parameters.0.len();
         let lists = self.cost(filter).and_then(|_| self.lists(filter));
         if lists.is_none() {
             self.parameters.0.truncate(bound);
+        } else {
+            self.decided = self.decisive(filter);
         }
         lists.map(|lists| lists.join(" UNION ALL "))
+    }
+
+    /// The leaf that the candidates were listed by, where they are just those who satisfy it: to find
+    /// out again who is in a group, one by one, would take longest of all.
+    fn decisive<'f>(&self, filter: &'f Filter) -> Option<&'f Filter> {
+        match filter {
+            Filter::And(parts) => self.decisive(self.cheapest(parts)?),
+            Filter::Element { filter, .. } => self.decisive(filter),
+            Filter::Compare { path, .. } => {
+                let place = self.index.place(self.type_name, path)?;
+                matches!(place, Place::Group(_) | Place::Member { .. }).then_some(filter)
+            }
+            _ => None,
+        }
+    }
+
+    fn cheapest<'f>(&self, parts: &'f [Filter]) -> Option<&'f Filter> {
+        let costs = parts.iter().filter_map(|part| Some((self.cost(part)?, part)));
+        costs.min_by_key(|(cost, _)| *cost).map(|(_, part)| part)
     }
 
     fn lists(&mut self, filter: &Filter) -> Option<Vec<String>> {
         match filter {
             Filter::And(parts) => {
-                let costs = parts.iter().filter_map(|part| Some((self.cost(part)?, part)));
-                let (_, best) = costs.min_by_key(|(cost, _)| *cost)?;
+                let best = self.cheapest(parts)?;
                 self.lists(best)
             }
             Filter::Or(parts) => {
@@ -309,14 +355,22 @@ impl Builder<'_> {
             }
             Filter::Element { filter, .. } => self.lists(filter),
             Filter::Compare { path, operator, value } => {
-                let place = self.index.place(path)?;
+                let place = self.index.place(self.type_name, path)?;
+                if let Place::Group(_) | Place::Member { .. } = place {
+                    return Some(vec![self.belonging_to(place, value)?]);
+                }
                 let sql = self.value(place, "c", *operator, value)?;
                 let (key, table, more) = match place {
-                    Place::Attribute(indexed) => {
-                        ("user_key", "attributes", format!(" AND c.path = {}", indexed.key))
+                    Place::Attribute(indexed) => (
+                        "resource_key",
+                        "attributes",
+                        format!(" AND c.path = {}", indexed.native()),
+                    ),
+                    Place::Name => {
+                        ("key", "resources", " AND c.type = $2 AND c.name_absent = 0".to_owned())
                     }
-                    Place::UserName => ("key", "users", " AND c.user_name_absent = 0".to_owned()),
-                    _ => ("key", "users", String::new()),
+                    Place::Id => ("key", "resources", String::new()),
+                    _ => ("key", "resources", " AND c.type = $2".to_owned()),
                 };
                 Some(vec![format!(
                     "SELECT c.{key} FROM {table} c WHERE c.tenant = {TENANT}{more} AND {sql}"
@@ -337,9 +391,13 @@ impl Builder<'_> {
             }
             Filter::Element { filter, .. } => self.cost(filter),
             Filter::Compare { path, operator, value } => {
-                let identifying = match self.index.place(path)? {
-                    Place::UserType => return None,
-                    Place::UserName | Place::Id => true,
+                let identifying = match self.index.place(self.type_name, path)? {
+                    Place::UserType | Place::Group(Part::Any) => return None,
+                    Place::Group(_) | Place::Member { .. } => {
+                        return matches!((operator, value), (Operator::Eq, Literal::String(_)))
+                            .then_some(3);
+                    }
+                    Place::Name | Place::Id => true,
                     Place::Created | Place::Modified => false,
                     Place::Attribute(indexed) => indexed.is_identifying(),
                 };
@@ -403,16 +461,16 @@ fn user_types(path: &AttributePath, operator: Operator, literal: &Literal) -> Sq
     match matching.len() {
         0 => Sql::Never,
         3 => Sql::Always,
-        _ => Sql::Text(format!("u.user_type IN ({})", matching.join(", "))),
+        _ => Sql::Text(format!("r.user_type IN ({})", matching.join(", "))),
     }
 }
 
 fn any_type(indexed: &Indexed) -> String {
-    format!("a.path IN ({}, {})", indexed.key, -indexed.key)
+    format!("a.path IN ({}, {})", indexed.native(), indexed.foreign())
 }
 
 fn exists(condition: &str) -> String {
-    format!("EXISTS (SELECT 1 FROM attributes a WHERE a.user_key = u.key AND {condition})")
+    format!("EXISTS (SELECT 1 FROM attributes a WHERE a.resource_key = r.key AND {condition})")
 }
 
 fn join(texts: &[String], between: &str) -> String {
