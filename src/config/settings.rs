@@ -12,6 +12,7 @@ use tracing_subscriber::filter::Targets;
 
 use super::tls::TlsFiles;
 use crate::caller::Caller;
+use crate::scim::schema::ResourceTypes;
 use crate::secret::Secret;
 
 /// Everything that an administrator decides.
@@ -92,6 +93,8 @@ pub struct Tenant {
     /// Keys that one cursor walk may cover.
     pub walk_limit: u64,
     pub cursor_timeout: Duration,
+    /// The shipped ones with what the files of `schemas` add.
+    pub resource_types: Arc<ResourceTypes>,
     pub groups: Vec<Group>,
     pub roles: Vec<Role>,
     pub tokens: Vec<Token>,

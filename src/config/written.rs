@@ -124,6 +124,9 @@ pub struct Tenant {
     pub allow_scan: Option<bool>,
     pub walk_limit: Key<u64>,
     pub cursor_timeout: Key<String>,
+    /// Files with Schema and ResourceType documents.
+    #[serde(default)]
+    pub schemas: Words,
     #[serde(default)]
     pub group: Vec<Group>,
     #[serde(default)]
@@ -177,6 +180,8 @@ pub struct Token {
     pub binds: bool,
     /// The id that `/Me` answers.
     pub user: Key<String>,
+    /// `rfc`, `entra`, `okta` or `strict`.
+    pub client: Key<String>,
     pub rate: Option<Rate>,
 }
 

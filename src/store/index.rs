@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use jiff::tz::Offset;
@@ -428,6 +429,21 @@ pub(super) fn compared(text: &str, case_exact: bool) -> Cow<'_, str> {
 /// characters, and all of it where it is longer.
 pub(super) fn cut(text: &str) -> (&str, &str) {
     if text.len() <= WIDTH { (text, "") } else { (&text[..text.floor_char_boundary(WIDTH)], text) }
+}
+
+/// A compared text as what must be unique is held: whole, but a long one as its beginning and its
+/// digest, since PostgreSQL takes no more than 2,700 bytes into an index.
+pub(super) fn identity(text: Cow<'_, str>) -> String {
+    if text.len() <= 1024 {
+        return text.into_owned();
+    }
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+    let mut identity = cut(&text).0.to_owned();
+    identity.push('\u{fffd}');
+    for byte in digest.as_ref() {
+        let _ = write!(identity, "{byte:02x}");
+    }
+    identity
 }
 
 pub(super) fn boolean(value: bool) -> &'static str {

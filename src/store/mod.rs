@@ -18,6 +18,7 @@ mod search;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod unique;
 mod walk;
 mod write;
 
@@ -34,6 +35,7 @@ use index::Index;
 pub use engine::OpenError;
 pub use member::{Member, Membership};
 pub use membership::{Enrolled, Members};
+pub use unique::UniqueValue;
 
 /// Our own database: rows, links, their index, and the audit trail of what was changed.
 #[derive(Debug)]
@@ -202,6 +204,9 @@ pub struct ResourceWrite {
     pub owns_name: bool,
     /// Whether the store owns the view's `externalId` and it must be unique, in the same way.
     pub owns_external_id: bool,
+    /// Further values of `own` that nobody else of the type in the tenant may have
+    /// ([`UniqueValue::all`]).
+    pub unique: Vec<UniqueValue>,
     pub link: Option<LinkRow>,
     pub at: Timestamp,
 }
