@@ -115,12 +115,12 @@ impl Directory {
     }
 
     fn forget_everything(&self) {
-        self.shares.entries.invalidate_where(|key| self.owns(key), |_| true);
+        self.shares.entries.invalidate_where(|key| self.owns(key));
         self.forget_searches(|_| true);
     }
 
     fn forget_searches(&self, doomed: impl Fn(&Hits) -> bool) {
-        self.shares.searches.invalidate_where(|key| self.owns(key), |hits| doomed(hits));
+        self.shares.searches.invalidate_found(|key| self.owns(key), |hits| doomed(hits));
     }
 
     fn owns(&self, key: &AskedKey) -> bool {

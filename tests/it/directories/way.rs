@@ -145,7 +145,9 @@ fn downwards(mut from: TcpStream, mut to: TcpStream, shared: Arc<Shared>) {
                     }
                 }),
                 Mode::Garbage => {
-                    bytes.iter_mut().for_each(|byte| *byte = byte.wrapping_mul(31) ^ 0x5a);
+                    for byte in &mut bytes {
+                        *byte = byte.wrapping_mul(31) ^ 0x5a;
+                    }
                     to.write_all(&bytes)
                 }
                 _ => to.write_all(&bytes),
