@@ -583,7 +583,6 @@ fn cut() -> RepositoryError {
 /// About how many bytes attributes take in memory.
 pub(super) fn weigh(attributes: &Attributes) -> u32 {
     fn value(value: &serde_json::Value) -> usize {
-        use serde_json::Value;
         match value {
             Value::String(text) => 32 + text.len(),
             Value::Array(values) => 32 + values.iter().map(value_of).sum::<usize>(),
