@@ -14,6 +14,7 @@ present() {
     gcc) command -v cc ;;
     libc6-dev) [ -e /usr/include/stdio.h ] ;;
     ca-certificates) [ -e /etc/ssl/certs/ca-certificates.crt ] ;;
+    python3-venv) python3 -c 'import ensurepip, venv' 2>&1 ;;
     *) command -v "$1" ;;
   esac >/dev/null
 }

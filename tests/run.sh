@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # Everything that has to hold before a change goes in, from any directory:
-# format, lints, unit, property, tidy and integration tests, and the demonstration.
+# format, lints, unit, property, tidy and integration tests, the conformance tools, and the demonstration.
 #
 # Stops at the first stage that fails. Ends with the line `N passed, N failed`, added up from cargo's
-# own `test result:` lines. Environment: CARGO_TARGET_DIR, DEMO_PROFILE.
+# own `test result:` lines and from those of the conformance tools. Environment:
+#   FUZZ=1   arbitrary input for the parsers as well, a minute each
+#   FULL=1   what takes long as well: more cases of each property, and the benches
+#   CARGO_TARGET_DIR, DEMO_PROFILE
 set -uo pipefail
 case ${CARGO_TARGET_DIR:-/} in /*) ;; *) export CARGO_TARGET_DIR=$PWD/$CARGO_TARGET_DIR ;; esac
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
@@ -19,7 +22,9 @@ finish() {
   # What the demonstration left tells why it failed.
   if [ "$code" -ne 0 ] && [ -d "$work/demo" ]; then echo "state and logs of the demonstration: $work/demo"
   else rm -rf "$work/demo"; fi
-  awk '/^test result:/ { passed += $4; failed += $6 } END { printf "%d passed, %d failed\n", passed, failed }' "$results"
+  awk '/^test result:/ { passed += $4; failed += $6 }
+    /^[a-z]+: [0-9]+ passed, [0-9]+ failed$/ { passed += $2; failed += $4 }
+    END { printf "%d passed, %d failed\n", passed, failed }' "$results"
   rm -f "$results"
   rmdir "$work" 2>/dev/null
   exit "$code"
@@ -42,10 +47,20 @@ stage() { # NAME COMMAND...
 }
 
 tests() { cargo test --locked --no-fail-fast 2>&1 | tee -a "$results"; }
+conformance() { tests/conformance.sh 2>&1 | tee -a "$results"; }
+properties() { PROPTEST_CASES=20000 cargo test --locked --lib -- propert agree 2>&1 | tee -a "$results"; }
+fuzz() { tests/fuzz.sh 2>&1 | tee -a "$results"; }
 demo() { DEMO_ONCE=1 SCIMBRIDGE_DEMO_DIR=$work/demo docker/demo.sh; }
 
-stage packages docker/install.sh slapd ldap-utils openssl curl gcc libc6-dev ca-certificates
+stage packages docker/install.sh slapd ldap-utils openssl curl gcc libc6-dev ca-certificates \
+  python3 python3-venv
 stage format cargo fmt --check
 stage lints cargo clippy --locked --all-targets -- -D warnings
 stage tests tests
+stage conformance conformance
 stage demonstration demo
+if [ -n "${FULL:-}" ]; then
+  stage properties properties
+  stage benches cargo bench --locked
+fi
+if [ -n "${FUZZ:-}" ]; then stage fuzz fuzz; fi
