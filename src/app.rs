@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,11 +18,14 @@ use crate::auth::Tokens;
 use crate::clock::Clock;
 use crate::config::{Config, Tenant};
 use crate::federation::{Federation, RepositoryPart, Rules, Shares};
-use crate::http::{self, ConnectionLimits, HttpState, Limits, TenantState};
+use crate::http::{self, ConnectionLimits, HttpState, Limits, TenantState, Tls};
 use crate::repository::{Finding, Repository as _, Severity};
 use crate::scim::ResourceType;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
+
+/// Files that are open beside clients' connections: the database, directories, the program itself.
+const OTHER_FILES: u64 = 256;
 
 /// Serves until a signal to stop, then lets requests under way finish.
 ///
@@ -29,6 +33,7 @@ use crate::telemetry::metrics::Metrics;
 /// When the store cannot be opened, a mapping is wrong, or an address cannot be listened on. A
 /// directory that does not answer is no reason not to start.
 pub fn serve(config: &Config) -> anyhow::Result<()> {
+    open_files(config.server.max_connections);
     runtime()?.block_on(async {
         let clock = Clock::system();
         let resource_type = Arc::new(ResourceType::user(&[]));
@@ -38,11 +43,13 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
             Store::open(&config.store.url, &index, clock.clone())
                 .with_context(|| format!("cannot open the store {}", config.store.url))?,
         );
+        let tls = config.server.tls.clone().map(Tls::open).transpose()?.map(Arc::new);
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = listen(config.server.listen).await?;
         let address = listener.local_addr()?;
         let public_url = match &config.server.public_url {
             Some(url) => url.clone(),
-            None => format!("http://{address}"),
+            None => format!("{scheme}://{address}"),
         };
         let repositories: Vec<(&str, &str)> = config
             .tenants
@@ -55,11 +62,11 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         for tenant in &config.tenants {
             let federation = federation(tenant, &resource_type, &store, &shares, &metrics, &clock)
                 .with_context(|| format!("tenant \"{}\"", tenant.name))?;
-            tenants.push(TenantState {
-                name: Arc::clone(&tenant.name),
-                federation: Arc::new(federation),
-                mounts: tenant.mounts.clone(),
-            });
+            tenants.push(TenantState::new(
+                Arc::clone(&tenant.name),
+                Arc::new(federation),
+                tenant.mounts.clone(),
+            ));
         }
         let app = http::router(HttpState {
             tenants,
@@ -81,12 +88,21 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
                 let app = app.operations(&clock);
                 let stopped = stopped(stopping.clone());
                 let limits = ConnectionLimits::default();
-                Some(tokio::spawn(http::serve(listener, app, limits, stopped)))
+                Some(tokio::spawn(http::serve(listener, app, None, limits, stopped)))
             }
             None => None,
         };
         let signals = signals()?;
-        println!("listening on http://{address}");
+        let mut hangup = signal(SignalKind::hangup()).context("SIGHUP cannot be heard")?;
+        let watched = tls.clone();
+        tokio::spawn(async move {
+            match watched {
+                Some(tls) => tls.watch(&mut hangup).await,
+                // Nothing to read again; without a listener the signal would end the process.
+                None => while hangup.recv().await.is_some() {},
+            }
+        });
+        println!("listening on {scheme}://{address}");
         tracing::info!(address = %address, "listening");
         tokio::spawn(async move {
             signals.await;
@@ -98,7 +114,7 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
             drain: ConnectionLimits::drain_for(config.server.request_timeout),
             ..ConnectionLimits::default()
         };
-        http::serve(listener, app, limits, stopped(stopping)).await;
+        http::serve(listener, app, tls, limits, stopped(stopping)).await;
         if let Some(operations) = operations {
             operations.await.context("the operations listener failed")?;
         }
@@ -168,7 +184,7 @@ fn federation(
     Ok(Federation::new(
         Arc::clone(&tenant.name),
         rules,
-        Arc::clone(resource_type),
+        vec![Arc::clone(resource_type)],
         Arc::clone(store),
         parts,
         shares,
@@ -186,6 +202,24 @@ fn prepare(part: &RepositoryPart) {
             tracing::warn!(repository = repository.id(), %error, "repository.unprepared");
         }
     });
+}
+
+/// Lets the process open as many files as the system allows it, and says when these are too few.
+fn open_files(connections: usize) {
+    let limit = getrlimit(Resource::Nofile);
+    let most = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if limit.current != limit.maximum && setrlimit(Resource::Nofile, most).is_err() {
+        tracing::warn!("the limit of open files could not be raised");
+    }
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    if files < connections as u64 + OTHER_FILES {
+        tracing::warn!(
+            files,
+            connections,
+            "the system lets this process open fewer files than server.max_connections asks for; \
+             raise its limit (ulimit -n, LimitNOFILE) or lower max_connections"
+        );
+    }
 }
 
 fn runtime() -> anyhow::Result<Runtime> {

@@ -36,7 +36,6 @@ const fn later(key: &'static str, takes: Takes) -> Later {
 }
 
 const LATER: &[Later] = &[
-    later("server.tls", Takes::Nothing),
     later("server.throttle", Takes::Nothing),
     later("store.url", Takes::AllBut(&["postgres:", "postgresql:"])),
     later("telemetry.otlp", Takes::Nothing),

@@ -9,6 +9,7 @@ mod later;
 mod repository;
 mod resolve;
 mod settings;
+mod tls;
 mod value;
 mod written;
 
@@ -26,6 +27,8 @@ pub use settings::{
     OnFailure, OnVanish, RepositorySettings, Role, Rule, Server, ServerUrl, Source, StoreSettings,
     Tenant, Token, VanishBrake,
 };
+
+pub use tls::{TlsFault, TlsFile, TlsFiles, TlsIdentity};
 
 use fault::Fault;
 use resolve::Surroundings;

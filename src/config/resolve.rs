@@ -16,7 +16,7 @@ use super::settings::{
     StoreSettings, Tenant, Token, VanishBrake,
 };
 use super::written::{self, Words};
-use super::{repository, value};
+use super::{repository, tls, value};
 use crate::caller::{Caller, PERMISSIONS, PermissionSet};
 
 pub const MILLISECOND: Duration = Duration::from_millis(1);
@@ -40,7 +40,7 @@ impl Surroundings<'_> {
 
 pub fn config(file: &written::File, around: &Surroundings<'_>) -> Result<Config, Fault> {
     Ok(Config {
-        server: server(&file.server)?,
+        server: server(&file.server, around)?,
         store: store(&file.store, around)?,
         cache_capacity: value::size(file.cache.capacity.as_ref(), 128 << 20, 1 << 20..=1 << 40)?,
         log: log(&file.telemetry)?,
@@ -48,20 +48,23 @@ pub fn config(file: &written::File, around: &Surroundings<'_>) -> Result<Config,
     })
 }
 
-fn server(file: &written::Server) -> Result<Server, Fault> {
+fn server(file: &written::Server, around: &Surroundings<'_>) -> Result<Server, Fault> {
     let listen = match &file.listen {
         Some(place) => value::address(place)?,
         None => SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
     };
     let behind_proxy = file.behind_proxy.unwrap_or(false);
+    let tls = file.tls.as_ref().map(|written| tls::files(written, around)).transpose()?;
     if let Some(place) = &file.listen
         && !listen.ip().is_loopback()
         && !behind_proxy
+        && tls.is_none()
     {
         return Err(Fault::at(
             place,
             format!("tokens would cross the network in clear text on {listen}"),
-            "listen on 127.0.0.1, or put a proxy that terminates TLS in front and write behind_proxy = true",
+            "listen on 127.0.0.1, or write tls = { certificate = \"cert.pem\", key = \"key.pem\" }, or put \
+             a proxy that terminates TLS in front and write behind_proxy = true",
         ));
     }
     let operations = match &file.operations {
@@ -82,6 +85,7 @@ fn server(file: &written::Server) -> Result<Server, Fault> {
     Ok(Server {
         listen,
         public_url: file.public_url.as_ref().map(value::public_url).transpose()?,
+        tls,
         behind_proxy,
         request_timeout: value::duration(
             file.request_timeout.as_ref(),

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tracing_subscriber::filter::Targets;
 
+use super::tls::TlsFiles;
 use crate::caller::Caller;
 use crate::secret::Secret;
 
@@ -33,7 +34,9 @@ pub struct Server {
     /// Base of every `meta.location` and `$ref`, without a slash at its end; where absent, the
     /// address that is listened on.
     pub public_url: Option<String>,
-    /// Whether a proxy in front terminates TLS.
+    /// Where it is given, nothing but TLS is spoken.
+    pub tls: Option<TlsFiles>,
+    /// Whether a proxy in front terminates TLS, and says by `X-Forwarded-For` who is asking.
     pub behind_proxy: bool,
     pub request_timeout: Duration,
     /// Bytes of a request's body.

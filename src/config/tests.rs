@@ -209,7 +209,6 @@ fn what_is_to_come_is_refused_by_name() {
         says(&text, &["configuration:", key, " is not yet supported; remove it"]);
     }
     let sections = [
-        ("[server]\ntls = { certificate = \"c.pem\" }", "\"server.tls\""),
         ("[server]\nthrottle = { failures = 10, per = \"1m\" }", "\"server.throttle\""),
         ("[telemetry]\notlp = \"http://127.0.0.1:4317\"", "\"telemetry.otlp\""),
         ("[store]\nurl = \"postgres://me:hunter2@host/db\"", "\"store.url\" = \"postgres:\""),

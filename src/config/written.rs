@@ -40,6 +40,7 @@ pub struct Server {
     pub listen: Key<String>,
     /// Base of every `meta.location` and `$ref`.
     pub public_url: Key<String>,
+    pub tls: Option<ServerTls>,
     /// Whether a proxy in front terminates TLS.
     pub behind_proxy: Option<bool>,
     pub request_timeout: Key<String>,
@@ -48,6 +49,16 @@ pub struct Server {
     pub max_connections: Key<u64>,
     /// A listener of its own for `/metrics` and `/health`.
     pub operations: Key<String>,
+}
+
+/// PEM files.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerTls {
+    pub certificate: Spanned<String>,
+    pub key: Spanned<String>,
+    /// Whoever issues the certificates of clients.
+    pub client_ca: Key<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -6,22 +6,22 @@ use serde_json::Value;
 
 use super::authority::{Division, Mode, Owner};
 use super::directory::{Directory, Known};
-use super::person::{Half, Person};
+use super::resource::{Half, Resource};
 use super::standing::Standing;
 use super::write::{local_write, record};
-use super::{Federation, Problem, View, demand};
+use super::{Deed, Federation, Problem, View, demand, permit};
 use crate::audit::Action;
 use crate::cache::State;
 use crate::caller::{Caller, Permission};
 use crate::scim::filter::{Filter, Literal, Operator, Text};
 use crate::scim::schema::check::Checked;
-use crate::scim::{Attributes, ErrorKind, ScimError};
+use crate::scim::{Attributes, ErrorKind, ResourceType, ScimError};
 use crate::store::{LinkState, StoreError, UserRow, UserType};
 
 /// What POST made.
 #[derive(Clone, Debug)]
 pub struct Created {
-    pub person: Arc<Person>,
+    pub resource: Arc<Resource>,
     /// Whether a directory person was bound; else a local user is new.
     pub bound: bool,
 }
@@ -31,10 +31,11 @@ impl Federation {
     pub async fn create(
         &self,
         caller: &Caller,
+        kind: &ResourceType,
         checked: Checked,
         view: &View,
     ) -> Result<Created, Problem> {
-        demand(caller, Permission::UsersCreate)?;
+        permit(caller, kind, Deed::Create)?;
         checked_user_type(&checked)?;
         match self.meant(caller, &checked).await? {
             Some((directory, known)) => {
@@ -73,7 +74,7 @@ impl Federation {
             (None, Some(external_id)) if caller.binds => (&self.directories[..], external_id),
             _ => return Ok(None),
         };
-        let path = self.resource_type.resolve("externalId");
+        let path = self.users().resolve("externalId");
         let value = Literal::String(Text::new(external_id, &path));
         let filter = Filter::Compare { path, operator: Operator::Eq, value };
         let photos = checked.attributes.contains_key("photos");
@@ -127,7 +128,7 @@ impl Federation {
         let own = self.divided(&standing, wanted, Mode::Replace, true)?;
         let row = self.insert_bound(caller, directory, known, own, revive, view).await?;
         let half = Half::Entry(Arc::clone(known), State::Live);
-        Ok(Created { person: self.people.stored(&row, Some(directory), &half), bound: true })
+        Ok(Created { resource: self.people.stored(&row, Some(directory), &half), bound: true })
     }
 
     async fn create_local(
@@ -139,7 +140,7 @@ impl Federation {
         let at = self.clock.now();
         let id = self.clock.new_id().to_string();
         let own = Division {
-            resource_type: &self.resource_type,
+            resource_type: self.users(),
             owner: Owner::Store,
             directory: &Attributes::new(),
             shadow: None,
@@ -156,7 +157,7 @@ impl Federation {
             self.store.create(&self.tenant, &id, UserType::Ftress, &write, false, audit).await?;
         // An earlier look-up of the name may have kept "nobody".
         self.rows.touched(&row, &[&write.view]);
-        Ok(Created { person: self.people.stored(&row, None, &Half::Unasked), bound: false })
+        Ok(Created { resource: self.people.stored(&row, None, &Half::Unasked), bound: false })
     }
 
     pub(super) async fn insert_bound(

@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::memory::Grounds;
 use super::packed::Packed;
-use super::person::{Person, PersonKey, SOURCE_URN, Source, unbound, unbound_version};
 use super::plan::Plan;
+use super::resource::{Resource, ResourceKey, SOURCE_URN, Source, unbound, unbound_version};
 use super::rows::{Stored, StoredKey};
 use super::{Problem, RepositoryPart, too_many};
 use crate::cache::{Answer, Cache, Derived, Loaded, Lost, Moment, Policy, State};
@@ -32,7 +32,7 @@ pub struct Shares {
     pub entries: Arc<Cache<AskedKey, Option<Arc<Known>>>>,
     pub searches: Arc<Cache<AskedKey, Arc<Hits>>>,
     pub rows: Arc<Cache<StoredKey, Arc<Stored>>>,
-    pub people: Arc<Derived<PersonKey, Arc<Person>>>,
+    pub people: Arc<Derived<ResourceKey, Arc<Resource>>>,
     /// By tenant and query text.
     pub plans: Arc<Derived<String, Arc<Plan>>>,
 }

@@ -7,7 +7,7 @@
 
 use serde_json::Value;
 
-use super::person::SOURCE_URN;
+use super::resource::SOURCE_URN;
 use crate::repository::{Authority, Repository};
 use crate::scim::filter::{Filter, Literal, Operator};
 use crate::scim::schema::{AttributePath, Kind};

@@ -4,13 +4,13 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-use super::person::Person;
+use super::resource::Resource;
 use crate::scim::dialect::RepositoryReport;
 
-/// One page of people with what is known about the whole. Immutable and shared.
+/// One page of resources with what is known about the whole. Immutable and shared.
 #[derive(Debug)]
 pub struct Listing {
-    pub people: Vec<Arc<Person>>,
+    pub resources: Vec<Arc<Resource>>,
     /// How many match in all; with a source that was cut, how many are known to.
     pub total: u64,
     /// 1-based.
@@ -24,14 +24,14 @@ pub struct Listing {
 
 impl Listing {
     pub(super) fn new(
-        people: Vec<Arc<Person>>,
+        resources: Vec<Arc<Resource>>,
         total: u64,
         start_index: u64,
         report: Option<Vec<RepositoryReport>>,
     ) -> Self {
         let federated = report.is_some();
         let report = report.unwrap_or_default();
-        Self { people, total, start_index, report, federated, rendered: OnceLock::new() }
+        Self { resources, total, start_index, report, federated, rendered: OnceLock::new() }
     }
 
     /// The bytes of the default projection for the mount; kept for the mount that asks first.

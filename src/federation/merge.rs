@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use super::directory::{Answered, Directory, Looked};
 use super::listing::Listing;
-use super::person::{Half, Person};
+use super::outcomes::{Outcome, Outcomes};
 use super::plan::{Ask, Page, Plan};
+use super::resource::{Half, Resource};
 use super::rows::Stored;
 use super::sort::sort;
-use super::{Federation, OnConflict, OnFailure, Problem, RETRY_AFTER, too_many};
+use super::{Federation, OnConflict, Problem, too_many};
 use crate::cache::State;
 use crate::repository::{EntryKey, RepositoryError};
 use crate::scim::Filter;
-use crate::scim::dialect::{ReportState, RepositoryReport};
+use crate::scim::dialect::ReportState;
 use crate::scim::text::fold;
 use crate::store::UserRow;
 
@@ -41,13 +42,12 @@ impl StorePart {
 pub(super) struct Merge<'a> {
     federation: &'a Federation,
     filter: &'a Filter,
-    people: Vec<Arc<Person>>,
+    people: Vec<Arc<Resource>>,
     /// Matching unlinked rows beyond the ones in `people`.
     unlisted: u64,
     /// Linked rows that a directory answer has already brought.
     seen: HashSet<i64>,
-    /// By the repository's place in the configuration; `None` for who was not asked.
-    outcomes: Vec<Option<Outcome>>,
+    outcomes: Outcomes<'a>,
 }
 
 impl<'a> Merge<'a> {
@@ -58,7 +58,7 @@ impl<'a> Merge<'a> {
             people: Vec::new(),
             unlisted: 0,
             seen: HashSet::new(),
-            outcomes: federation.directories.iter().map(|_| None).collect(),
+            outcomes: Outcomes::new(federation),
         }
     }
 
@@ -96,15 +96,12 @@ impl<'a> Merge<'a> {
                 self.people.push(person);
             }
         }
-        self.outcomes[ask.at] = Some(outcome);
+        self.outcomes.set(ask.at, outcome);
     }
 
     /// Takes note that a repository did not answer.
     pub(super) fn failed(&mut self, at: usize, error: &RepositoryError) {
-        let repository = self.federation.directories[at].id();
-        tracing::warn!(repository, error = %error, "repository.failed");
-        let found = self.outcomes[at].as_ref().map_or(0, |outcome| outcome.found);
-        self.outcomes[at] = Some(Outcome { found, ..Outcome::failed(error) });
+        self.outcomes.failed(at, error);
     }
 
     /// Takes the store's unlinked rows.
@@ -134,7 +131,7 @@ impl<'a> Merge<'a> {
                 self.push(row, None, &Half::Shadow("unavailable"));
                 continue;
             };
-            match &self.outcomes[at] {
+            match self.outcomes.of(at) {
                 // The directory was asked for exactly this and did not name the person.
                 Some(outcome) if outcome.decides => {}
                 Some(outcome) if outcome.is_failed() => {
@@ -211,11 +208,10 @@ impl<'a> Merge<'a> {
         self.add(at, person);
     }
 
-    fn add(&mut self, at: Option<usize>, person: Arc<Person>) {
+    fn add(&mut self, at: Option<usize>, person: Arc<Resource>) {
         if self.filter.matches(&person.attributes) {
-            let outcome = at.and_then(|at| self.outcomes[at].as_mut());
-            if let Some(outcome) = outcome {
-                outcome.found += 1;
+            if let Some(at) = at {
+                self.outcomes.found(at, 1);
             }
             self.people.push(person);
         }
@@ -223,58 +219,20 @@ impl<'a> Merge<'a> {
 
     /// The page, or why there is none.
     pub(super) fn listing(mut self, page: &Page) -> Result<Listing, Problem> {
-        let rules = &self.federation.rules;
-        let outcomes = || self.outcomes.iter().flatten();
-        let failed = outcomes().any(Outcome::is_failed);
-        let whole = outcomes().all(Outcome::is_whole);
-        let truncated = outcomes().any(|one| one.state == ReportState::Truncated);
-        let nobody = self.people.is_empty() && self.unlisted == 0;
-        if (failed && rules.on_failure == OnFailure::Fail) || (!whole && nobody) {
-            return Err(self.unanswered());
-        }
+        self.outcomes.allow(self.people.is_empty() && self.unlisted == 0)?;
         self.conflicts()?;
-        if page.skip > 0 && truncated {
+        if page.skip > 0 && self.outcomes.is_truncated() {
             return Err(too_many(
                 "A repository has more people than one search may read, so there is no further page \
-                 to count on; narrow the filter (a cursor would be needed, and none is offered yet).",
+                 to count on; narrow the filter, or walk the list with cursor in place of startIndex \
+                 (begin with an empty cursor).",
             ));
         }
         let total = self.people.len() as u64 + self.unlisted;
         sort(&mut self.people, &page.order);
         page.cut(&mut self.people);
-        let named = self.federation.directories.iter().zip(self.outcomes);
-        let line = |(directory, outcome): (&Arc<Directory>, Option<Outcome>)| {
-            outcome.map(|outcome| RepositoryReport {
-                id: directory.id().to_owned(),
-                state: outcome.state,
-                found: outcome.found,
-                age_seconds: outcome.age_seconds,
-                scan: outcome.scan,
-            })
-        };
-        let report = named.filter_map(line).collect();
+        let report = self.outcomes.report();
         Ok(Listing::new(self.people, total, page.skip + 1, Some(report)))
-    }
-
-    /// Standard clients do not read the report and would take an empty list for an absence.
-    fn unanswered(&self) -> Problem {
-        let named = self.federation.directories.iter().zip(&self.outcomes);
-        let unanswered: Vec<String> = named
-            .filter_map(|(directory, outcome)| {
-                let outcome = outcome.as_ref().filter(|outcome| !outcome.is_whole())?;
-                Some(format!("\"{}\" ({})", directory.id(), outcome.state.name()))
-            })
-            .collect();
-        Problem::Unavailable {
-            detail: format!(
-                "Nobody was found, but not every repository answered completely: {}; try again or \
-                 narrow the filter.",
-                unanswered.join(", ")
-            ),
-            retry_after: RETRY_AFTER,
-            // Each was logged when it failed.
-            cause: None,
-        }
     }
 
     /// The same `userName` twice is two users; each is marked with who else has it, or, where the
@@ -282,7 +240,7 @@ impl<'a> Merge<'a> {
     fn conflicts(&mut self) -> Result<(), Problem> {
         let first_only = self.federation.rules.on_conflict == OnConflict::First;
         if first_only {
-            self.nobody_ahead_is_silent()?;
+            self.outcomes.nobody_ahead_is_silent()?;
         }
         if self.people.len() < 2 {
             return Ok(());
@@ -323,43 +281,5 @@ impl<'a> Merge<'a> {
     fn is_unbound(&self, place: usize) -> bool {
         let user_type = self.people[place].attributes.get("userType");
         user_type.and_then(serde_json::Value::as_str) == Some("LDAP")
-    }
-
-    /// A name is never resolved past a repository that did not answer: the person there would have
-    /// had the name first.
-    fn nobody_ahead_is_silent(&self) -> Result<(), Problem> {
-        let mut outcomes = self.outcomes.iter().flatten();
-        let later = outcomes.any(|one| !one.is_whole()) && outcomes.any(|one| one.found > 0);
-        if later { Err(self.unanswered()) } else { Ok(()) }
-    }
-}
-
-/// How a repository answered, for the report and for the rows that are linked to it.
-#[derive(Debug)]
-pub(super) struct Outcome {
-    state: ReportState,
-    found: u64,
-    age_seconds: u64,
-    scan: bool,
-    /// The answer was whole and decides about bound people too.
-    decides: bool,
-}
-
-impl Outcome {
-    fn failed(error: &RepositoryError) -> Self {
-        let state = match error {
-            RepositoryError::Timeout => ReportState::Timeout,
-            RepositoryError::Unavailable(_) => ReportState::Unavailable,
-        };
-        Self { state, found: 0, age_seconds: 0, scan: false, decides: false }
-    }
-
-    fn is_failed(&self) -> bool {
-        matches!(self.state, ReportState::Timeout | ReportState::Unavailable)
-    }
-
-    /// Whether who is not in the answer is not there: a stale one tells of another time.
-    fn is_whole(&self) -> bool {
-        matches!(self.state, ReportState::Ok | ReportState::Cached)
     }
 }

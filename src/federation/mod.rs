@@ -12,10 +12,11 @@ mod identity;
 mod listing;
 mod memory;
 mod merge;
+mod outcomes;
 mod packed;
-mod person;
 mod plan;
 mod read;
+mod resource;
 mod rows;
 mod search;
 mod sort;
@@ -38,20 +39,20 @@ use crate::telemetry::metrics::{CacheNumbers, RepositoryMetrics};
 pub use create::Created;
 pub use directory::{Freshness, Shares};
 pub use listing::Listing;
-pub use person::{Person, SOURCE_URN};
 pub use plan::Plan;
+pub use resource::{Resource, SOURCE_URN};
 
-/// The people of one tenant.
+/// The people of one tenant, and what else its store holds.
 #[derive(Debug)]
 pub struct Federation {
     tenant: Arc<str>,
     rules: Rules,
-    resource_type: Arc<ResourceType>,
+    types: Vec<Arc<ResourceType>>,
     store: Arc<Store>,
     rows: rows::Rows,
     directories: Vec<Arc<directory::Directory>>,
     shares: Shares,
-    people: person::People,
+    people: resource::Resources,
     writing: Locks,
     clock: Clock,
 }
@@ -131,15 +132,19 @@ pub enum Problem {
     Internal(#[source] StoreError),
 }
 
+/// The name of the users' resource type.
+const USER: &str = "User";
+
 /// How long a caller should wait before asking a repository again, in seconds.
 const RETRY_AFTER: u32 = 5;
 
 impl Federation {
+    /// `types` begins with the users' resource type.
     #[expect(clippy::too_many_arguments, reason = "the parts of a tenant, each named once, in app")]
     pub fn new(
         tenant: Arc<str>,
         rules: Rules,
-        resource_type: Arc<ResourceType>,
+        types: Vec<Arc<ResourceType>>,
         store: Arc<Store>,
         parts: Vec<RepositoryPart>,
         shares: &Shares,
@@ -154,9 +159,9 @@ impl Federation {
             .collect();
         Self {
             rows: rows::Rows::new(Arc::clone(&tenant), Arc::clone(&store), shares.rows.clone()),
-            people: person::People::new(
+            people: resource::Resources::new(
                 Arc::clone(&tenant),
-                Arc::clone(&resource_type),
+                Arc::clone(&types[0]),
                 shares.people.clone(),
                 mounts,
             ),
@@ -164,7 +169,7 @@ impl Federation {
             shares: shares.clone(),
             tenant,
             rules,
-            resource_type,
+            types,
             store,
             directories,
             clock,
@@ -175,8 +180,14 @@ impl Federation {
         &self.tenant
     }
 
-    pub fn resource_type(&self) -> &Arc<ResourceType> {
-        &self.resource_type
+    /// The tenant's resource types; the first is the users'.
+    pub fn types(&self) -> &[Arc<ResourceType>] {
+        &self.types
+    }
+
+    /// The resource type of users.
+    pub fn users(&self) -> &Arc<ResourceType> {
+        &self.types[0]
     }
 
     /// The longest list that is given, in resources.
@@ -202,6 +213,32 @@ impl Federation {
     fn directory(&self, id: &str) -> Option<&Arc<directory::Directory>> {
         self.directories.iter().find(|directory| directory.id() == id)
     }
+}
+
+/// What is done with the resources of a type.
+#[derive(Clone, Copy, Debug)]
+enum Deed {
+    Search,
+    Read,
+    Create,
+    Replace,
+    Delete,
+}
+
+/// What of `kind` a caller must be permitted. What is configured beside users and groups goes with
+/// the groups: who may say what groups there are may say what else there is.
+fn permit(caller: &Caller, kind: &ResourceType, deed: Deed) -> Result<(), Problem> {
+    let users = kind.name == USER;
+    let permission = match deed {
+        Deed::Search if users => Permission::UsersSearch,
+        Deed::Read if users => Permission::UsersRead,
+        Deed::Create if users => Permission::UsersCreate,
+        Deed::Replace if users => Permission::UsersReplace,
+        Deed::Delete if users => Permission::UsersDelete,
+        Deed::Search | Deed::Read => Permission::GroupsRead,
+        Deed::Create | Deed::Replace | Deed::Delete => Permission::GroupsWrite,
+    };
+    demand(caller, permission)
 }
 
 fn demand(caller: &Caller, permission: Permission) -> Result<(), Problem> {

@@ -7,10 +7,10 @@ use super::Federation;
 use super::directory::AskedKey;
 use super::folding::{Asked, concerns, for_directory};
 use super::memory::Memory;
-use super::person::Person;
+use super::resource::Resource;
 use super::rows::{StoredKey, external_id_key, user_name_key};
 use super::sort::Order;
-use crate::scim::{AttributePath, Filter, Query};
+use crate::scim::{AttributePath, Filter, Query, ResourceType};
 use crate::store::RowKey;
 
 /// Longer query texts are understood each time.
@@ -19,6 +19,8 @@ const KEPT_TEXT: usize = 2048;
 /// A query, divided among the sources.
 #[derive(Debug)]
 pub struct Plan {
+    /// What is searched.
+    pub kind: Arc<ResourceType>,
     pub query: Query,
     pub(super) filter: Filter,
     pub(super) page: Page,
@@ -51,7 +53,7 @@ pub(super) struct Page {
 }
 
 impl Page {
-    pub(super) fn cut(&self, people: &mut Vec<Arc<Person>>) {
+    pub(super) fn cut(&self, people: &mut Vec<Arc<Resource>>) {
         let skip = usize::try_from(self.skip).unwrap_or(usize::MAX).min(people.len());
         people.drain(..skip);
         people.truncate(usize::try_from(self.count).unwrap_or(usize::MAX));
@@ -60,33 +62,33 @@ impl Page {
 
 impl Federation {
     /// The plan of a query that came as text, if such a query was answered from the caches before.
-    pub fn known_plan(&self, text: &str) -> Option<Arc<Plan>> {
-        self.shares.plans.get(self.plan_key(text)?.as_str())
+    pub fn known_plan(&self, kind: &ResourceType, text: &str) -> Option<Arc<Plan>> {
+        self.shares.plans.get(self.plan_key(kind, text)?.as_str())
     }
 
     /// Keeps a plan under its text, if it was answered from the caches: what comes once is not worth
     /// a place.
     pub fn keep_plan(&self, text: &str, plan: &Arc<Plan>) {
         if !plan.memory.is_empty()
-            && let Some(key) = self.plan_key(text)
+            && let Some(key) = self.plan_key(&plan.kind, text)
         {
             self.shares.plans.insert(key, Arc::clone(plan));
         }
     }
 
-    fn plan_key(&self, text: &str) -> Option<String> {
-        // A tenant's name holds no question mark.
-        (text.len() <= KEPT_TEXT).then(|| [&self.tenant, "?", text].concat())
+    fn plan_key(&self, kind: &ResourceType, text: &str) -> Option<String> {
+        // A tenant's name holds no slash, an endpoint no question mark.
+        (text.len() <= KEPT_TEXT).then(|| [&*self.tenant, &kind.endpoint, "?", text].concat())
     }
 
-    /// The plan of a query.
-    pub fn plan(&self, query: Query) -> Plan {
+    /// The plan of a query over the resources of one type.
+    pub fn plan(&self, kind: &Arc<ResourceType>, query: Query) -> Plan {
         let filter = query.filter.clone().unwrap_or(Filter::Constant(true));
         let photos = query.projection.asks_for("photos")
             || filter.paths().chain(&query.sort_by).any(is_photos);
         let path = query.sort_by.clone();
         let order = Order {
-            path: path.unwrap_or_else(|| self.resource_type.resolve("userName")),
+            path: path.unwrap_or_else(|| kind.resolve("userName")),
             descending: query.descending,
         };
         let page = Page {
@@ -98,6 +100,7 @@ impl Federation {
         Plan {
             concerns_store: concerns(&filter, &["FTRESS", "FTRESS_LDAP", "SCIM_FED"]),
             row: row_key(&filter).map(|key| self.rows.key(key)),
+            kind: Arc::clone(kind),
             query,
             filter,
             page,

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::directory::Directory;
 use super::identity::{Care, Subject, nobody};
-use super::person::{Half, Person};
-use super::{Federation, Problem, View, demand, unavailable};
-use crate::caller::{Caller, Permission};
+use super::resource::{Half, Resource};
+use super::{Deed, Federation, Problem, View, permit, unavailable};
+use crate::caller::Caller;
 use crate::repository::RepositoryError;
+use crate::scim::ResourceType;
 use crate::store::{RowKey, UserRow};
 
 impl Federation {
@@ -15,10 +16,11 @@ impl Federation {
     pub async fn read(
         &self,
         caller: &Caller,
+        kind: &ResourceType,
         id: &str,
         view: &View,
-    ) -> Result<Arc<Person>, Problem> {
-        demand(caller, Permission::UsersRead)?;
+    ) -> Result<Arc<Resource>, Problem> {
+        permit(caller, kind, Deed::Read)?;
         match self.hot_read(id, view) {
             Some(person) => Ok(person),
             // Boxed, so that the hot path's future stays small.
@@ -27,7 +29,7 @@ impl Federation {
     }
 
     /// Who is meant, where the caches know everything about it: nothing waits, nothing is asked.
-    fn hot_read(&self, id: &str, view: &View) -> Option<Arc<Person>> {
+    fn hot_read(&self, id: &str, view: &View) -> Option<Arc<Resource>> {
         if view.no_cache || view.photos {
             return None;
         }
@@ -48,7 +50,7 @@ impl Federation {
         Some(self.people.stored(row, Some(directory), &Half::Entry(known, state)))
     }
 
-    async fn read_through(&self, id: &str, view: &View) -> Result<Arc<Person>, Problem> {
+    async fn read_through(&self, id: &str, view: &View) -> Result<Arc<Resource>, Problem> {
         let care = if view.no_cache { Care::Fresh } else { Care::Cached };
         match self.resolve(id, care).await? {
             Subject::Unbound { directory, known, state } => {
@@ -66,7 +68,7 @@ impl Federation {
     }
 
     /// A row with what its directory says now; where that fails, with the shadow, marked.
-    async fn shown(&self, row: &UserRow, view: &View) -> Arc<Person> {
+    async fn shown(&self, row: &UserRow, view: &View) -> Arc<Resource> {
         let Some(link) = &row.link else {
             return self.people.stored(row, None, &Half::Unasked);
         };

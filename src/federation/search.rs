@@ -12,11 +12,11 @@ use super::directory::Answered;
 use super::listing::Listing;
 use super::memory::Grounds;
 use super::merge::{Merge, StorePart};
-use super::person::{Half, Person};
 use super::plan::{Ask, Page, Plan};
+use super::resource::{Half, Resource};
 use super::sort::sort;
-use super::{Federation, Problem, View, demand, too_many};
-use crate::caller::{Caller, Permission};
+use super::{Deed, Federation, Problem, View, permit, too_many};
+use crate::caller::Caller;
 use crate::repository::EntryKey;
 use crate::scim::{ErrorKind, Filter, ScimError};
 use crate::store::{Rows, Sort, UserRow};
@@ -32,7 +32,7 @@ impl Federation {
         plan: &Plan,
         view: &View,
     ) -> Result<Arc<Listing>, Problem> {
-        demand(caller, Permission::UsersSearch)?;
+        permit(caller, &plan.kind, Deed::Search)?;
         if plan.query.cursor.is_some() {
             return Err(Problem::Scim(ScimError::new(
                 ErrorKind::InvalidCursor,
@@ -62,7 +62,7 @@ impl Federation {
             let directory = row.link.as_ref().and_then(|link| self.directory(&link.repository));
             self.people.stored(row, directory.map(Arc::as_ref), &Half::Unasked)
         };
-        let mut people: Vec<Arc<Person>> = part.rows.iter().map(show).collect();
+        let mut people: Vec<Arc<Resource>> = part.rows.iter().map(show).collect();
         let total = if let Some(total) = part.total {
             total
         } else {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::person::Person;
+use super::resource::Resource;
 use crate::scim::Attributes;
 use crate::scim::schema::{AttributePath, Kind};
 use crate::scim::text::comparable;
@@ -25,11 +25,11 @@ enum Key {
 }
 
 /// Sorts people: absent last ascending and first descending, ties by the long id.
-pub(super) fn sort(people: &mut Vec<Arc<Person>>, order: &Order) {
+pub(super) fn sort(people: &mut Vec<Arc<Resource>>, order: &Order) {
     if people.len() < 2 {
         return;
     }
-    let mut keyed: Vec<(Option<Key>, Arc<Person>)> =
+    let mut keyed: Vec<(Option<Key>, Arc<Resource>)> =
         people.drain(..).map(|person| (key(&person.attributes, &order.path), person)).collect();
     keyed.sort_by(|(one, first), (other, second)| {
         let by_key = match (one, other) {

@@ -6,8 +6,8 @@ use super::authority::{Division, Mode, Owner, merge};
 use super::create::with_default_active;
 use super::directory::{Directory, Known};
 use super::identity::{Care, Subject};
-use super::person::{Half, Person};
 use super::read::failure;
+use super::resource::{Half, Resource};
 use super::{Federation, IfMatch, Problem, RETRY_AFTER};
 use crate::cache::State;
 use crate::repository::Repository;
@@ -78,7 +78,7 @@ impl Standing {
     /// The merged values as they would be with these of ours.
     pub(super) fn with_own(&self, federation: &Federation, own: &Attributes) -> Attributes {
         match self.values() {
-            Some(values) => merge(&federation.resource_type, self.owner(), &values, own),
+            Some(values) => merge(federation.users(), self.owner(), &values, own),
             None => own.clone(),
         }
     }
@@ -110,7 +110,7 @@ impl Standing {
         }
     }
 
-    pub(super) fn person(&self, federation: &Federation) -> Arc<Person> {
+    pub(super) fn person(&self, federation: &Federation) -> Arc<Resource> {
         match self {
             Self::Unbound { directory, known } => {
                 federation.people.unbound(directory, known, State::Live)
@@ -158,7 +158,7 @@ impl Federation {
         let owner = standing.owner();
         let values = standing.values();
         let division = Division {
-            resource_type: &self.resource_type,
+            resource_type: self.users(),
             owner,
             directory: values.as_deref().unwrap_or(&nothing),
             shadow: standing.shadow(),

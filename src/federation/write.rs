@@ -12,14 +12,14 @@ use super::authority::{Mode, Owner, merge};
 use super::create::checked_user_type;
 use super::directory::{Directory, Known};
 use super::identity::{Care, Subject};
-use super::person::{Half, Person};
+use super::resource::{Half, Resource};
 use super::standing::{Standing, changed_meanwhile, first_part};
-use super::{Federation, IfMatch, Problem, View, demand};
+use super::{Deed, Federation, IfMatch, Problem, View, demand, permit};
 use crate::audit::{Action, AuditRecord};
 use crate::caller::{Caller, Permission};
 use crate::scim::patch::Tolerance;
 use crate::scim::schema::check::Checked;
-use crate::scim::{Attributes, Patch, ScimError};
+use crate::scim::{Attributes, Patch, ResourceType, ScimError};
 use crate::store::{LinkRow, RowKey, StoreError, UserRow, UserWrite};
 
 impl Federation {
@@ -27,12 +27,13 @@ impl Federation {
     pub async fn replace(
         &self,
         caller: &Caller,
+        kind: &ResourceType,
         id: &str,
         if_match: Option<&IfMatch>,
         checked: Checked,
         view: &View,
-    ) -> Result<Arc<Person>, Problem> {
-        demand(caller, Permission::UsersReplace)?;
+    ) -> Result<Arc<Resource>, Problem> {
+        permit(caller, kind, Deed::Replace)?;
         checked_user_type(&checked)?;
         let wanted = |_: &Attributes| Ok(checked.attributes.clone());
         let change = Change {
@@ -41,20 +42,20 @@ impl Federation {
             says_active: false,
             photos: view.photos || checked.attributes.contains_key("photos"),
         };
-        self.write(caller, id, if_match, &change, view).await
+        self.write(caller, kind, id, if_match, &change, view).await
     }
 
     /// PATCH.
     pub async fn modify(
         &self,
         caller: &Caller,
+        kind: &ResourceType,
         id: &str,
         if_match: Option<&IfMatch>,
         patch: &Patch,
         view: &View,
-    ) -> Result<Arc<Person>, Problem> {
-        let wanted =
-            |current: &Attributes| patch.apply(current, &self.resource_type, Tolerance::default());
+    ) -> Result<Arc<Resource>, Problem> {
+        let wanted = |current: &Attributes| patch.apply(current, kind, Tolerance::default());
         let names = |attribute: &str| {
             patch.paths().any(|path| path.extension.is_none() && path.attribute == attribute)
         };
@@ -64,18 +65,19 @@ impl Federation {
             says_active: names("active"),
             photos: view.photos || names("photos"),
         };
-        self.write(caller, id, if_match, &change, view).await
+        self.write(caller, kind, id, if_match, &change, view).await
     }
 
     async fn write(
         &self,
         caller: &Caller,
+        kind: &ResourceType,
         id: &str,
         if_match: Option<&IfMatch>,
         change: &Change<'_>,
         view: &View,
-    ) -> Result<Arc<Person>, Problem> {
-        demand(caller, Permission::UsersReplace)?;
+    ) -> Result<Arc<Resource>, Problem> {
+        permit(caller, kind, Deed::Replace)?;
         // Every spelling of the id must come to the same lock.
         let canonical = self.canonical(id).await?;
         let _writing = self.writing.hold(&canonical).await;
@@ -88,7 +90,7 @@ impl Federation {
             if after == *standing.own() {
                 return Ok(standing.person(self));
             }
-            self.resource_type.require(&standing.with_own(self, &after))?;
+            kind.require(&standing.with_own(self, &after))?;
             let written = match &standing {
                 Standing::Unbound { directory, known } => {
                     demand(caller, Permission::UsersBind)?;
@@ -120,11 +122,12 @@ impl Federation {
     pub async fn remove(
         &self,
         caller: &Caller,
+        kind: &ResourceType,
         id: &str,
         if_match: Option<&IfMatch>,
         view: &View,
     ) -> Result<(), Problem> {
-        demand(caller, Permission::UsersDelete)?;
+        permit(caller, kind, Deed::Delete)?;
         let canonical = self.canonical(id).await?;
         let _writing = self.writing.hold(&canonical).await;
         loop {
@@ -231,7 +234,7 @@ impl Federation {
     ) -> UserWrite {
         UserWrite {
             view: merge(
-                &self.resource_type,
+                self.users(),
                 Owner::linked(directory.map(Directory::repository)),
                 &link.shadow,
                 &own,
@@ -251,7 +254,7 @@ impl Federation {
             Some(link) => {
                 let directory = self.directory(&link.repository);
                 let owner = Owner::linked(directory.map(|directory| directory.repository()));
-                merge(&self.resource_type, owner, &link.shadow, &row.own)
+                merge(self.users(), owner, &link.shadow, &row.own)
             }
         }
     }

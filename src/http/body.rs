@@ -1,5 +1,7 @@
 //! Bodies: what is read from a request, and how a resource is sent.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -7,9 +9,13 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
 use serde_json::Value;
+use tokio::time::timeout;
 
 use super::error::Failure;
 use super::json;
+
+/// How long a body may stand still. The time of the request bounds the whole of it.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Exactly this, without a charset: strict clients compare the whole header.
 pub const SCIM_JSON: HeaderValue = HeaderValue::from_static("application/scim+json");
@@ -57,7 +63,7 @@ async fn bounded(mut body: Body, limit: usize) -> Result<Bytes, Failure> {
     }
     let mut first = Bytes::new();
     let mut whole = BytesMut::new();
-    while let Some(frame) = body.frame().await {
+    while let Some(frame) = timeout(PATIENCE, body.frame()).await.map_err(|_| Failure::SlowBody)? {
         let Ok(data) = frame.map_err(|_| Failure::BrokenBody)?.into_data() else { continue };
         if first.len() + whole.len() + data.len() > limit {
             return Err(Failure::TooLarge(limit));

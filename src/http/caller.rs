@@ -7,9 +7,9 @@ use axum::http::{HeaderValue, header, request};
 use super::error::Failure;
 use super::layers::Asked;
 use super::{Parts, TenantMount, query};
+use crate::auth::Denied;
 use crate::caller::Caller;
 use crate::federation::{Federation, View};
-use crate::scim::ResourceType;
 
 /// A request whose sender is known. [`authenticate`] is the only place that makes one.
 #[derive(Debug)]
@@ -24,10 +24,6 @@ impl Call {
     pub fn federation(&self) -> &Federation {
         &self.mount.tenant.federation
     }
-
-    pub fn resource_type(&self) -> &ResourceType {
-        self.federation().resource_type()
-    }
 }
 
 /// Lets a request in whose bearer token belongs to the mount's tenant.
@@ -37,8 +33,12 @@ pub fn authenticate(
     head: request::Parts,
     asked: &Asked,
 ) -> Result<Call, Failure> {
-    let written = head.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
-    let caller = app.tokens.verify(written, &mount.tenant.name)?;
+    let mut written = head.headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes);
+    let first = written.next();
+    if written.next().is_some() {
+        return Err(Denied::Malformed.into());
+    }
+    let caller = app.tokens.verify(first, &mount.tenant.name)?;
     let view = View {
         no_cache: query::no_cache(&head.headers),
         photos: false,

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use super::body::ScimJson;
 use super::error::Failure;
 use super::{Parts, TenantMount, etag, query};
+use crate::scim::ResourceType;
 use crate::scim::dialect::{self, Capabilities, Document};
 use crate::scim::resource::digest_bytes;
 
@@ -30,8 +31,7 @@ pub fn service_provider_config(
 
 pub fn schemas(mount: &TenantMount, uri: &Uri) -> Result<Response, Failure> {
     unfiltered(uri)?;
-    let kind = mount.tenant.federation.resource_type();
-    Ok(list(dialect::schemas_list(&[kind], &mount.base)))
+    Ok(list(dialect::schemas_list(&types(mount), &mount.base)))
 }
 
 pub fn schema(
@@ -45,8 +45,7 @@ pub fn schema(
 
 pub fn resource_types(mount: &TenantMount, uri: &Uri) -> Result<Response, Failure> {
     unfiltered(uri)?;
-    let kind = mount.tenant.federation.resource_type();
-    Ok(list(dialect::resource_types_list(&[kind], &mount.base)))
+    Ok(list(dialect::resource_types_list(&types(mount), &mount.base)))
 }
 
 pub fn resource_type(
@@ -58,7 +57,7 @@ pub fn resource_type(
     one(mount, uri, headers, name, dialect::resource_type)
 }
 
-type Describe = fn(&str, &[&crate::scim::ResourceType], &str) -> Option<Document>;
+type Describe = fn(&str, &[&ResourceType], &str) -> Option<Document>;
 
 fn one(
     mount: &TenantMount,
@@ -69,11 +68,14 @@ fn one(
 ) -> Result<Response, Failure> {
     unfiltered(uri)?;
     let name = query::segment(written).ok_or(Failure::UnknownPath)?;
-    let kind = mount.tenant.federation.resource_type();
-    match describe(&name, &[kind], &mount.base) {
+    match describe(&name, &types(mount), &mount.base) {
         Some(document) => single(headers, document),
         None => Err(Failure::UnknownDefinition(name.into_owned())),
     }
+}
+
+fn types(mount: &TenantMount) -> Vec<&ResourceType> {
+    mount.tenant.federation.types().iter().map(AsRef::as_ref).collect()
 }
 
 fn unfiltered(uri: &Uri) -> Result<(), Failure> {

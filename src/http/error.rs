@@ -33,6 +33,8 @@ pub enum Failure {
     TooLarge(usize),
     #[error("the body broke off")]
     BrokenBody,
+    #[error("the body stood still")]
+    SlowBody,
     #[error("malformed {0}")]
     MalformedTag(HeaderName),
     #[error("If-None-Match with entity tags on a write")]
@@ -117,6 +119,12 @@ impl Failure {
                 row(S::BAD_REQUEST, "the body ended before it was whole; send the request again")
                     .of(ErrorKind::InvalidSyntax)
             }
+            // The rest of the body may still come, and is no request.
+            Self::SlowBody => row(
+                S::REQUEST_TIMEOUT,
+                "the body did not come in time; send the request again, without pauses in it",
+            )
+            .with(header::CONNECTION, "close"),
             Self::MalformedTag(name) => row(
                 S::BAD_REQUEST,
                 format!("the header {name} is neither * nor a list of entity tags like W/\"1\""),

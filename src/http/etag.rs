@@ -91,10 +91,10 @@ impl Precondition {
     }
 
     /// The failure as this precondition has it.
-    pub fn failed(&self, problem: Problem) -> Failure {
-        match (self, problem) {
-            (Self::Nothing, Problem::PreconditionFailed(_)) => Failure::Exists,
-            (_, problem) => Failure::Problem(problem),
+    pub fn failed(&self, failure: Failure) -> Failure {
+        match (self, failure) {
+            (Self::Nothing, Failure::Problem(Problem::PreconditionFailed(_))) => Failure::Exists,
+            (_, failure) => failure,
         }
     }
 }

@@ -8,6 +8,7 @@
 //! 6. whatever went wrong becomes a SCIM error; an answer to HEAD loses its body.
 
 use std::any::Any;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,8 +21,9 @@ use futures_util::FutureExt;
 use hyper::body::Body as _;
 use tokio::time::timeout;
 
+use super::App;
 use super::error::Failure;
-use super::{App, routes};
+use super::routes::{self, RouteName};
 use crate::clock::Clock;
 use crate::telemetry;
 
@@ -32,7 +34,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Debug, Default)]
 pub struct Seen {
     /// How the route is called; `None` where there is none, then the path itself is told.
-    pub route: Option<&'static str>,
+    pub route: Option<RouteName>,
     pub tenant: Option<Arc<str>>,
     pub caller: Option<Arc<str>>,
 }
@@ -42,6 +44,8 @@ pub struct Seen {
 pub struct Asked {
     pub id: String,
     pub at: Instant,
+    /// Who is at the other end of the connection.
+    pub peer: IpAddr,
 }
 
 /// Ids of requests: a part that is this process's own, and a count.
@@ -64,16 +68,17 @@ impl RequestIds {
     }
 }
 
-/// Answers one request, whatever becomes of it.
-pub async fn answer(app: &App, request: Request<Body>) -> Response {
+/// Answers one request of `peer`, whatever becomes of it.
+pub async fn answer(app: &App, request: Request<Body>, peer: IpAddr) -> Response {
     let app = &*app.0;
-    let asked = Asked { id: app.request_ids.next(), at: Instant::now() };
+    let asked = Asked { id: app.request_ids.next(), at: Instant::now(), peer };
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let mut seen = Seen::default();
     let handler = routes::dispatch(app, request, &asked, &mut seen);
     let outcome = bounded(app.limits.request_timeout, handler).await;
     if let Err(Failure::Denied(_)) = outcome {
         app.metrics.denied();
+        tracing::info!(request.id = asked.id, peer = %asked.peer, "signin.failed");
     }
     let mut response = outcome.unwrap_or_else(|failure| failure.answer(&asked.id));
     if let Ok(id) = HeaderValue::from_str(&asked.id) {
@@ -86,7 +91,7 @@ pub async fn answer(app: &App, request: Request<Body>) -> Response {
     app.metrics.request(response.status().as_u16(), duration);
     telemetry::request::Request {
         method: method.as_str(),
-        path: seen.route.unwrap_or(uri.path()),
+        path: seen.route.as_deref().unwrap_or(uri.path()),
         status: response.status().as_u16(),
         duration,
         tenant: seen.tenant.as_deref(),

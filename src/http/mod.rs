@@ -3,7 +3,7 @@
 //!
 //! Knows nothing of SQL, LDAP or caches; the web framework lives here only. A request goes through
 //! `layers`, is led by `mount` and `routes`, becomes a `Call` of a known
-//! sender, and reaches its handler in `resource`, `search` or `discovery`; whatever goes wrong
+//! sender, and reaches its handler in `resource` (around an `operation`), `search` or `discovery`; whatever goes wrong
 //! is answered by the table in `error`.
 
 mod body;
@@ -15,15 +15,19 @@ mod health;
 mod json;
 mod layers;
 mod mount;
+mod multiplex;
+mod operation;
 mod query;
 mod resource;
 mod routes;
 mod search;
 mod serve;
 mod stream;
+mod tls;
 mod writes;
 
 use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -42,10 +46,12 @@ use crate::federation::Federation;
 use crate::telemetry::metrics::Metrics;
 use layers::RequestIds;
 use mount::{Mount, Mounted, Mounts};
+use routes::Endpoint;
 use writes::Writes;
 
 pub use mount::MountError;
 pub use serve::{ConnectionLimits, serve};
+pub use tls::{Tls, TlsError};
 
 /// What the surface is made of.
 #[derive(Debug)]
@@ -66,8 +72,17 @@ pub struct HttpState {
 pub struct TenantState {
     pub name: Arc<str>,
     pub federation: Arc<Federation>,
-    /// Base paths; unique over all tenants.
-    pub mounts: Vec<String>,
+    mounts: Vec<String>,
+    /// Of the tenant's resource types, in their order.
+    endpoints: Vec<Endpoint>,
+}
+
+impl TenantState {
+    /// `mounts` are base paths, unique over all tenants.
+    pub fn new(name: Arc<str>, federation: Arc<Federation>, mounts: Vec<String>) -> Self {
+        let endpoints = federation.types().iter().map(Endpoint::new).collect();
+        Self { name, federation, mounts, endpoints }
+    }
 }
 
 impl Mounted for TenantState {
@@ -144,6 +159,9 @@ impl App {
     }
 }
 
+/// The peer of a request that no connection brought.
+const NO_PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
 impl Service<Request<Body>> for App {
     type Response = Response;
     type Error = Infallible;
@@ -155,7 +173,7 @@ impl Service<Request<Body>> for App {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let app = self.clone();
-        async move { Ok(layers::answer(&app, request).await) }.boxed()
+        async move { Ok(layers::answer(&app, request, NO_PEER).await) }.boxed()
     }
 }
 

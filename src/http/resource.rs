@@ -1,72 +1,64 @@
-//! One resource: create, read, replace, modify, remove (RFC 7644 sections 3.3 to 3.6).
+//! One resource over HTTP: from a request with its headers to an operation, and back (RFC 7644
+//! sections 3.3 to 3.6).
+
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 
 use super::body::{Payload, ScimJson};
 use super::caller::Call;
 use super::error::Failure;
 use super::etag::{self, Precondition};
+use super::operation::{self, Done};
 use super::writes::Writes;
 use super::{layers, query};
-use crate::federation::Person;
-use crate::scim::dialect::{location, render_resource};
-use crate::scim::schema::check::Purpose;
-use crate::scim::{Patch, Projection, Query};
+use crate::scim::{Projection, Query, ResourceType};
 
-/// POST: creates a user, or binds one.
+/// POST to a type's endpoint.
 pub async fn create(
     mut call: Call,
     payload: Payload,
+    kind: &Arc<ResourceType>,
     writes: &Writes,
 ) -> Result<Response, Failure> {
-    let projection = projection(&mut call)?;
-    let checked =
-        call.resource_type().check(payload.json(&call.head.headers).await?, Purpose::Create)?;
+    let projection = projection(&mut call, kind)?;
+    let body = payload.json(&call.head.headers).await?;
+    let kind = Arc::clone(kind);
     to_the_end(writes, async move {
-        let created = call.federation().create(&call.caller, checked, &call.view).await?;
-        Ok(single(&call, &created.person, &projection, StatusCode::CREATED))
+        Ok(answer(operation::create(&call, &kind, body, &projection).await?))
     })
     .await
 }
 
 /// GET of one.
-pub async fn read(mut call: Call, id: &str) -> Result<Response, Failure> {
-    let projection = projection(&mut call)?;
-    let person = call.federation().read(&call.caller, id, &call.view).await?;
-    if etag::none_match(&call.head.headers, &person.version)? {
-        let location = location(&call.mount.base, call.resource_type(), &person.id);
-        return Ok(etag::not_modified(&person.version, location));
+pub async fn read(mut call: Call, kind: &Arc<ResourceType>, id: &str) -> Result<Response, Failure> {
+    let projection = projection(&mut call, kind)?;
+    let resource = call.federation().read(&call.caller, kind, id, &call.view).await?;
+    if etag::none_match(&call.head.headers, &resource.version)? {
+        let location = operation::location(&call, kind, &resource);
+        return Ok(etag::not_modified(&resource.version, location));
     }
-    Ok(single(&call, &person, &projection, StatusCode::OK))
-}
-
-/// GET of the user that the token stands for (RFC 7644 section 3.11).
-pub async fn me(call: Call) -> Result<Response, Failure> {
-    let id = call.caller.user.clone().ok_or(Failure::NoUser)?;
-    read(call, &id).await
+    Ok(answer(Done::new(&call, kind, resource, &projection, StatusCode::OK)))
 }
 
 /// PUT.
 pub async fn replace(
     mut call: Call,
     payload: Payload,
+    kind: &Arc<ResourceType>,
     id: &str,
     writes: &Writes,
 ) -> Result<Response, Failure> {
-    let projection = projection(&mut call)?;
+    let projection = projection(&mut call, kind)?;
     let precondition = Precondition::of(&call.head.headers)?;
-    let checked =
-        call.resource_type().check(payload.json(&call.head.headers).await?, Purpose::Replace)?;
-    let id = id.to_owned();
+    let body = payload.json(&call.head.headers).await?;
+    let (kind, id) = (Arc::clone(kind), id.to_owned());
     to_the_end(writes, async move {
-        let (caller, view) = (&call.caller, &call.view);
         let if_match = precondition.if_match();
-        let replaced = call.federation().replace(caller, &id, if_match, checked, view).await;
-        let person = replaced.map_err(|problem| precondition.failed(problem))?;
-        Ok(single(&call, &person, &projection, StatusCode::OK))
+        let done = operation::replace(&call, &kind, &id, if_match, body, &projection).await;
+        done.map(answer).map_err(|failure| precondition.failed(failure))
     })
     .await
 }
@@ -75,71 +67,58 @@ pub async fn replace(
 pub async fn modify(
     mut call: Call,
     payload: Payload,
+    kind: &Arc<ResourceType>,
     id: &str,
     writes: &Writes,
 ) -> Result<Response, Failure> {
-    let projection = projection(&mut call)?;
+    let projection = projection(&mut call, kind)?;
     let precondition = Precondition::of(&call.head.headers)?;
-    let patch = Patch::parse(&payload.json(&call.head.headers).await?, call.resource_type())?;
-    let id = id.to_owned();
+    let body = payload.json(&call.head.headers).await?;
+    let (kind, id) = (Arc::clone(kind), id.to_owned());
     to_the_end(writes, async move {
-        let (caller, view) = (&call.caller, &call.view);
         let if_match = precondition.if_match();
-        let modified = call.federation().modify(caller, &id, if_match, &patch, view).await;
-        let person = modified.map_err(|problem| precondition.failed(problem))?;
-        Ok(single(&call, &person, &projection, StatusCode::OK))
+        let done = operation::modify(&call, &kind, &id, if_match, &body, &projection).await;
+        done.map(answer).map_err(|failure| precondition.failed(failure))
     })
     .await
 }
 
 /// DELETE.
-pub async fn remove(call: Call, id: &str, writes: &Writes) -> Result<Response, Failure> {
+pub async fn remove(
+    call: Call,
+    kind: &Arc<ResourceType>,
+    id: &str,
+    writes: &Writes,
+) -> Result<Response, Failure> {
     let precondition = Precondition::of(&call.head.headers)?;
-    let id = id.to_owned();
+    let (kind, id) = (Arc::clone(kind), id.to_owned());
     to_the_end(writes, async move {
-        let if_match = precondition.if_match();
-        let removed = call.federation().remove(&call.caller, &id, if_match, &call.view).await;
-        removed.map_err(|problem| precondition.failed(problem))?;
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::NO_CONTENT;
-        Ok(response)
+        let done = operation::remove(&call, &kind, &id, precondition.if_match()).await;
+        done.map(answer).map_err(|failure| precondition.failed(failure))
     })
     .await
 }
 
-/// The resource's message under the projection; `source` is whether it tells without being asked
-/// where the person comes from.
-pub fn message(call: &Call, person: &Person, projection: &Projection, source: bool) -> Bytes {
-    let render = || {
-        let kind = call.resource_type();
-        let base = &call.mount.base;
-        render_resource(&person.attributes, projection, kind, base, source).into()
+fn answer(done: Done) -> Response {
+    let Some(shown) = done.shown else {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = done.status;
+        return response;
     };
-    match projection {
-        Projection::Default => person.rendered(call.mount.index, source, render),
-        Projection::Only(_) | Projection::Without(_) => render(),
-    }
-}
-
-fn single(call: &Call, person: &Person, projection: &Projection, status: StatusCode) -> Response {
-    let body = message(call, person, projection, person.show_source);
-    let mut response = ScimJson(body).into_response();
-    *response.status_mut() = status;
-    let location = person.located(call.mount.index, || {
-        location(&call.mount.base, call.resource_type(), &person.id).into()
-    });
-    etag::describe(response.headers_mut(), &person.version, location);
+    let mut response = ScimJson(shown.body).into_response();
+    *response.status_mut() = done.status;
+    etag::describe(response.headers_mut(), &shown.resource.version, shown.location);
     response
 }
 
 /// What `attributes` or `excludedAttributes` of the query string select (RFC 7644 section 3.9).
-fn projection(call: &mut Call) -> Result<Projection, Failure> {
+fn projection(call: &mut Call, kind: &ResourceType) -> Result<Projection, Failure> {
     let Some(written) = call.head.uri.query() else { return Ok(Projection::Default) };
     // What else there is, is for searches and means nothing here.
     let pairs = query::pairs(Some(written))?.into_iter().filter(|(name, _)| {
         name.eq_ignore_ascii_case("attributes") || name.eq_ignore_ascii_case("excludedAttributes")
     });
-    let projection = Query::from_parameters(pairs, call.resource_type())?.projection;
+    let projection = Query::from_parameters(pairs, kind)?.projection;
     call.view.photos = projection.asks_for("photos");
     Ok(projection)
 }
@@ -166,8 +145,6 @@ async fn to_the_end(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use futures_util::FutureExt;
     use tokio::sync::Notify;
 

@@ -1,25 +1,29 @@
 //! Every route, on one page.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::{Method, Request};
+use axum::http::{HeaderMap, Method, Request, Uri};
 use axum::response::Response;
 use tower::ServiceExt as _;
 
 use super::body::Payload;
-use super::caller::authenticate;
+use super::caller::{Call, authenticate};
 use super::error::Failure;
 use super::layers::{Asked, Seen};
-use super::{Parts, body, discovery, query, resource, search};
+use super::writes::Writes;
+use super::{Parts, TenantMount, body, discovery, query, resource, search};
+use crate::scim::ResourceType;
 
 /// What a path below a mount leads to. Names are matched without case, ids as they are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Route<'a> {
-    Users,
-    UsersSearch,
-    User(&'a str),
-    Me,
+    Resources(&'a Endpoint),
+    ResourcesSearch(&'a Endpoint),
+    Resource(&'a Endpoint, &'a str),
+    /// The resource that the token stands for, which is a user.
+    Me(&'a Endpoint),
     Search,
     Bulk,
     ServiceProviderConfig,
@@ -29,68 +33,126 @@ pub enum Route<'a> {
     ResourceType(&'a str),
 }
 
+/// Where the resources of one type are, with what its routes are called in the log: without ids,
+/// which are a person's data.
+#[derive(Debug)]
+pub struct Endpoint {
+    pub kind: Arc<ResourceType>,
+    /// `/Users`
+    resources: RouteName,
+    /// `/Users/.search`
+    search: RouteName,
+    /// `/Users/{id}`
+    resource: RouteName,
+}
+
+impl Endpoint {
+    pub fn new(kind: &Arc<ResourceType>) -> Self {
+        let name = |behind: &str| RouteName::Of(format!("{}{behind}", kind.endpoint).into());
+        Self {
+            resources: name(""),
+            search: name("/.search"),
+            resource: name("/{id}"),
+            kind: Arc::clone(kind),
+        }
+    }
+
+    fn is_at(&self, segment: &str) -> bool {
+        let name = self.kind.endpoint.strip_prefix('/').unwrap_or(&self.kind.endpoint);
+        name.eq_ignore_ascii_case(segment)
+    }
+}
+
+/// How a route is called in the log.
+#[derive(Clone, Debug)]
+pub enum RouteName {
+    Fixed(&'static str),
+    /// Of a resource type.
+    Of(Arc<str>),
+}
+
+impl Deref for RouteName {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::Fixed(name) => name,
+            Self::Of(name) => name,
+        }
+    }
+}
+
 impl<'a> Route<'a> {
     /// One of each kind, for whoever walks them all.
     #[cfg(test)]
-    pub const EVERY: [Route<'static>; 11] = [
-        Route::Users,
-        Route::UsersSearch,
-        Route::User("x"),
-        Route::Me,
-        Route::Search,
-        Route::Bulk,
-        Route::ServiceProviderConfig,
-        Route::Schemas,
-        Route::Schema("x"),
-        Route::ResourceTypes,
-        Route::ResourceType("x"),
-    ];
+    pub fn every(endpoint: &'a Endpoint) -> [Self; 11] {
+        [
+            Self::Resources(endpoint),
+            Self::ResourcesSearch(endpoint),
+            Self::Resource(endpoint, "x"),
+            Self::Me(endpoint),
+            Self::Search,
+            Self::Bulk,
+            Self::ServiceProviderConfig,
+            Self::Schemas,
+            Self::Schema("x"),
+            Self::ResourceTypes,
+            Self::ResourceType("x"),
+        ]
+    }
 
-    /// Reads what is left of a path below a mount; one slash at its end is accepted.
-    pub fn find(rest: &'a str) -> Option<Self> {
+    /// Reads what is left of a path below a mount; one slash at its end is accepted. The first of
+    /// the endpoints is the users'.
+    pub fn find(rest: &'a str, endpoints: &'a [Endpoint]) -> Option<Self> {
         let inner = rest.strip_prefix('/')?;
         let inner = inner.strip_suffix('/').unwrap_or(inner);
         let (collection, member) = match inner.split_once('/') {
             Some((collection, member)) => (collection, Some(member)),
             None => (inner, None),
         };
-        let named = |name: &str| collection.eq_ignore_ascii_case(name);
-        let Some(member) = member else {
-            return Some(match () {
-                () if named("Users") => Self::Users,
-                () if named("Me") => Self::Me,
-                () if named(".search") => Self::Search,
-                () if named("Bulk") => Self::Bulk,
-                () if named("ServiceProviderConfig") => Self::ServiceProviderConfig,
-                () if named("Schemas") => Self::Schemas,
-                () if named("ResourceTypes") => Self::ResourceTypes,
-                () => return None,
-            });
-        };
-        if member.is_empty() || member.contains('/') {
+        if member.is_some_and(|member| member.is_empty() || member.contains('/')) {
             return None;
         }
-        Some(match () {
-            () if named("Users") => match member {
-                _ if member.eq_ignore_ascii_case("me") => Self::Me,
-                _ if member.eq_ignore_ascii_case(".search") => Self::UsersSearch,
+        let users = endpoints.first();
+        if let Some(endpoint) = endpoints.iter().find(|endpoint| endpoint.is_at(collection)) {
+            return match member {
+                None => Some(Self::Resources(endpoint)),
+                Some(member) if member.eq_ignore_ascii_case(".search") => {
+                    Some(Self::ResourcesSearch(endpoint))
+                }
                 // No id begins with a dot.
-                _ if member.starts_with('.') => return None,
-                _ => Self::User(member),
-            },
-            () if named("Schemas") => Self::Schema(member),
-            () if named("ResourceTypes") => Self::ResourceType(member),
-            () => return None,
-        })
+                Some(member) if member.starts_with('.') => None,
+                Some(member) if member.eq_ignore_ascii_case("me") => {
+                    let of_users = users.is_some_and(|users| std::ptr::eq(users, endpoint));
+                    Some(if of_users {
+                        Self::Me(endpoint)
+                    } else {
+                        Self::Resource(endpoint, member)
+                    })
+                }
+                Some(member) => Some(Self::Resource(endpoint, member)),
+            };
+        }
+        let named = |name: &str| collection.eq_ignore_ascii_case(name);
+        match member {
+            None if named("Me") => users.map(Self::Me),
+            None if named(".search") => Some(Self::Search),
+            None if named("Bulk") => Some(Self::Bulk),
+            None if named("ServiceProviderConfig") => Some(Self::ServiceProviderConfig),
+            None if named("Schemas") => Some(Self::Schemas),
+            None if named("ResourceTypes") => Some(Self::ResourceTypes),
+            Some(urn) if named("Schemas") => Some(Self::Schema(urn)),
+            Some(name) if named("ResourceTypes") => Some(Self::ResourceType(name)),
+            _ => None,
+        }
     }
 
-    /// How the route is called in the log: without ids, which are a person's data.
-    pub fn template(self) -> &'static str {
-        match self {
-            Self::Users => "/Users",
-            Self::UsersSearch => "/Users/.search",
-            Self::User(_) => "/Users/{id}",
-            Self::Me => "/Me",
+    pub fn name(self) -> RouteName {
+        RouteName::Fixed(match self {
+            Self::Resources(endpoint) => return endpoint.resources.clone(),
+            Self::ResourcesSearch(endpoint) => return endpoint.search.clone(),
+            Self::Resource(endpoint, _) => return endpoint.resource.clone(),
+            Self::Me(_) => "/Me",
             Self::Search => "/.search",
             Self::Bulk => "/Bulk",
             Self::ServiceProviderConfig => "/ServiceProviderConfig",
@@ -98,21 +160,37 @@ impl<'a> Route<'a> {
             Self::Schema(_) => "/Schemas/{urn}",
             Self::ResourceTypes => "/ResourceTypes",
             Self::ResourceType(_) => "/ResourceTypes/{name}",
-        }
+        })
     }
 
     /// The methods, as `Allow` lists them.
     pub fn allowed(self) -> &'static str {
         match self {
-            Self::Users | Self::UsersSearch => "GET, HEAD, POST",
-            Self::User(_) => "GET, HEAD, PUT, PATCH, DELETE",
+            Self::Resources(_) | Self::ResourcesSearch(_) => "GET, HEAD, POST",
+            Self::Resource(..) | Self::Me(_) => "GET, HEAD, PUT, PATCH, DELETE",
             Self::Search | Self::Bulk => "POST",
-            Self::Me
-            | Self::ServiceProviderConfig
+            Self::ServiceProviderConfig
             | Self::Schemas
             | Self::Schema(_)
             | Self::ResourceTypes
             | Self::ResourceType(_) => "GET, HEAD",
+        }
+    }
+
+    /// What is told without asking who wants to know.
+    fn is_discovery(self) -> bool {
+        match self {
+            Self::ServiceProviderConfig
+            | Self::Schemas
+            | Self::Schema(_)
+            | Self::ResourceTypes
+            | Self::ResourceType(_) => true,
+            Self::Resources(_)
+            | Self::ResourcesSearch(_)
+            | Self::Resource(..)
+            | Self::Me(_)
+            | Self::Search
+            | Self::Bulk => false,
         }
     }
 }
@@ -159,7 +237,7 @@ pub async fn dispatch(
     // The path outlives the head, which goes on to the handler.
     let uri = head.uri.clone();
     let Some((mount, rest)) = app.mounts.find(uri.path()) else {
-        seen.route = Some(outside(uri.path()));
+        seen.route = Some(RouteName::Fixed(outside(uri.path())));
         // /health/live, /health/ready, /metrics: the list is in `health`.
         let outside = app.outside.clone().oneshot(Request::from_parts(head, sent));
         return match Box::pin(outside).await {
@@ -168,35 +246,15 @@ pub async fn dispatch(
         };
     };
     seen.tenant = Some(Arc::clone(&mount.tenant.name));
-    seen.route = Some(NO_ROUTE);
-    let route = Route::find(rest).ok_or(Failure::UnknownPath)?;
-    seen.route = Some(route.template());
+    seen.route = Some(RouteName::Fixed(NO_ROUTE));
+    let route = Route::find(rest, &mount.tenant.endpoints).ok_or(Failure::UnknownPath)?;
+    seen.route = Some(route.name());
     let verb = verb(&head.method).ok_or(Failure::Method(route.allowed()))?;
     if verb != Verb::Delete {
         body::acceptable(&head.headers)?;
     }
-
-    match (route, verb) {
-        (Route::ServiceProviderConfig, Verb::Get) => {
-            return discovery::service_provider_config(app, mount, &uri, &head.headers);
-        }
-        (Route::Schemas, Verb::Get) => return discovery::schemas(mount, &uri),
-        (Route::Schema(urn), Verb::Get) => {
-            return discovery::schema(mount, &uri, &head.headers, urn);
-        }
-        (Route::ResourceTypes, Verb::Get) => return discovery::resource_types(mount, &uri),
-        (Route::ResourceType(name), Verb::Get) => {
-            return discovery::resource_type(mount, &uri, &head.headers, name);
-        }
-        (
-            Route::ServiceProviderConfig
-            | Route::Schemas
-            | Route::Schema(_)
-            | Route::ResourceTypes
-            | Route::ResourceType(_),
-            _,
-        ) => return Err(Failure::Method(route.allowed())),
-        _ => {}
+    if route.is_discovery() {
+        return discover(app, mount, &uri, &head.headers, route, verb);
     }
 
     let call = authenticate(app, mount, head, asked)?;
@@ -206,24 +264,69 @@ pub async fn dispatch(
     // The future of a request is as large as its largest arm, and is moved several times: what reads
     // a body or writes goes on the heap, so that the two hot arms stay small.
     match (route, verb) {
-        (Route::Users | Route::UsersSearch, Verb::Get) => search::by_parameters(call).await,
-        (Route::User(id), Verb::Get) => resource::read(call, &decoded(id)?).await,
-        (Route::UsersSearch | Route::Search, Verb::Post) => {
-            Box::pin(search::by_message(call, payload)).await
+        (Route::Resources(at) | Route::ResourcesSearch(at), Verb::Get) => {
+            search::by_parameters(call, &at.kind).await
         }
-        (Route::Users, Verb::Post) => Box::pin(resource::create(call, payload, writes)).await,
-        (Route::User(id), Verb::Put) => {
-            Box::pin(resource::replace(call, payload, &decoded(id)?, writes)).await
+        (Route::Resource(at, id), Verb::Get) => resource::read(call, &at.kind, &decoded(id)?).await,
+        (Route::ResourcesSearch(at), Verb::Post) => {
+            Box::pin(search::by_message(call, payload, &at.kind)).await
         }
-        (Route::User(id), Verb::Patch) => {
-            Box::pin(resource::modify(call, payload, &decoded(id)?, writes)).await
+        (Route::Search, Verb::Post) => {
+            let users = mount.tenant.federation.users();
+            Box::pin(search::by_message(call, payload, users)).await
         }
-        (Route::User(id), Verb::Delete) => {
-            Box::pin(resource::remove(call, &decoded(id)?, writes)).await
+        (Route::Resources(at), Verb::Post) => {
+            Box::pin(resource::create(call, payload, &at.kind, writes)).await
         }
-        (Route::Me, Verb::Get) => resource::me(call).await,
+        (Route::Me(at), Verb::Get | Verb::Put | Verb::Patch | Verb::Delete) => {
+            let id = call.caller.user.clone().ok_or(Failure::NoUser)?;
+            Box::pin(one(call, payload, at, &id, verb, writes)).await
+        }
+        (Route::Resource(at, id), Verb::Put | Verb::Patch | Verb::Delete) => {
+            let id = decoded(id)?;
+            Box::pin(one(call, payload, at, &id, verb, writes)).await
+        }
         (Route::Bulk, Verb::Post) => Err(Failure::NotSupported("Bulk")),
         (route, _) => Err(Failure::Method(route.allowed())),
+    }
+}
+
+/// What is done to one resource.
+async fn one(
+    call: Call,
+    payload: Payload,
+    at: &Endpoint,
+    id: &str,
+    verb: Verb,
+    writes: &Writes,
+) -> Result<Response, Failure> {
+    match verb {
+        Verb::Get => resource::read(call, &at.kind, id).await,
+        Verb::Put => resource::replace(call, payload, &at.kind, id, writes).await,
+        Verb::Patch => resource::modify(call, payload, &at.kind, id, writes).await,
+        Verb::Delete => resource::remove(call, &at.kind, id, writes).await,
+        Verb::Post => Err(Failure::Method(Route::Resource(at, id).allowed())),
+    }
+}
+
+fn discover(
+    app: &Parts,
+    mount: &TenantMount,
+    uri: &Uri,
+    headers: &HeaderMap,
+    route: Route<'_>,
+    verb: Verb,
+) -> Result<Response, Failure> {
+    match route {
+        _ if verb != Verb::Get => Err(Failure::Method(route.allowed())),
+        Route::ServiceProviderConfig => {
+            discovery::service_provider_config(app, mount, uri, headers)
+        }
+        Route::Schemas => discovery::schemas(mount, uri),
+        Route::Schema(urn) => discovery::schema(mount, uri, headers, urn),
+        Route::ResourceTypes => discovery::resource_types(mount, uri),
+        Route::ResourceType(name) => discovery::resource_type(mount, uri, headers, name),
+        _ => Err(Failure::UnknownPath),
     }
 }
 
@@ -243,30 +346,53 @@ mod tests {
         }
     }
 
+    fn endpoints() -> [Endpoint; 2] {
+        [ResourceType::user(&[]), ResourceType::group(&[])].map(|kind| Endpoint::new(&kind.into()))
+    }
+
     #[test]
     fn paths_lead_where_the_page_says() {
-        for (rest, route) in [
-            ("/Users", Route::Users),
-            ("/users/", Route::Users),
-            ("/Users/.search", Route::UsersSearch),
-            ("/Users/0190-x", Route::User("0190-x")),
-            ("/Users/corp.8F%20x/", Route::User("corp.8F%20x")),
-            ("/Users/Me", Route::Me),
-            ("/Me", Route::Me),
-            ("/.search", Route::Search),
-            ("/Bulk", Route::Bulk),
-            ("/serviceproviderconfig", Route::ServiceProviderConfig),
-            ("/Schemas", Route::Schemas),
-            ("/Schemas/urn:x:User", Route::Schema("urn:x:User")),
-            ("/ResourceTypes", Route::ResourceTypes),
-            ("/ResourceTypes/User", Route::ResourceType("User")),
+        let endpoints = endpoints();
+        for (rest, name, id) in [
+            ("/Users", "/Users", ""),
+            ("/users/", "/Users", ""),
+            ("/Users/.search", "/Users/.search", ""),
+            ("/Users/0190-x", "/Users/{id}", "0190-x"),
+            ("/Users/corp.8F%20x/", "/Users/{id}", "corp.8F%20x"),
+            ("/Users/Me", "/Me", ""),
+            ("/Me", "/Me", ""),
+            ("/GROUPS", "/Groups", ""),
+            ("/Groups/.Search", "/Groups/.search", ""),
+            ("/Groups/me", "/Groups/{id}", "me"),
+            ("/.search", "/.search", ""),
+            ("/Bulk", "/Bulk", ""),
+            ("/serviceproviderconfig", "/ServiceProviderConfig", ""),
+            ("/Schemas", "/Schemas", ""),
+            ("/Schemas/urn:x:User", "/Schemas/{urn}", "urn:x:User"),
+            ("/ResourceTypes", "/ResourceTypes", ""),
+            ("/ResourceTypes/User", "/ResourceTypes/{name}", "User"),
         ] {
-            assert_eq!(Route::find(rest), Some(route), "{rest}");
+            let route = Route::find(rest, &endpoints).unwrap();
+            assert_eq!(&*route.name(), name, "{rest}");
+            let told = match route {
+                Route::Resource(_, id) | Route::Schema(id) | Route::ResourceType(id) => id,
+                _ => "",
+            };
+            assert_eq!(told, id, "{rest}");
         }
-        for rest in
-            ["", "/", "//", "/Groups", "/Usersx", "/Users/a/b", "/Users//", "/Users/.import"]
-        {
-            assert_eq!(Route::find(rest), None, "{rest}");
+        for rest in [
+            "",
+            "/",
+            "//",
+            "/Roles",
+            "/Usersx",
+            "/Users/a/b",
+            "/Users//",
+            "/Users/.import",
+            "/Me/x",
+        ] {
+            assert!(Route::find(rest, &endpoints).is_none(), "{rest}");
         }
+        assert!(Route::find("/Groups", &endpoints[..1]).is_none(), "a tenant has types of its own");
     }
 }

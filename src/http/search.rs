@@ -8,31 +8,35 @@ use bytes::Bytes;
 use super::body::{Payload, ScimJson};
 use super::caller::Call;
 use super::error::Failure;
-use super::{query, resource};
-use crate::federation::{Person, Plan};
+use super::{operation, query};
+use crate::federation::{Plan, Resource};
 use crate::scim::dialect::{ListHead, render_list};
-use crate::scim::{Projection, Query};
+use crate::scim::{Projection, Query, ResourceType};
 
 /// By the parameters of a GET.
-pub async fn by_parameters(call: Call) -> Result<Response, Failure> {
+pub async fn by_parameters(call: Call, kind: &Arc<ResourceType>) -> Result<Response, Failure> {
     let written = call.head.uri.query();
     let text = written.unwrap_or_default();
-    if let Some(plan) = call.federation().known_plan(text) {
+    if let Some(plan) = call.federation().known_plan(kind, text) {
         return run(&call, &plan).await;
     }
     let pairs = query::pairs(written)?;
-    let query = Query::from_parameters(pairs.into_iter(), call.resource_type())?;
-    let plan = Arc::new(call.federation().plan(query));
+    let query = Query::from_parameters(pairs.into_iter(), kind)?;
+    let plan = Arc::new(call.federation().plan(kind, query));
     let answer = run(&call, &plan).await;
     call.federation().keep_plan(text, &plan);
     answer
 }
 
 /// By a SearchRequest message.
-pub async fn by_message(call: Call, payload: Payload) -> Result<Response, Failure> {
+pub async fn by_message(
+    call: Call,
+    payload: Payload,
+    kind: &Arc<ResourceType>,
+) -> Result<Response, Failure> {
     let message = payload.json(&call.head.headers).await?;
-    let query = Query::from_body(&message, call.resource_type())?;
-    let plan = call.federation().plan(query);
+    let query = Query::from_body(&message, kind)?;
+    let plan = call.federation().plan(kind, query);
     run(&call, &plan).await
 }
 
@@ -40,11 +44,11 @@ async fn run(call: &Call, plan: &Plan) -> Result<Response, Failure> {
     let projection = &plan.query.projection;
     let listing = call.federation().search(&call.caller, plan, &call.view).await?;
     let render = || -> Bytes {
-        let message = |person: &Arc<Person>| {
-            let source = listing.federated || person.show_source;
-            resource::message(call, person, projection, source)
+        let message = |resource: &Arc<Resource>| {
+            let source = listing.federated || resource.show_source;
+            operation::message(call, &plan.kind, resource, projection, source)
         };
-        let resources: Vec<_> = listing.people.iter().map(message).collect();
+        let resources: Vec<_> = listing.resources.iter().map(message).collect();
         let head = ListHead {
             total: Some(listing.total),
             start_index: Some(listing.start_index),

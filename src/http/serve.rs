@@ -2,9 +2,10 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::Request;
@@ -13,15 +14,18 @@ use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulConnection;
 use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::stream::Impatient;
+use super::tls::{self, Tls};
 use super::writes::Writes;
-use super::{App, layers};
+use super::{App, layers, multiplex};
 
 /// After how long in silence a peer is asked whether it is still there, and how often again.
 const KEEP_ALIVE: Duration = Duration::from_mins(1);
@@ -31,6 +35,8 @@ const KEEP_ALIVE: Duration = Duration::from_mins(1);
 pub struct ConnectionLimits {
     /// Open at the same time; who comes later waits in the listener's queue.
     pub max_connections: usize,
+    /// From a connection to the end of the TLS handshake.
+    pub handshake_timeout: Duration,
     /// From an open or idle connection to the end of the next request's head.
     pub header_timeout: Duration,
     /// Bytes of a request's head.
@@ -46,6 +52,7 @@ impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
             max_connections: 10_000,
+            handshake_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(30),
             max_header: 64 * 1024,
             write_timeout: Duration::from_secs(30),
@@ -64,25 +71,30 @@ impl ConnectionLimits {
     }
 }
 
-/// Answers on `listener` until `shutdown` completes: then no connection is accepted any more, idle
+/// After how long it is said again that connections cannot be accepted.
+const TOLD_AGAIN: Duration = Duration::from_secs(10);
+
+/// Answers on `listener`, over TLS where there is one, until `shutdown` completes: then no connection is accepted any more, idle
 /// ones are closed, and requests in flight have [`ConnectionLimits::drain`] to finish.
 pub async fn serve(
     listener: TcpListener,
     app: App,
+    tls: Option<Arc<Tls>>,
     limits: ConnectionLimits,
     shutdown: impl Future<Output = ()>,
 ) {
     let writes = app.0.writes.clone();
-    let respond = move |request| {
+    let respond = move |request, peer| {
         let app = app.clone();
-        async move { layers::answer(&app, request).await }
+        async move { layers::answer(&app, request, peer).await }
     };
-    run(listener, respond, limits, &writes, shutdown).await;
+    run(listener, respond, tls, limits, &writes, shutdown).await;
 }
 
 async fn run<F>(
     listener: TcpListener,
-    respond: impl Fn(Request<Body>) -> F + Clone + Send + 'static,
+    respond: impl Fn(Request<Body>, IpAddr) -> F + Clone + Send + Sync + 'static,
+    tls: Option<Arc<Tls>>,
     limits: ConnectionLimits,
     writes: &Writes,
     shutdown: impl Future<Output = ()>,
@@ -93,6 +105,7 @@ async fn run<F>(
     let (stop, stopping) = watch::channel(false);
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
+    let mut told: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
             () = &mut shutdown => break,
@@ -101,8 +114,12 @@ async fn run<F>(
         // Finished ones are reaped here, so that the set does not grow.
         while connections.try_join_next().is_some() {}
         match accepted {
-            Ok((stream, place)) => {
-                let connection = connection(stream, respond.clone(), limits, stopping.clone());
+            Ok((stream, peer, place)) => {
+                let (respond, tls) = (respond.clone(), tls.clone());
+                let respond = move |request: Request<Incoming>| {
+                    respond(request.map(body), peer.ip().to_canonical())
+                };
+                let connection = connection(stream, respond, tls, limits, stopping.clone());
                 connections.spawn(async move {
                     connection.await;
                     drop(place);
@@ -110,7 +127,10 @@ async fn run<F>(
             }
             Err(error) => {
                 // Out of file descriptors, most likely: time is what helps.
-                tracing::warn!(error = %error, "a connection could not be accepted");
+                if told.is_none_or(|told| told.elapsed() > TOLD_AGAIN) {
+                    told = Some(Instant::now());
+                    tracing::warn!(error = %error, "a connection could not be accepted");
+                }
                 sleep(Duration::from_millis(100)).await;
             }
         }
@@ -133,11 +153,14 @@ async fn run<F>(
 
 type Place = tokio::sync::OwnedSemaphorePermit;
 
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(TcpStream, Place)> {
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, SocketAddr, Place)> {
     let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return Ok((stream, place)),
+            Ok((stream, peer)) => return Ok((stream, peer, place)),
             // The peer went away while it waited to be accepted.
             Err(error)
                 if matches!(
@@ -151,35 +174,62 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(
 
 async fn connection<F>(
     stream: TcpStream,
-    respond: impl Fn(Request<Body>) -> F,
+    respond: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    tls: Option<Arc<Tls>>,
     limits: ConnectionLimits,
     mut stopping: watch::Receiver<bool>,
 ) where
-    F: Future<Output = Response>,
+    F: Future<Output = Response> + Send + 'static,
 {
     if let Err(error) = prepare(&stream) {
         tracing::debug!(error = %error, "a connection's options could not be set");
     }
     let stream = Impatient::new(stream, limits.write_timeout);
-    let service = service_fn(move |request: Request<Incoming>| {
-        let answer = respond(request.map(body));
+    let Some(tls) = tls else { return one_by_one(stream, respond, limits, stopping).await };
+    let secured = tokio::select! {
+        secured = tls.accept(stream, limits.handshake_timeout) => secured,
+        () = stopped(&mut stopping) => return,
+    };
+    match secured {
+        Ok(stream) if tls::chose_http2(&stream) => {
+            multiplex::serve(stream, respond, limits, stopping).await;
+        }
+        Ok(stream) => one_by_one(stream, respond, limits, stopping).await,
+        Err(error) => tracing::debug!(error = %error, "a TLS handshake failed"),
+    }
+}
+
+/// HTTP/1.1: one request after the other.
+async fn one_by_one<F>(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    respond: impl Fn(Request<Incoming>) -> F,
+    limits: ConnectionLimits,
+    stopping: watch::Receiver<bool>,
+) where
+    F: Future<Output = Response>,
+{
+    let service = service_fn(move |request| {
+        let answer = respond(request);
         async move { Ok::<_, Infallible>(answer.await) }
     });
-    let mut connection = pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.header_timeout)
-            .max_header_size(limits.max_header)
-            .serve_connection(TokioIo::new(stream), service)
-    );
-    let stopped = async {
-        // The sender outlives every connection; were it gone, stopping would be right too.
-        let _ = stopping.wait_for(|stop| *stop).await;
-    };
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_header_size(limits.max_header)
+        .serve_connection(TokioIo::new(stream), service);
+    until_stopped(connection, stopping).await;
+}
+
+/// Lets a connection live until it ends, or, once the shutdown has begun, until its requests do.
+pub(super) async fn until_stopped<C>(connection: C, mut stopping: watch::Receiver<bool>)
+where
+    C: GracefulConnection<Error = hyper::Error>,
+{
+    let mut connection = pin!(connection);
     let ended = tokio::select! {
         biased;
         ended = connection.as_mut() => ended,
-        () = stopped => {
+        () = stopped(&mut stopping) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -188,6 +238,11 @@ async fn connection<F>(
     if let Err(error) = ended {
         tracing::debug!(error = %error, "a connection ended early");
     }
+}
+
+pub(super) async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    // The sender outlives every connection; were it gone, stopping would be right too.
+    let _ = stopping.wait_for(|stop| *stop).await;
 }
 
 fn prepare(stream: &TcpStream) -> io::Result<()> {
@@ -205,8 +260,6 @@ fn body(incoming: Incoming) -> Body {
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
-
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::sync::{Notify, oneshot};
     use tokio::task::JoinHandle;
@@ -234,7 +287,7 @@ mod tests {
         let (stop, stopped) = oneshot::channel();
         let respond = {
             let (gate, arrived) = (Arc::clone(&gate), Arc::clone(&arrived));
-            move |request: Request<Body>| {
+            move |request: Request<Body>, _: IpAddr| {
                 let (gate, arrived) = (Arc::clone(&gate), Arc::clone(&arrived));
                 async move {
                     if request.uri().path() == "/slow" {
@@ -254,7 +307,7 @@ mod tests {
             let stopped = async {
                 let _ = stopped.await;
             };
-            run(listener, respond, limits, &counted, stopped).await;
+            run(listener, respond, None, limits, &counted, stopped).await;
         });
         Server { address, gate, arrived, writes, stop, running }
     }

@@ -32,11 +32,11 @@ fn federation(store: &Arc<Store>, name: &str, mounts: usize) -> Arc<Federation> 
         on_conflict: OnConflict::Show,
         allow_scan: true,
     };
-    let resource_type = Arc::new(ResourceType::user(&[]));
+    let types = vec![Arc::new(ResourceType::user(&[]))];
     Arc::new(Federation::new(
         name.into(),
         rules,
-        resource_type,
+        types,
         Arc::clone(store),
         Vec::new(),
         &Shares::new(1 << 20),
@@ -68,10 +68,10 @@ fn app() -> App {
 
 fn app_with(tokens: Arc<Tokens>) -> App {
     let store = Arc::new(Store::open("sqlite::memory:", &[], Clock::system()).unwrap());
-    let tenant = |name: &str, mounts: &[&str]| TenantState {
-        name: name.into(),
-        federation: federation(&store, name, mounts.len()),
-        mounts: mounts.iter().map(|&path| path.to_owned()).collect(),
+    let tenant = |name: &str, mounts: &[&str]| {
+        let federation = federation(&store, name, mounts.len());
+        let mounts = mounts.iter().map(|&path| path.to_owned()).collect();
+        TenantState::new(name.into(), federation, mounts)
     };
     router(HttpState {
         tenants: vec![

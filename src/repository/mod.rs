@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
+use tokio::sync::mpsc;
 
 pub use crate::config::Authority;
 use crate::scim::{AttributePath, Attributes, Filter};
@@ -49,6 +50,9 @@ pub struct Found {
     /// Whether nothing of the filter could be sent and everything was read.
     pub scan: bool,
 }
+
+/// Where [`Repository::stream`] puts entries; its small capacity is what holds the directory back.
+pub type Batches = mpsc::Sender<Vec<Arc<Entry>>>;
 
 /// How a filter would be answered, without asking.
 #[derive(Clone, Debug)]
@@ -141,6 +145,22 @@ pub trait Repository: Send + Sync + fmt::Debug {
         filter: &'a Filter,
         bounds: Bounds,
     ) -> BoxFuture<'a, Result<Found, RepositoryError>>;
+
+    /// As [`Repository::search`], for answers of any length: the entries come in batches, and none is
+    /// in [`Found::entries`]. What came before a failure stays true. Where nobody listens any more
+    /// the search ends, and counts as cut.
+    fn stream<'a>(
+        &'a self,
+        filter: &'a Filter,
+        bounds: Bounds,
+        into: Batches,
+    ) -> BoxFuture<'a, Result<Found, RepositoryError>> {
+        Box::pin(async move {
+            let found = self.search(filter, bounds).await?;
+            let heard = into.send(found.entries).await.is_ok();
+            Ok(Found { entries: Vec::new(), complete: found.complete && heard, ..found })
+        })
+    }
 
     /// The entries with these keys, in any order; the ones that are gone are missing from a
     /// complete answer.

@@ -20,6 +20,8 @@ mod outage;
 mod photos;
 mod readme;
 mod search;
+mod slow;
 mod smoke;
 mod startup;
 mod support;
+mod tls;

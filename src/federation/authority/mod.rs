@@ -6,7 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::compare::{repeats, same};
-use super::person::SOURCE_URN;
+use super::resource::SOURCE_URN;
 use crate::repository::{Authority, Repository};
 use crate::scim::schema::standard::USER_ATTRIBUTE;
 use crate::scim::schema::{Attribute, AttributePath, Kind};

@@ -12,7 +12,8 @@ use super::{App, Asked, app_with, send};
 use crate::auth::Tokens;
 use crate::caller::{PERMISSIONS, Permission};
 use crate::config::Config;
-use crate::http::routes::Route;
+use crate::http::routes::{Endpoint, Route};
+use crate::scim::ResourceType;
 
 /// What a method of a route takes.
 #[derive(Clone, Copy, Debug)]
@@ -27,15 +28,15 @@ enum Needs {
 fn needs(route: Route<'_>, method: &str) -> Needs {
     use Permission as P;
     match (route, method) {
-        (Route::Users, "GET" | "HEAD") | (Route::UsersSearch | Route::Search, _) => {
+        (Route::Resources(_), "GET" | "HEAD") | (Route::ResourcesSearch(_) | Route::Search, _) => {
             Needs::Permission(P::UsersSearch)
         }
-        (Route::Users, "POST") => Needs::Permission(P::UsersCreate),
-        (Route::User(_), "GET" | "HEAD") => Needs::Permission(P::UsersRead),
-        (Route::User(_), "PUT" | "PATCH") => Needs::Permission(P::UsersReplace),
-        (Route::User(_), "DELETE") => Needs::Permission(P::UsersDelete),
+        (Route::Resources(_), "POST") => Needs::Permission(P::UsersCreate),
+        (Route::Resource(..), "GET" | "HEAD") => Needs::Permission(P::UsersRead),
+        (Route::Resource(..), "PUT" | "PATCH") => Needs::Permission(P::UsersReplace),
+        (Route::Resource(..), "DELETE") => Needs::Permission(P::UsersDelete),
         // Bulk: each of its operations asks for its own.
-        (Route::Me | Route::Bulk, _) => Needs::Token,
+        (Route::Me(_) | Route::Bulk, _) => Needs::Token,
         (
             Route::ServiceProviderConfig
             | Route::Schemas
@@ -44,7 +45,9 @@ fn needs(route: Route<'_>, method: &str) -> Needs {
             | Route::ResourceType(_),
             _,
         ) => Needs::Nothing,
-        (Route::Users | Route::User(_), method) => panic!("{method} {route:?} is not in the table"),
+        (Route::Resources(_) | Route::Resource(..), method) => {
+            panic!("{method} {} is not in the table", &*route.name())
+        }
     }
 }
 
@@ -91,19 +94,23 @@ fn bearer(name: &str) -> String {
     name.replace(':', "-").replace('!', "without-")
 }
 
+fn users() -> Endpoint {
+    Endpoint::new(&Arc::new(ResourceType::user(&[])))
+}
+
 /// The path of a route, with a user who exists in it.
 fn path(route: Route<'_>, user: &str) -> String {
     let template = match route {
         Route::Schema(_) => "/Schemas/urn:ietf:params:scim:schemas:core:2.0:User",
         Route::ResourceType(_) => "/ResourceTypes/User",
-        route => route.template(),
+        route => &route.name(),
     };
     format!("/scim/acme/v2{}", template.replace("{id}", user))
 }
 
 fn body(route: Route<'_>, method: &str) -> &'static str {
     match (route, method) {
-        (Route::Users, "POST") => r#"{"userName":"new"}"#,
+        (Route::Resources(_), "POST") => r#"{"userName":"new"}"#,
         (_, "PATCH") => r#"{"Operations":[{"op":"add","path":"title","value":"x"}]}"#,
         (_, "PUT") => r#"{"userName":"ann","title":"y"}"#,
         (_, "POST") => "{}",
@@ -131,7 +138,8 @@ async fn refused(asked: Asked, method: &str, status: u16) -> String {
 #[tokio::test]
 async fn every_route_lets_in_whom_the_table_says() {
     let app = app_with(tokens());
-    for route in Route::EVERY {
+    let users = users();
+    for route in Route::every(&users) {
         for method in route.allowed().split(", ") {
             let made =
                 ask(&app, Some("all"), "POST", "/scim/acme/v2/Users", r#"{"userName":"ann"}"#);
@@ -151,7 +159,7 @@ async fn every_route_lets_in_whom_the_table_says() {
 }
 
 async fn check(app: &App, route: Route<'_>, method: &str, user: &str) {
-    let case = format!("{method} {}", route.template());
+    let case = format!("{method} {}", &*route.name());
     let (path, body) = (path(route, user), body(route, method));
     let (token, permission) = match needs(route, method) {
         Needs::Nothing => {
@@ -199,10 +207,10 @@ fn every_route_is_walked() {
     let (_, rest) = source.split_once("pub enum Route<'a> {").unwrap();
     let (variants, _) = rest.split_once("\n}").unwrap();
     let is_variant = |line: &&str| line.ends_with(',') && !line.trim().starts_with('/');
-    assert_eq!(variants.lines().filter(is_variant).count(), Route::EVERY.len());
-    let mut templates = Route::EVERY.map(Route::template);
-    templates.sort_unstable();
-    assert!(templates.windows(2).all(|pair| pair[0] != pair[1]), "{templates:?}");
+    assert_eq!(variants.lines().filter(is_variant).count(), Route::every(&users()).len());
+    let mut names = Route::every(&users()).map(|route| route.name().to_string());
+    names.sort_unstable();
+    assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
 }
 
 #[tokio::test]

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use futures_util::future::BoxFuture;
-use tokio::sync::Mutex;
+use futures_util::future::{BoxFuture, join};
+use tokio::sync::{Mutex, mpsc};
 use tracing::{debug, warn};
 
 use super::directory_schema::{DirectorySchema, Knowledge};
@@ -14,9 +14,11 @@ use super::entry;
 use super::filter::{FilterError, LdapFilter};
 use super::mapping::Mapping;
 use super::pushdown::{Pushdown, Pushed};
-use super::wire::{self, Directory, Paging, RawFound, Scope, SearchRequest, SettingsError};
+use super::wire::{
+    self, Directory, Paging, RawEntry, RawFound, Scope, SearchRequest, SettingsError,
+};
 use crate::repository::{
-    Authority, Bounds, EntryKey, Finding, Found, Plan, Repository, RepositoryError,
+    Authority, Batches, Bounds, Entry, EntryKey, Finding, Found, Plan, Repository, RepositoryError,
 };
 use crate::scim::{AttributePath, Filter};
 
@@ -254,27 +256,72 @@ impl LdapRepository {
         &self,
         filter: LdapFilter,
         bounds: Bounds,
-    ) -> Result<(Vec<Arc<crate::repository::Entry>>, bool), RepositoryError> {
-        let request = SearchRequest {
+    ) -> Result<(Vec<Arc<Entry>>, bool), RepositoryError> {
+        let request = self.request(&filter, bounds);
+        let RawFound { entries: raw, complete } =
+            self.directory.search(&request, bounds.deadline).await?;
+        let (entries, named) = self.read_raw(&raw);
+        Ok((entries, complete && named))
+    }
+
+    /// The entries, and whether all show who they are. Who cannot be told apart from others cannot
+    /// be shown, but is not absent either.
+    fn read_raw(&self, raw: &[RawEntry]) -> (Vec<Arc<Entry>>, bool) {
+        let entries: Vec<_> =
+            raw.iter().filter_map(|raw| entry::read(&self.mapping, raw)).map(Arc::new).collect();
+        let nameless = raw.len() - entries.len();
+        if nameless > 0 {
+            let attribute = &self.mapping.names[self.mapping.key].text;
+            warn!(repository = %self.id, entries = nameless, attribute, "entries do not show their key");
+        }
+        (entries, nameless == 0)
+    }
+
+    async fn streamed(
+        &self,
+        filter: &Filter,
+        bounds: Bounds,
+        into: Batches,
+    ) -> Result<Found, RepositoryError> {
+        let facts = self.facts(bounds.deadline).await?;
+        let pushed = self.pushdown(&facts.schema, facts.absence).push(filter);
+        let Pushed { filter, exact, narrowed } = pushed;
+        let mut found = Found { entries: Vec::new(), complete: true, exact, scan: !narrowed };
+        if filter == LdapFilter::False {
+            return Ok(found);
+        }
+        let request =
+            SearchRequest { paging: Paging::Always, ..self.request(&self.sent(filter), bounds) };
+        let (sender, mut pages) = mpsc::channel(1);
+        let asked = async {
+            let sender = sender;
+            self.directory.stream(&request, &sender, bounds.deadline).await
+        };
+        let passed = async {
+            let mut named = true;
+            while let Some(raw) = pages.recv().await {
+                let (entries, all) = self.read_raw(&raw);
+                named &= all;
+                if into.send(entries).await.is_err() {
+                    pages.close();
+                }
+            }
+            named
+        };
+        let (complete, named) = join(asked, passed).await;
+        found.complete = complete? && named;
+        Ok(found)
+    }
+
+    fn request(&self, filter: &LdapFilter, bounds: Bounds) -> SearchRequest {
+        SearchRequest {
             base: self.base.clone(),
             scope: Scope::Subtree,
             filter: filter.to_string(),
             attributes: self.mapping.requested(bounds.photos).to_vec(),
             size_limit: bounds.size_limit,
             paging: Paging::Overflow,
-        };
-        let RawFound { entries: raw, complete } =
-            self.directory.search(&request, bounds.deadline).await?;
-        let asked = raw.len();
-        let entries: Vec<_> =
-            raw.iter().filter_map(|raw| entry::read(&self.mapping, raw)).map(Arc::new).collect();
-        // Who cannot be told apart from others cannot be shown, but is not absent either.
-        let nameless = asked - entries.len();
-        if nameless > 0 {
-            let attribute = &self.mapping.names[self.mapping.key].text;
-            warn!(repository = %self.id, entries = nameless, attribute, "entries do not show their key");
         }
-        Ok((entries, complete && nameless == 0))
     }
 
     async fn searched(&self, filter: &Filter, bounds: Bounds) -> Result<Found, RepositoryError> {
@@ -349,6 +396,15 @@ impl Repository for LdapRepository {
         bounds: Bounds,
     ) -> BoxFuture<'a, Result<Found, RepositoryError>> {
         Box::pin(self.searched(filter, bounds))
+    }
+
+    fn stream<'a>(
+        &'a self,
+        filter: &'a Filter,
+        bounds: Bounds,
+        into: Batches,
+    ) -> BoxFuture<'a, Result<Found, RepositoryError>> {
+        Box::pin(self.streamed(filter, bounds, into))
     }
 
     fn read<'a>(

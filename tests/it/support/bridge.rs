@@ -278,7 +278,8 @@ impl TestBridge {
         // Goes on reading to the end, so that the bridge never blocks on a full pipe.
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                if let Some(address) = line.strip_prefix("listening on http://") {
+                if let Some(url) = line.strip_prefix("listening on ") {
+                    let (_, address) = url.split_once("://").expect("a URL");
                     let _ = send.send(address.trim_end_matches('/').to_owned());
                 }
             }

@@ -3,6 +3,7 @@
 #![expect(dead_code, reason = "the company is a program as well, and tests come and go")]
 
 pub mod bridge;
+pub mod certificates;
 pub mod client;
 #[path = "../../../docker/company.rs"]
 pub mod company;

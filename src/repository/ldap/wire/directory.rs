@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustls_pki_types::ServerName;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, timeout_at};
 
 use super::connection::{AnswerEnd, Ask, Identity, Outcome, Weight};
 use super::dial::Dial;
 use super::entry::{Paging, RawEntry, RawFound, SearchRequest};
 use super::failure::Failure;
+use super::pages::{End, Pages};
 use super::server::{Plan, Server};
 use super::settings::{Settings, SettingsError};
 use super::tls;
@@ -21,9 +22,6 @@ use crate::secret::Secret;
 /// Entries that may come over a shared connection where paging is allowed: more would keep the
 /// look-ups of others waiting.
 const SHARED: usize = 100;
-
-/// Empty pages in a row after which a paged search is taken to go nowhere.
-const EMPTY_PAGES: usize = 1000;
 
 /// Binds in other people's names at the same time.
 const VERIFIERS: usize = 4;
@@ -104,7 +102,31 @@ impl Directory {
         request: &SearchRequest,
         deadline: std::time::Instant,
     ) -> Result<RawFound, RepositoryError> {
-        let deadline = Instant::from_std(deadline);
+        self.run(request, None, Instant::from_std(deadline)).await
+    }
+
+    /// As [`Directory::search`], page by page into `into`, without holding more than two pages;
+    /// whether the answer was whole. Once a page is out, nothing is asked a second time: where it
+    /// breaks then, the pages that came are as good as ever, and there are more.
+    ///
+    /// Ends, as one that was cut, when nobody listens any more, or after one entry more than the
+    /// request's limit.
+    pub async fn stream(
+        &self,
+        request: &SearchRequest,
+        into: &mpsc::Sender<Vec<RawEntry>>,
+        deadline: std::time::Instant,
+    ) -> Result<bool, RepositoryError> {
+        let stream = Stream { into, sent: 0 };
+        Ok(self.run(request, Some(stream), Instant::from_std(deadline)).await?.complete)
+    }
+
+    async fn run(
+        &self,
+        request: &SearchRequest,
+        mut stream: Option<Stream<'_>>,
+        deadline: Instant,
+    ) -> Result<RawFound, RepositoryError> {
         let mut broken = false;
         let mut last = None;
         for (index, server) in self.0.servers.iter().enumerate() {
@@ -116,10 +138,24 @@ impl Directory {
                 deadline.min(Instant::now() + server.plan.dial.timeout)
             };
             loop {
-                match self.0.ask(server, request, patience, deadline).await {
+                let asked = match &mut stream {
+                    None => self.0.ask(server, request, patience, deadline).await,
+                    Some(stream) => {
+                        let whole = self.0.stream(server, request, stream, patience, deadline);
+                        let whole = whole.await;
+                        whole.map(|complete| RawFound { entries: Vec::new(), complete })
+                    }
+                };
+                Inner::note(server, &asked);
+                let begun = stream.as_ref().is_some_and(|stream| stream.sent > 0);
+                match asked {
                     Ok(found) => {
                         self.0.last.store(WELL, Ordering::Relaxed);
                         return Ok(found);
+                    }
+                    Err(failure) if begun => {
+                        self.0.last.store(ILL, Ordering::Relaxed);
+                        return Err(failure.into());
                     }
                     Err(Failure::Died(_)) if !broken => {
                         broken = true;
@@ -189,7 +225,7 @@ impl Inner {
         patience: Instant,
         deadline: Instant,
     ) -> Result<RawFound, Failure> {
-        let result = match request.paging {
+        match request.paging {
             Paging::Always => self.scan(server, request, patience, deadline).await,
             Paging::Never => {
                 self.lookup(server, request, request.size_limit, patience, deadline).await
@@ -202,13 +238,16 @@ impl Inner {
                     Err(failure) => Err(failure),
                 }
             }
-        };
-        match &result {
+        }
+    }
+
+    /// What an attempt says about the server.
+    fn note(server: &Arc<Server>, asked: &Result<RawFound, Failure>) {
+        match asked {
             Err(Failure::Timeout { silent: true }) => server.silent(),
             Ok(_) | Err(Failure::Refused(_) | Failure::Busy(_)) => server.answered(),
             Err(_) => {}
         }
-        result
     }
 
     /// What came over a shared connection was cut. Where the cut is the caller's own limit, paging
@@ -267,61 +306,77 @@ impl Inner {
         patience: Instant,
         deadline: Instant,
     ) -> Result<RawFound, Failure> {
-        let lease =
-            server.scan(patience).await.map_err(|failure| waited(server, failure, deadline))?;
-        let Some(connection) = lease.connection() else {
-            return Err(Failure::Died(server.text("the connection is gone")));
-        };
+        let mut pages = Pages::begin(server, request, patience, deadline).await?;
         let weight = Weight::new(&self.weight);
         let limit = request.size_limit.max(1);
         let mut entries: Vec<RawEntry> = Vec::new();
-        let mut cookie = Vec::new();
-        let mut page = server.page();
-        let mut empty = 0;
-        let complete = loop {
+        loop {
             // One more than wanted tells whether there is more.
-            let keep = limit + 1 - entries.len();
-            let ask = Ask {
-                request,
-                // The page is the limit; a size limit besides it would end the whole walk.
-                size_limit: 0,
-                keep,
-                page: Some((page.min(keep), &cookie)),
-                pause: server.plan.operation_timeout,
-                deadline,
-                weight: &weight,
-            };
-            let answer = connection.search(&ask).await.map_err(|failure| named(server, failure))?;
-            let none = answer.entries.is_empty();
+            let page = pages.next(limit + 1 - entries.len(), &weight).await?;
             if entries.is_empty() {
-                entries = answer.entries;
+                entries = page.entries;
             } else {
-                entries.extend(answer.entries);
+                entries.extend(page.entries);
             }
-            let AnswerEnd::Said { outcome, cookie: next } = answer.end else {
-                // The rest of the page is still under way here: the lease is not given back.
-                return Ok(found(entries, limit, false));
+            match page.end {
+                End::More if entries.len() <= limit => {}
+                End::More | End::Whole => {
+                    pages.stop();
+                    return Ok(found(entries, limit, true));
+                }
+                End::Cut => return Ok(found(entries, limit, false)),
+            }
+        }
+    }
+
+    /// A search whose entries go out page by page; whether the answer was whole.
+    async fn stream(
+        &self,
+        server: &Arc<Server>,
+        request: &SearchRequest,
+        stream: &mut Stream<'_>,
+        patience: Instant,
+        deadline: Instant,
+    ) -> Result<bool, Failure> {
+        let limit = request.size_limit.max(1);
+        let mut pages = Pages::begin(server, request, patience, deadline).await?;
+        loop {
+            // Each page is weighed alone: it is gone by the time the next but one comes.
+            let weight = Weight::new(&self.weight);
+            let page = match pages.next(limit + 1 - stream.sent, &weight).await {
+                // A server that cannot page gives what it gives at once.
+                Err(Failure::Refused(_)) if stream.sent == 0 => {
+                    let found = self.lookup(server, request, limit, patience, deadline).await?;
+                    stream.send(found.entries).await;
+                    return Ok(found.complete);
+                }
+                page => page?,
             };
-            match outcome.code {
-                0 if next.is_empty() || entries.len() > limit => break true,
-                0 => {
-                    // An empty page is no end by itself, the missing cookie is.
-                    empty = if none { empty + 1 } else { 0 };
-                    if empty > EMPTY_PAGES {
-                        break false;
-                    }
-                    cookie = next;
+            let heard = stream.send(page.entries).await;
+            match page.end {
+                End::More if heard && stream.sent <= limit => {}
+                End::More => {
+                    pages.stop();
+                    return Ok(false);
                 }
-                11 if none && cookie.is_empty() && page > 1 => {
-                    page /= 2;
-                    server.set_page(page);
-                }
-                3 | 4 | 11 => break false,
-                _ => return Err(refusal(server, request, &outcome)),
+                End::Whole => return Ok(heard && stream.sent <= limit),
+                End::Cut => return Ok(false),
             }
-        };
-        lease.give_back();
-        Ok(found(entries, limit, complete))
+        }
+    }
+}
+
+/// Where the entries of a search go that is not collected.
+struct Stream<'a> {
+    into: &'a mpsc::Sender<Vec<RawEntry>>,
+    sent: usize,
+}
+
+impl Stream<'_> {
+    /// Whether anybody still listens.
+    async fn send(&mut self, entries: Vec<RawEntry>) -> bool {
+        self.sent += entries.len();
+        entries.is_empty() || self.into.send(entries).await.is_ok()
     }
 }
 
@@ -345,7 +400,7 @@ fn identity(settings: &Settings) -> Result<Identity, SettingsError> {
 }
 
 /// A wait for a connection that ended before the deadline leaves time for another server.
-fn waited(server: &Server, failure: Failure, deadline: Instant) -> Failure {
+pub(super) fn waited(server: &Server, failure: Failure, deadline: Instant) -> Failure {
     match failure {
         Failure::Timeout { .. } if Instant::now() < deadline => {
             Failure::Down(server.text("no connection was to be had in time"))
@@ -355,7 +410,7 @@ fn waited(server: &Server, failure: Failure, deadline: Instant) -> Failure {
 }
 
 /// Says which server a failure is about.
-fn named(server: &Server, failure: Failure) -> Failure {
+pub(super) fn named(server: &Server, failure: Failure) -> Failure {
     match failure {
         Failure::Died(text) => Failure::Died(server.text(&text)),
         Failure::Refused(text) => Failure::Refused(server.text(&text)),
@@ -364,7 +419,7 @@ fn named(server: &Server, failure: Failure) -> Failure {
 }
 
 /// A result code that makes the whole answer an error.
-fn refusal(server: &Server, request: &SearchRequest, outcome: &Outcome) -> Failure {
+pub(super) fn refusal(server: &Server, request: &SearchRequest, outcome: &Outcome) -> Failure {
     let base = &request.base;
     let why = match outcome.code {
         32 => format!("base \"{base}\" does not exist, or may not be seen by this bind"),

@@ -10,6 +10,7 @@ mod entry;
 mod failure;
 mod guard;
 mod health;
+mod pages;
 mod relay;
 mod server;
 mod settings;

@@ -96,6 +96,51 @@ async fn pages_bring_everybody_past_the_limits_of_the_server() {
     }
 }
 
+/// Everybody whom a stream brings, and how it ended; gives up listening after `pages`.
+async fn streamed(
+    directory: &Directory,
+    limit: usize,
+    pages: usize,
+) -> (Vec<String>, Result<bool, RepositoryError>) {
+    let request = people("(objectClass=inetOrgPerson)", limit, Paging::Always);
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
+    let asked = async {
+        let sender = sender;
+        directory.stream(&request, &sender, within(20_000)).await
+    };
+    let heard = async {
+        let mut names = Vec::new();
+        for _ in 0..pages {
+            let Some(entries) = receiver.recv().await else { break };
+            names.extend(entries.into_iter().map(|entry| entry.dn));
+        }
+        drop(receiver);
+        names
+    };
+    let (whole, names) = futures_util::future::join(asked, heard).await;
+    (names, whole)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_brings_everybody_once_page_by_page() {
+    let slapd = Slapd::start(1203);
+    for reader in [READER, SCIM] {
+        let directory = Directory::new("corp", slapd.settings(reader)).unwrap();
+        // Twice: the connection is given back and taken again.
+        for _ in 0..2 {
+            let (names, whole) = streamed(&directory, 1203, usize::MAX).await;
+            assert!(whole.unwrap());
+            assert_eq!((names.len(), names.iter().collect::<HashSet<_>>().len()), (1203, 1203));
+        }
+        let (names, whole) = streamed(&directory, 1202, usize::MAX).await;
+        assert_eq!((names.len(), whole.unwrap()), (1203, false), "one more tells of the others");
+        let (names, whole) = streamed(&directory, 5000, 1).await;
+        assert!(!whole.unwrap(), "nobody listened to the end");
+        assert!((100..=500).contains(&names.len()));
+        assert_eq!(directory.search(&person(7), within(5000)).await.unwrap().entries.len(), 1);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_callers_share_few_connections() {
     let slapd = Slapd::start(200);

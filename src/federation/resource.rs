@@ -19,7 +19,7 @@ pub const SOURCE_URN: &str = "urn:scimbridge:schemas:2.0:Source";
 
 /// One user of the merged list. Immutable and shared.
 #[derive(Debug)]
-pub struct Person {
+pub struct Resource {
     pub id: String,
     /// The inner text of the entity tag: `<row version>`, `<row version>.<hash of the entry>` for a
     /// bound user, the hash alone for an unbound one; then, where they are shown, `.<hash of the
@@ -35,7 +35,7 @@ pub struct Person {
     located: OnceLock<(usize, Bytes)>,
 }
 
-impl Person {
+impl Resource {
     /// The bytes of the default projection for the mount, rendered at most once.
     pub fn rendered(&self, mount: usize, source: bool, render: impl FnOnce() -> Bytes) -> Bytes {
         match self.rendered.get(mount * 2 + usize::from(source)) {
@@ -68,16 +68,16 @@ pub(super) enum Half {
 
 /// Makes people, and keeps the bound ones that were made from a given row and entry.
 #[derive(Debug)]
-pub(super) struct People {
+pub(super) struct Resources {
     tenant: Arc<str>,
     resource_type: Arc<ResourceType>,
-    kept: Arc<Derived<PersonKey, Arc<Person>>>,
+    kept: Arc<Derived<ResourceKey, Arc<Resource>>>,
     mounts: usize,
 }
 
 /// What a bound or local person was made from; equal keys mean equal bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct PersonKey {
+pub struct ResourceKey {
     tenant: Arc<str>,
     who: Who,
     /// Hash of the entry and the time it was fetched; zero without one.
@@ -92,11 +92,11 @@ enum Who {
     Entry { repository: Arc<str>, key: EntryKey },
 }
 
-impl People {
+impl Resources {
     pub(super) fn new(
         tenant: Arc<str>,
         resource_type: Arc<ResourceType>,
-        kept: Arc<Derived<PersonKey, Arc<Person>>>,
+        kept: Arc<Derived<ResourceKey, Arc<Resource>>>,
         mounts: usize,
     ) -> Self {
         Self { tenant, resource_type, kept, mounts }
@@ -108,7 +108,7 @@ impl People {
         directory: &Directory,
         known: &Known,
         state: State,
-    ) -> Arc<Person> {
+    ) -> Arc<Resource> {
         let make = || {
             let mut attributes = known.values();
             if state != known.state {
@@ -121,7 +121,7 @@ impl People {
         if state != State::Cached {
             return make();
         }
-        let key = PersonKey {
+        let key = ResourceKey {
             tenant: Arc::clone(&self.tenant),
             who: Who::Entry { repository: directory.shared_id(), key: known.key.clone() },
             entry: (known.digest, known.fetched.as_millisecond()),
@@ -130,7 +130,7 @@ impl People {
         self.keep(key, make)
     }
 
-    fn keep(&self, key: PersonKey, make: impl FnOnce() -> Arc<Person>) -> Arc<Person> {
+    fn keep(&self, key: ResourceKey, make: impl FnOnce() -> Arc<Resource>) -> Arc<Resource> {
         if let Some(person) = self.kept.get(&key) {
             return person;
         }
@@ -140,7 +140,12 @@ impl People {
     }
 
     /// Somebody whose row was deleted: the tombstone keeps the person out until bound again.
-    pub(super) fn buried(&self, directory: &Directory, known: &Known, state: State) -> Arc<Person> {
+    pub(super) fn buried(
+        &self,
+        directory: &Directory,
+        known: &Known,
+        state: State,
+    ) -> Arc<Resource> {
         let mut attributes = Arc::unwrap_or_clone(known.values());
         let version = known.other_version();
         set_state(&mut attributes, state_name(state));
@@ -155,7 +160,7 @@ impl People {
         row: &UserRow,
         directory: Option<&Directory>,
         half: &Half,
-    ) -> Arc<Person> {
+    ) -> Arc<Resource> {
         let (entry, state) = match half {
             Half::Entry(known, state) => (
                 (known.digest, known.fetched.as_millisecond()),
@@ -164,7 +169,7 @@ impl People {
             Half::Unasked => ((0, 0), 0),
             Half::Shadow(_) => return self.make_stored(row, directory, half),
         };
-        let key = PersonKey {
+        let key = ResourceKey {
             tenant: Arc::clone(&self.tenant),
             who: Who::Row { key: row.key, version: row.version },
             entry,
@@ -178,7 +183,7 @@ impl People {
         row: &UserRow,
         directory: Option<&Directory>,
         half: &Half,
-    ) -> Arc<Person> {
+    ) -> Arc<Resource> {
         let mut modified = row.last_modified;
         let mut version = row.version.to_string();
         let mut show_source = false;
@@ -222,7 +227,7 @@ impl People {
     }
 
     /// The same person with the mark `conflict`: the ids of who else has the same `userName`.
-    pub(super) fn marked(&self, person: &Person, others: &[&str]) -> Arc<Person> {
+    pub(super) fn marked(&self, person: &Resource, others: &[&str]) -> Arc<Resource> {
         let mut attributes = (*person.attributes).clone();
         let source = attributes.entry(SOURCE_URN).or_insert_with(|| json!({}));
         if let Some(source) = source.as_object_mut() {
@@ -238,10 +243,10 @@ impl People {
         version: String,
         attributes: Arc<Attributes>,
         show_source: bool,
-    ) -> Arc<Person> {
+    ) -> Arc<Resource> {
         let rendered = (0..self.mounts * 2).map(|_| OnceLock::new()).collect();
         let located = OnceLock::new();
-        Arc::new(Person { id, version, attributes, show_source, rendered, located })
+        Arc::new(Resource { id, version, attributes, show_source, rendered, located })
     }
 }
 

@@ -1,0 +1,128 @@
+//! One operation on one resource of any type, as a request asks for it and an operation of a bulk
+//! request alike (RFC 7644 sections 3.3 to 3.7): from a body that is JSON already to what is told of
+//! the outcome.
+//!
+//! Knows nothing of headers.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::caller::Call;
+use super::error::Failure;
+use crate::federation::{IfMatch, Resource};
+use crate::scim::dialect::{self, render_resource};
+use crate::scim::schema::check::Purpose;
+use crate::scim::{Patch, Projection, ResourceType};
+
+/// What an operation came to.
+#[derive(Debug)]
+pub struct Done {
+    pub status: StatusCode,
+    /// The resource as it is now; none after a removal.
+    pub shown: Option<Shown>,
+}
+
+/// A resource as it is told.
+#[derive(Debug)]
+pub struct Shown {
+    /// Its `version` is the inner text of the entity tag.
+    pub resource: Arc<Resource>,
+    pub location: Bytes,
+    /// The message under the projection.
+    pub body: Bytes,
+}
+
+impl Done {
+    pub fn new(
+        call: &Call,
+        kind: &ResourceType,
+        resource: Arc<Resource>,
+        projection: &Projection,
+        status: StatusCode,
+    ) -> Self {
+        let body = message(call, kind, &resource, projection, resource.show_source);
+        let location = location(call, kind, &resource);
+        Self { status, shown: Some(Shown { resource, location, body }) }
+    }
+}
+
+/// A new resource, or for a user the explicit binding of a directory person.
+pub async fn create(
+    call: &Call,
+    kind: &Arc<ResourceType>,
+    body: Value,
+    projection: &Projection,
+) -> Result<Done, Failure> {
+    let checked = kind.check(body, Purpose::Create)?;
+    let created = call.federation().create(&call.caller, kind, checked, &call.view).await?;
+    Ok(Done::new(call, kind, created.resource, projection, StatusCode::CREATED))
+}
+
+/// The whole resource as given.
+pub async fn replace(
+    call: &Call,
+    kind: &Arc<ResourceType>,
+    id: &str,
+    if_match: Option<&IfMatch>,
+    body: Value,
+    projection: &Projection,
+) -> Result<Done, Failure> {
+    let checked = kind.check(body, Purpose::Replace)?;
+    let (caller, view) = (&call.caller, &call.view);
+    let resource = call.federation().replace(caller, kind, id, if_match, checked, view).await?;
+    Ok(Done::new(call, kind, resource, projection, StatusCode::OK))
+}
+
+/// The operations of a PATCH.
+pub async fn modify(
+    call: &Call,
+    kind: &Arc<ResourceType>,
+    id: &str,
+    if_match: Option<&IfMatch>,
+    body: &Value,
+    projection: &Projection,
+) -> Result<Done, Failure> {
+    let patch = Patch::parse(body, kind)?;
+    let (caller, view) = (&call.caller, &call.view);
+    let resource = call.federation().modify(caller, kind, id, if_match, &patch, view).await?;
+    Ok(Done::new(call, kind, resource, projection, StatusCode::OK))
+}
+
+pub async fn remove(
+    call: &Call,
+    kind: &Arc<ResourceType>,
+    id: &str,
+    if_match: Option<&IfMatch>,
+) -> Result<Done, Failure> {
+    call.federation().remove(&call.caller, kind, id, if_match, &call.view).await?;
+    Ok(Done { status: StatusCode::NO_CONTENT, shown: None })
+}
+
+/// The resource's message under the projection; `source` is whether it tells without being asked
+/// where a user comes from.
+pub fn message(
+    call: &Call,
+    kind: &ResourceType,
+    resource: &Resource,
+    projection: &Projection,
+    source: bool,
+) -> Bytes {
+    let render = || {
+        let base = &call.mount.base;
+        render_resource(&resource.attributes, projection, kind, base, source).into()
+    };
+    match projection {
+        Projection::Default => resource.rendered(call.mount.index, source, render),
+        Projection::Only(_) | Projection::Without(_) => render(),
+    }
+}
+
+/// The resource's address under the call's mount.
+pub fn location(call: &Call, kind: &ResourceType, resource: &Resource) -> Bytes {
+    resource.located(call.mount.index, || {
+        dialect::location(&call.mount.base, kind, &resource.id).into()
+    })
+}
