@@ -66,7 +66,11 @@ fn repeats<T>(work: &mut impl FnMut() -> T) -> u32 {
         let taken = measured(repeats, work) * f64::from(repeats);
         if taken >= SLICE.as_secs_f64() / 4.0 || repeats > 1 << 24 {
             let fit = f64::from(repeats) * SLICE.as_secs_f64() / taken;
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a count"
+            )]
             return (fit as u32).max(1);
         }
         repeats *= 2;

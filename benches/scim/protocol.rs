@@ -118,7 +118,8 @@ fn user() -> Value {
 
 /// What Entra's validator sends, about: single values, sub-attributes, elements by type.
 fn twenty_operations() -> Value {
-    let replace = |path: &str, value: &str| json!({ "op": "replace", "path": path, "value": value });
+    let replace =
+        |path: &str, value: &str| json!({ "op": "replace", "path": path, "value": value });
     let enterprise = |name: &str| format!("{ENTERPRISE}:{name}");
     json!({
         "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],

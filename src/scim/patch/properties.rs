@@ -137,7 +137,7 @@ fn applied(current: &Attributes, operations: &[Value], creates: bool) -> Option<
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(768))]
+    #![proptest_config(ProptestConfig::with_cases(3 * ProptestConfig::default().cases))]
 
     #[test]
     fn what_comes_out_passes_the_check_unchanged(
