@@ -24,7 +24,7 @@ const HOLDINGS: [&str; 3] = ["store", "repository", "cache"];
 
 /// Crates and the only modules that may name them.
 const FENCES: [(&[&str], &[&str]); 7] = [
-    (&["rusqlite"], &["store"]),
+    (&["rusqlite", "tokio_postgres"], &["store"]),
     (&["ldap3", "lber"], &["repository::ldap::wire"]),
     (&["moka"], &["cache"]),
     (&["axum", "hyper", "hyper_util", "tower", "tower_http", "http_body_util"], &["http"]),

@@ -128,6 +128,12 @@ pub enum Problem {
         #[source]
         cause: Option<RepositoryError>,
     },
+    /// The store does not answer; nothing was written.
+    #[error("the store does not serve")]
+    StoreUnavailable(#[source] StoreError),
+    /// The store went away at a moment that leaves open whether the write was done.
+    #[error("the store was lost while it wrote")]
+    StoreLost(#[source] StoreError),
     #[error("the store failed")]
     Internal(#[source] StoreError),
 }
@@ -276,7 +282,9 @@ impl From<StoreError> for Problem {
                 "This user was deleted here; only a POST that names the person binds again."
                     .to_owned(),
             ),
-            other => Self::Internal(other),
+            StoreError::Unavailable(_) => Self::StoreUnavailable(error),
+            StoreError::Undecided(_) => Self::StoreLost(error),
+            StoreError::Stale | StoreError::Database(_) => Self::Internal(error),
         }
     }
 }

@@ -176,7 +176,10 @@ impl Failure {
         match self {
             // Not a fault; the log line of the request says as much.
             Self::NotSupported(_) => {}
-            Self::Problem(Problem::Unavailable { .. }) | Self::TimedOut => tracing::warn!(
+            Self::Problem(
+                Problem::Unavailable { .. } | Problem::StoreUnavailable(_) | Problem::StoreLost(_),
+            )
+            | Self::TimedOut => tracing::warn!(
                 request.id = request_id,
                 status = status.as_u16(),
                 error = self as &(dyn Error + 'static),
@@ -211,6 +214,22 @@ fn problem_row(problem: &Problem, request_id: &str) -> Row {
             row(S::SERVICE_UNAVAILABLE, format!("{detail} (request {request_id})"))
                 .with_value(header::RETRY_AFTER, HeaderValue::from(*retry_after))
         }
+        Problem::StoreUnavailable(_) => row(
+            S::SERVICE_UNAVAILABLE,
+            format!(
+                "the bridge's own database does not answer; nothing was written, repeat the request \
+                 later (request {request_id})"
+            ),
+        )
+        .with(header::RETRY_AFTER, "5"),
+        Problem::StoreLost(_) => row(
+            S::SERVICE_UNAVAILABLE,
+            format!(
+                "the bridge's own database was lost while it wrote; read before you repeat, since \
+                 it may be written nevertheless (request {request_id})"
+            ),
+        )
+        .with(header::RETRY_AFTER, "5"),
         Problem::Internal(_) => fault(request_id),
     }
 }
@@ -330,6 +349,14 @@ mod tests {
         let (status, message, headers) = answered(down.into()).await;
         assert_eq!((status, &headers[header::RETRY_AFTER]), (503, &HeaderValue::from(7)));
         assert!(message["detail"].as_str().unwrap().contains("corp is down"));
+        for (problem, told) in [
+            (Problem::StoreUnavailable(StoreError::Unavailable("x".into())), "nothing was written"),
+            (Problem::StoreLost(StoreError::Undecided("x".into())), "written nevertheless"),
+        ] {
+            let (status, message, headers) = answered(problem.into()).await;
+            assert_eq!((status, headers.contains_key(header::RETRY_AFTER)), (503, true));
+            assert!(message["detail"].as_str().unwrap().contains(told), "{message}");
+        }
         let (status, _, headers) = answered(Failure::TimedOut).await;
         assert_eq!((status, headers.contains_key(header::RETRY_AFTER)), (503, true));
         let (status, _, headers) = answered(Failure::Method("GET, HEAD")).await;

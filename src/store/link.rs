@@ -47,7 +47,7 @@ impl Store {
         // `+`: out of the index of links that lead nowhere, in place of all links of the repository.
         let sql = "SELECT entry_key FROM links WHERE user_key IS NULL \
                    AND +tenant = (SELECT key FROM tenants WHERE name = $1) \
-                   AND +repository = $2 LIMIT $3";
+                   AND repository = $2 LIMIT $3";
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows =
             self.engine.query(Query::new(sql, [tenant.into(), repository.into(), limit.into()]));

@@ -1,4 +1,4 @@
-//! Our own database. The only module that names `rusqlite`.
+//! Our own database. The only module that names `rusqlite` and `tokio_postgres`.
 //!
 //! A read is `query(sql, values) -> rows`; a write is a value, a `Change`, executed atomically.
 //! Knows nothing of directories, caches or who is asking.
@@ -146,6 +146,12 @@ pub enum StoreError {
     /// The row has another version than the caller read, or is gone.
     #[error("the row changed since it was read")]
     Stale,
+    /// The database does not answer, or is too busy to. Nothing was done; it may be later.
+    #[error("the database does not serve: {0}")]
+    Unavailable(String),
+    /// The database was lost while it committed: whether the write was done is not known.
+    #[error("whether the write was done is not known: {0}")]
+    Undecided(String),
     #[error("the database failed: {0}")]
     Database(String),
 }
@@ -187,8 +193,9 @@ pub enum Rows {
 }
 
 impl Store {
-    /// Opens the database at `url` (`sqlite:<path>` or `sqlite::memory:`), brings its tables up to
-    /// date and indexes `index` beside the standard attributes. Blocks while it does; building the
+    /// Opens the database at `url` (`sqlite:<path>`, `sqlite::memory:`, or
+    /// `postgres://<user>:<password>@<host>:<port>/<database>`, which `postgresql://` means as well
+    /// and which takes libpq's parameters), brings its tables up to date and indexes `index` beside the standard attributes. Blocks while it does; building the
     /// index of an attribute that was not indexed before reads all users once.
     ///
     /// All who have a database open must index the same attributes.
@@ -213,7 +220,11 @@ impl Store {
 
 impl From<engine::Failure> for StoreError {
     fn from(failure: engine::Failure) -> Self {
-        Self::Database(failure.to_string())
+        match failure {
+            engine::Failure::Unavailable(why) => Self::Unavailable(why),
+            engine::Failure::Undecided(why) => Self::Undecided(why),
+            other => Self::Database(other.to_string()),
+        }
     }
 }
 

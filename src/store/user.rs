@@ -322,7 +322,9 @@ impl Store {
         failure: Failure,
     ) -> StoreError {
         let constraint = match failure {
-            Failure::Database(_) => return failure.into(),
+            Failure::Database(_) | Failure::Unavailable(_) | Failure::Undecided(_) => {
+                return failure.into();
+            }
             Failure::Violated { constraint, .. } => constraint,
             // An update's link stands already, for another row or as a tombstone.
             Failure::Unexpected { .. } => "links_entry_key".to_owned(),

@@ -14,6 +14,7 @@ use crate::scim::filter::{Literal, Operator, Text};
 use crate::scim::schema::Kind;
 use crate::scim::{AttributePath, Attributes, Filter, ResourceType};
 
+use super::super::tests::server;
 use super::super::{LinkRow, Rows, Sort, Store, UserType, UserWrite};
 
 fn path(text: &str) -> AttributePath {
@@ -299,21 +300,34 @@ fn by_user_name() -> Sort {
 
 #[test]
 fn sql_selects_what_memory_selects() {
+    agree("sqlite::memory:", 500);
+}
+
+#[test]
+fn postgresql_selects_what_memory_selects() {
+    agree(&server::schema(), 120);
+}
+
+/// Every case has tenants of its own, in one store.
+fn agree(url: &str, cases: u32) {
     // SEED=… runs the same cases again.
     let seed = std::env::var("SEED").ok().and_then(|text| text.parse().ok());
     let seed: uuid::Uuid = seed.unwrap_or_else(uuid::Uuid::new_v4);
     eprintln!("SEED={seed}");
     let bytes: [u8; 32] = std::array::from_fn(|place| seed.as_bytes()[place % 16]);
-    let config = Config { cases: 500, failure_persistence: None, ..Config::default() };
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
     let mut runner =
         TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let store = Store::open(url, &[], Clock::system()).unwrap();
+    let number = std::cell::Cell::new(0_u32);
     let tally = std::cell::Cell::new((0_u32, 0_u32, 0_u32));
     let cases =
         (prop::collection::vec(person(), 6..12), prop::collection::vec(filter(leaf(false), 3), 6));
     let outcome = runner.run(&cases, |(people, filters)| {
+        number.set(number.get() + 1);
+        let (tenant, other) = (format!("acme{}", number.get()), format!("other{}", number.get()));
         runtime.block_on(async {
-            let store = Store::open("sqlite::memory:", &[], Clock::system()).unwrap();
             let mut users = Vec::new();
             for (number, person) in people.iter().enumerate() {
                 let id = format!("user-{number}");
@@ -325,16 +339,17 @@ fn sql_selects_what_memory_selects() {
                     request_id: String::new(),
                 };
                 let write = write(number, person);
-                store
-                    .create("acme", &id, person.user_type, &write, false, record.clone())
-                    .await
-                    .unwrap();
-                store.create("other", &id, person.user_type, &write, false, record).await.unwrap();
+                for tenant in [&tenant, &other] {
+                    store
+                        .create(tenant, &id, person.user_type, &write, false, record.clone())
+                        .await
+                        .unwrap();
+                }
                 users.push((id.clone(), merged(&id, person)));
             }
             for filter in &filters {
                 let answer = store
-                    .search("acme", Some(filter), Rows::All, &by_user_name(), 0, 100, true)
+                    .search(&tenant, Some(filter), Rows::All, &by_user_name(), 0, 100, true)
                     .await
                     .unwrap();
                 let mut found: Vec<_> = answer.rows.iter().map(|row| row.id.clone()).collect();
@@ -395,7 +410,12 @@ async fn usual_filters_are_exact_and_use_an_index() {
 
 #[tokio::test]
 async fn the_largest_filters_are_answered() {
-    let store = Store::open("sqlite::memory:", &[], Clock::system()).unwrap();
+    for url in ["sqlite::memory:", &server::schema()] {
+        largest(&Store::open(url, &[], Clock::system()).unwrap()).await;
+    }
+}
+
+async fn largest(store: &Store) {
     let user = ResourceType::user(&[]);
     let leaf = |path: &str, operator, text: String| {
         let path = user.resolve(path);

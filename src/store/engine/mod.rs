@@ -5,6 +5,7 @@
 //! appearance, which every engine reads alike.
 
 mod migrate;
+mod postgres;
 mod queue;
 mod sqlite;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 #[derive(Debug)]
 pub enum Engine {
     Sqlite(sqlite::Sqlite),
+    Postgres(postgres::Postgres),
 }
 
 /// A value in the database.
@@ -76,6 +78,12 @@ pub enum Failure {
     /// [`Expect`] was not met.
     #[error("statement {statement} concerned {found} rows")]
     Unexpected { statement: usize, found: usize },
+    /// The database does not answer, or is too busy to; nothing was done, and it may be later.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+    /// The way to the database broke while it made up its mind.
+    #[error("the database was lost while it committed, perhaps before and perhaps after: {0}")]
+    Undecided(String),
     #[error("{0}")]
     Database(String),
 }
@@ -84,8 +92,13 @@ pub enum Failure {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     // The URL itself is not repeated: it may hold a password.
-    #[error("the store's URL is neither \"sqlite:<path>\" nor \"sqlite::memory:\"")]
+    #[error(
+        "the store's URL is none of \"sqlite:<path>\", \"sqlite::memory:\" and \
+         \"postgres://<user>@<host>/<database>\""
+    )]
     Url,
+    #[error("the store's URL cannot be used: {problem}")]
+    Server { problem: String },
     #[error("the database {place} cannot be opened")]
     Open { place: String, source: Box<dyn std::error::Error + Send + Sync> },
     #[error(
@@ -94,7 +107,7 @@ pub enum OpenError {
     )]
     Newer { place: String, found: i64, known: i64 },
     #[error(
-        "the database {place} holds tables of another program; name another file in [store] url"
+        "the database {place} holds tables of another program; name another one in [store] url"
     )]
     Foreign { place: String },
     #[error("the database {place} could not be brought to format {format}")]
@@ -129,6 +142,9 @@ pub struct Returned(Vec<Vec<Vec<Datum>>>);
 impl Engine {
     /// Opens `url` and brings its tables up to date. Blocks while it does.
     pub fn open(url: &str) -> Result<Self, OpenError> {
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return postgres::Postgres::open(url).map(Self::Postgres);
+        }
         let path = url.strip_prefix("sqlite:").ok_or(OpenError::Url)?;
         let place = match path.strip_prefix("//").unwrap_or(path) {
             "" => return Err(OpenError::Url),
@@ -142,6 +158,7 @@ impl Engine {
     pub fn place(&self) -> String {
         match self {
             Self::Sqlite(sqlite) => sqlite.place().to_string(),
+            Self::Postgres(postgres) => postgres.place().to_owned(),
         }
     }
 
@@ -149,6 +166,7 @@ impl Engine {
     pub async fn query(&self, query: Query) -> Result<Vec<Row>, Failure> {
         match self {
             Self::Sqlite(sqlite) => sqlite.query(query).await,
+            Self::Postgres(postgres) => postgres.query(query).await,
         }
     }
 
@@ -156,6 +174,7 @@ impl Engine {
     pub async fn execute(&self, change: Change) -> Result<Returned, Failure> {
         match self {
             Self::Sqlite(sqlite) => sqlite.execute(change).await,
+            Self::Postgres(postgres) => postgres.execute(change).await,
         }
     }
 
@@ -163,6 +182,7 @@ impl Engine {
     pub async fn close(&self) {
         match self {
             Self::Sqlite(sqlite) => sqlite.close().await,
+            Self::Postgres(postgres) => postgres.close().await,
         }
     }
 }
@@ -236,7 +256,20 @@ fn unexpected(wanted: &str, found: &Datum) -> Failure {
     Failure::Database(format!("a column holds {found} in place of {wanted}"))
 }
 
+impl Failure {
+    fn closed() -> Self {
+        Self::Database("the store is closed".to_owned())
+    }
+}
+
 impl Returned {
+    fn resolve<'a>(&'a self, value: &'a Value) -> Option<&'a Datum> {
+        match value {
+            Value::Known(datum) => Some(datum),
+            Value::From { statement, column } => self.0.get(*statement)?.first()?.get(*column),
+        }
+    }
+
     /// The first row that a statement of the change returned.
     pub fn row(&self, statement: usize) -> Result<Row, Failure> {
         let rows = self.0.get(statement).and_then(|rows| rows.first());

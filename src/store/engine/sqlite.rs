@@ -17,9 +17,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, ffi};
 use tokio::sync::{mpsc, oneshot};
 
 use super::queue::Queue;
-use super::{
-    Change, Datum, Expect, Failure, OpenError, Place, Query, Returned, Row, Value, migrate,
-};
+use super::{Change, Datum, Expect, Failure, OpenError, Place, Query, Returned, Row, migrate};
 
 /// How many requests may wait for a reader or for the writer before their senders wait.
 const QUEUE: usize = 1024;
@@ -93,14 +91,14 @@ impl Sqlite {
 
     pub(super) async fn query(&self, query: Query) -> Result<Vec<Row>, Failure> {
         let (reply, answer) = oneshot::channel();
-        self.reads.push(Job::Query(query, reply)).await.map_err(|_| closed())?;
-        answer.await.map_err(|_| closed())?
+        self.reads.push(Job::Query(query, reply)).await.map_err(|_| Failure::closed())?;
+        answer.await.map_err(|_| Failure::closed())?
     }
 
     pub(super) async fn execute(&self, change: Change) -> Result<Returned, Failure> {
         let (reply, answer) = oneshot::channel();
-        self.writes.push(Job::Change(change, reply)).await.map_err(|_| closed())?;
-        answer.await.map_err(|_| closed())?
+        self.writes.push(Job::Change(change, reply)).await.map_err(|_| Failure::closed())?;
+        answer.await.map_err(|_| Failure::closed())?
     }
 
     pub(super) async fn close(&self) {
@@ -128,10 +126,6 @@ impl fmt::Display for Place {
             Self::Memory => f.write_str("in memory"),
         }
     }
-}
-
-fn closed() -> Failure {
-    Failure::Database("the store is closed".to_owned())
 }
 
 /// Creates the file so that nobody else reads it; SQLite gives its companions the same rights.
@@ -302,7 +296,7 @@ fn apply(connection: &Connection, change: &Change) -> Result<Returned, Failure> 
 fn execute(connection: &Connection, change: &Change) -> Result<Returned, Failure> {
     let mut returned = Returned::default();
     for (place, statement) in change.statements.iter().enumerate() {
-        let values = statement.values.iter().map(|value| resolve(value, &returned));
+        let values = statement.values.iter().map(|value| returned.resolve(value));
         let values = values.collect::<Option<Vec<_>>>().ok_or_else(|| {
             Failure::Database(format!("statement {place} names a value that was not returned"))
         })?;
@@ -316,13 +310,6 @@ fn execute(connection: &Connection, change: &Change) -> Result<Returned, Failure
         returned.0.push(outcome.found);
     }
     Ok(returned)
-}
-
-fn resolve<'a>(value: &'a Value, returned: &'a Returned) -> Option<&'a Datum> {
-    match value {
-        Value::Known(datum) => Some(datum),
-        Value::From { statement, column } => returned.0.get(*statement)?.first()?.get(*column),
-    }
 }
 
 struct Outcome {

@@ -6,15 +6,21 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::*;
+use crate::store::tests::server;
 
 fn url(path: &Path) -> String {
     format!("sqlite:{}", path.display())
 }
 
-/// One engine in memory and one on a file.
-fn engines(directory: &tempfile::TempDir) -> [Engine; 2] {
-    let file = url(&directory.path().join("store.db"));
-    [Engine::open("sqlite::memory:").unwrap(), Engine::open(&file).unwrap()]
+/// Of databases that outlive an engine: a file in the directory, and one on PostgreSQL.
+fn urls(directory: &tempfile::TempDir) -> [String; 2] {
+    [url(&directory.path().join("store.db")), server::schema()]
+}
+
+/// One engine in memory, one on a file and one on PostgreSQL.
+fn engines(directory: &tempfile::TempDir) -> [Engine; 3] {
+    let [file, server] = urls(directory);
+    ["sqlite::memory:", &file, &server].map(|url| Engine::open(url).unwrap())
 }
 
 fn tenant(name: &str) -> Change {
@@ -112,57 +118,63 @@ async fn a_change_that_fails_leaves_its_neighbours_in_the_commit_alone() {
 #[tokio::test]
 async fn closing_finishes_what_was_taken() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("store.db");
-    let engine = Engine::open(&url(&path)).unwrap();
-    let mut writes: Vec<_> =
-        (0..50).map(|number| Box::pin(engine.execute(tenant(&number.to_string())))).collect();
-    // Polled once, each is in the queue.
-    for write in &mut writes {
-        drop(futures_util::poll!(write));
+    for url in urls(&directory) {
+        let engine = Engine::open(&url).unwrap();
+        let mut writes: Vec<_> =
+            (0..50).map(|number| Box::pin(engine.execute(tenant(&number.to_string())))).collect();
+        // Polled once, each is taken.
+        for write in &mut writes {
+            drop(futures_util::poll!(write));
+        }
+        engine.close().await;
+        let refused = "the store is closed".to_owned();
+        assert_eq!(engine.execute(tenant("late")).await.unwrap_err(), Failure::Database(refused));
+        assert!(engine.query(Query::new("SELECT 1", [])).await.is_err());
+        drop(writes);
+        assert_eq!(names(&Engine::open(&url).unwrap()).await.len(), 50);
     }
-    engine.close().await;
-    let refused = "the store is closed".to_owned();
-    assert_eq!(engine.execute(tenant("late")).await.unwrap_err(), Failure::Database(refused));
-    assert!(engine.query(Query::new("SELECT 1", [])).await.is_err());
-    drop(writes);
-    assert_eq!(names(&Engine::open(&url(&path)).unwrap()).await.len(), 50);
 }
 
 #[tokio::test]
 async fn a_reader_sees_what_was_acknowledged_and_cannot_write() {
     let directory = tempfile::tempdir().unwrap();
-    let engine = Engine::open(&url(&directory.path().join("store.db"))).unwrap();
-    for number in 0..50 {
-        engine.execute(tenant(&number.to_string())).await.unwrap();
-        assert_eq!(names(&engine).await.len(), number + 1);
+    for url in urls(&directory) {
+        let engine = Engine::open(&url).unwrap();
+        for number in 0..50 {
+            engine.execute(tenant(&number.to_string())).await.unwrap();
+            assert_eq!(names(&engine).await.len(), number + 1);
+        }
+        let delete = Query::new("DELETE FROM tenants", []);
+        engine.query(delete).await.unwrap_err();
+        assert_eq!(names(&engine).await.len(), 50);
     }
-    let delete = Query::new("DELETE FROM tenants", []);
-    assert!(matches!(engine.query(delete).await, Err(Failure::Database(_))));
-    assert_eq!(names(&engine).await.len(), 50);
 }
 
 #[tokio::test]
 async fn parameters_are_counted() {
-    let engine = Engine::open("sqlite::memory:").unwrap();
-    let query = Query::new("SELECT $1", []);
-    assert!(matches!(engine.query(query).await, Err(Failure::Database(_))));
+    let directory = tempfile::tempdir().unwrap();
+    for engine in engines(&directory) {
+        let query = Query::new("SELECT CAST($1 AS TEXT)", []);
+        assert!(matches!(engine.query(query).await, Err(Failure::Database(_))));
+    }
 }
 
 #[tokio::test]
-async fn two_programs_may_have_one_file_open() {
+async fn two_programs_may_have_one_database_open() {
     let directory = tempfile::tempdir().unwrap();
-    let url = url(&directory.path().join("store.db"));
-    let one = Engine::open(&url).unwrap();
-    let two = Engine::open(&url).unwrap();
-    let writes = (0..60).map(|number| {
-        let engine = if number % 2 == 0 { &one } else { &two };
-        engine.execute(tenant(&number.to_string()))
-    });
-    for outcome in futures_util::future::join_all(writes).await {
-        outcome.unwrap();
+    for url in urls(&directory) {
+        let one = Engine::open(&url).unwrap();
+        let two = Engine::open(&url).unwrap();
+        let writes = (0..60).map(|number| {
+            let engine = if number % 2 == 0 { &one } else { &two };
+            engine.execute(tenant(&number.to_string()))
+        });
+        for outcome in futures_util::future::join_all(writes).await {
+            outcome.unwrap();
+        }
+        assert_eq!(names(&one).await.len(), 60);
+        assert_eq!(names(&two).await.len(), 60);
     }
-    assert_eq!(names(&one).await.len(), 60);
-    assert_eq!(names(&two).await.len(), 60);
 }
 
 #[test]
@@ -184,8 +196,41 @@ fn a_newer_or_foreign_database_is_refused_and_left_alone() {
 }
 
 #[test]
+fn a_newer_or_foreign_schema_is_refused_and_left_alone() {
+    let newer = server::schema();
+    drop(Engine::open(&newer).unwrap());
+    server::run_sql(&newer, "UPDATE scimbridge_format SET format = 99");
+    let error = Engine::open(&newer).unwrap_err();
+    assert!(matches!(error, OpenError::Newer { found: 99, .. }), "{error}");
+
+    let foreign = server::schema();
+    server::run_sql(&foreign, "CREATE TABLE theirs (a TEXT)");
+    let error = Engine::open(&foreign).unwrap_err();
+    assert!(matches!(error, OpenError::Foreign { .. }), "{error}");
+    server::run_sql(&foreign, "DROP TABLE theirs");
+    Engine::open(&foreign).unwrap();
+}
+
+#[test]
+fn a_server_that_cannot_be_had_is_named_without_its_password() {
+    let there = server::schema();
+    let other = there.replace(":secret@", ":hunter2@");
+    let absent = "postgres://me:hunter2@127.0.0.1:9/db".to_owned();
+    let no_schema = there.replace("search_path%3D", "search_path%3Dno_such_");
+    for (url, cause) in [(other, "28P01"), (absent, "refused"), (no_schema, "search_path exists")] {
+        let error = Engine::open(&url).unwrap_err();
+        let mut told = error.to_string();
+        assert!(told.contains("postgres://127.0.0.1:"), "{told}");
+        if let Some(source) = std::error::Error::source(&error) {
+            told.push_str(&source.to_string());
+        }
+        assert!(told.contains(cause) && !told.contains("hunter2"), "{told}");
+    }
+}
+
+#[test]
 fn what_cannot_be_opened_is_named() {
-    for wrong in ["", "sqlite:", "postgres://bridge:secret@host/db", "store.db"] {
+    for wrong in ["", "sqlite:", "mysql://bridge:secret@host/db", "store.db"] {
         let error = Engine::open(wrong).unwrap_err();
         assert!(matches!(error, OpenError::Url), "{error}");
         assert!(!error.to_string().contains("secret"));

@@ -1,6 +1,7 @@
-//! The contract of the store, on a file and in memory.
+//! The contract of the store: on a file, in memory and on PostgreSQL.
 
 mod search;
+pub(super) mod server;
 
 use std::sync::Arc;
 
@@ -14,22 +15,24 @@ use crate::scim::{Filter, ResourceType};
 
 const ACME: &str = "acme";
 
-/// A store in memory and one on a file, which goes with the directory.
+/// A store in memory, one on a file, which goes with the directory, and one on PostgreSQL.
 struct Stores {
-    stores: [Store; 2],
-    directory: tempfile::TempDir,
+    stores: [Store; 3],
+    _directory: tempfile::TempDir,
 }
 
 impl Stores {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let stores = [open("sqlite::memory:", &[]), open(&url(&directory), &[])];
-        Self { stores, directory }
+        let urls = urls(&directory);
+        let stores = [open("sqlite::memory:", &[]), open(&urls[0], &[]), open(&urls[1], &[])];
+        Self { stores, _directory: directory }
     }
 }
 
-fn url(directory: &tempfile::TempDir) -> String {
-    format!("sqlite:{}", directory.path().join("store.db").display())
+/// Of databases that outlive a store: a file in the directory, and one on PostgreSQL.
+fn urls(directory: &tempfile::TempDir) -> [String; 2] {
+    [format!("sqlite:{}", directory.path().join("store.db").display()), server::schema()]
 }
 
 fn open(url: &str, index: &[&str]) -> Store {
@@ -337,14 +340,16 @@ async fn a_deleted_bound_user_leaves_a_tombstone() {
         store.delete(ACME, last.key, 1, true, delete).await.unwrap();
     }
     // Nothing of the person is left but the entry key.
-    stores.stores[1].close().await;
-    let connection = rusqlite::Connection::open(stores.directory.path().join("store.db")).unwrap();
-    for (table, column, rows) in
-        [("attributes", "fold", 0), ("links", "NULLIF(dn || shadow, '{}')", 0), ("users", "own", 1)]
-    {
-        let sql = format!("SELECT COUNT({column}) FROM {table}");
-        let left: i64 = connection.query_row(&sql, [], |row| row.get(0)).unwrap();
-        assert_eq!(left, rows, "{table}");
+    for store in &stores.stores {
+        for (table, column, rows) in [
+            ("attributes", "fold", 0),
+            ("links", "NULLIF(dn || shadow, '{}')", 0),
+            ("users", "own", 1),
+        ] {
+            let sql = format!("SELECT COUNT({column}) FROM {table}").into();
+            let left = store.engine.query(Query { sql, values: Vec::new() }).await;
+            assert_eq!(left.unwrap()[0].integer().unwrap(), rows, "{table}");
+        }
     }
 }
 
@@ -443,21 +448,23 @@ async fn every_change_is_written_down_and_persons_are_tokens() {
 }
 
 #[tokio::test]
-async fn two_stores_on_one_file_see_each_other() {
+async fn two_stores_on_one_database_see_each_other() {
     let directory = tempfile::tempdir().unwrap();
-    let (one, two) = (open(&url(&directory), &[]), open(&url(&directory), &[]));
-    let writes = (0..40).map(|number| {
-        let store = if number % 2 == 0 { &one } else { &two };
-        let id = format!("u{number}");
-        async move { create(store, &id, &local(json!({"userName": id}))).await }
-    });
-    let made = futures_util::future::join_all(writes).await;
-    let mut numbers: Vec<_> = made.into_iter().map(|row| row.unwrap().number).collect();
-    numbers.sort_unstable();
-    assert_eq!(numbers, (10001..10041).collect::<Vec<_>>());
-    let order = sort("userName", false);
-    for store in [&one, &two] {
-        assert_eq!(search(store, "userName pr", &order).await.total, Some(40));
+    for url in urls(&directory) {
+        let (one, two) = (open(&url, &[]), open(&url, &[]));
+        let writes = (0..40).map(|number| {
+            let store = if number % 2 == 0 { &one } else { &two };
+            let id = format!("u{number}");
+            async move { create(store, &id, &local(json!({"userName": id}))).await }
+        });
+        let made = futures_util::future::join_all(writes).await;
+        let mut numbers: Vec<_> = made.into_iter().map(|row| row.unwrap().number).collect();
+        numbers.sort_unstable();
+        assert_eq!(numbers, (10001..10041).collect::<Vec<_>>());
+        let order = sort("userName", false);
+        for store in [&one, &two] {
+            assert_eq!(search(store, "userName pr", &order).await.total, Some(40));
+        }
     }
 }
 

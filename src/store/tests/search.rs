@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::super::engine::{Change, Expect};
 use super::super::{Rows, condition};
-use super::{ACME, Stores, bound, create, local, open, search, shown, sort, url};
+use super::{ACME, Stores, bound, create, local, open, search, shown, sort, urls};
 use crate::scim::{Filter, ResourceType};
 
 #[tokio::test]
@@ -91,13 +91,18 @@ async fn what_sql_cannot_tell_is_left_to_memory() {
 #[tokio::test]
 async fn the_index_follows_the_configuration() {
     let directory = tempfile::tempdir().unwrap();
-    let url = url(&directory);
+    for url in urls(&directory) {
+        index_follows(&url).await;
+    }
+}
+
+async fn index_follows(url: &str) {
     let by_name = sort("userName", false);
     let exact = |store: &super::Store| {
         let filter = Filter::parse(r#"nickName eq "n7""#, &ResourceType::user(&[])).unwrap();
         condition::Condition::new(ACME, Some(&filter), Rows::All, &store.index).exact
     };
-    let store = open(&url, &[]);
+    let store = open(url, &[]);
     for number in 0..450 {
         let id = format!("u{number}");
         let write = if number % 2 == 0 {
@@ -110,13 +115,13 @@ async fn the_index_follows_the_configuration() {
     assert!(!exact(&store));
     store.close().await;
 
-    let store = open(&url, &["nickName", "roles"]);
+    let store = open(url, &["nickName", "roles"]);
     assert!(exact(&store));
     let answer = search(&store, r#"nickName eq "n7" or nickName eq "n448""#, &by_name).await;
     assert_eq!((shown(&answer.rows), answer.exact), (vec!["u448", "u7"], true));
     store.close().await;
 
-    let store = open(&url, &[]);
+    let store = open(url, &[]);
     assert!(!exact(&store));
     let made = create(&store, "late", &local(json!({"userName": "l", "nickName": "n7"}))).await;
     made.unwrap();
@@ -126,7 +131,7 @@ async fn the_index_follows_the_configuration() {
     change.push(sql, ["nickName".into(), "".into()], Expect::Exactly(1));
     store.engine.execute(change).await.unwrap();
     store.close().await;
-    let store = open(&url, &["nickName"]);
+    let store = open(url, &["nickName"]);
     let answer = search(&store, r#"nickName eq "n7""#, &by_name).await;
     assert_eq!((shown(&answer.rows), answer.exact), (vec!["late", "u7"], true));
     let answer = search(&store, "nickName pr", &by_name).await;
