@@ -63,7 +63,9 @@ impl<'a> Lexer<'a> {
 
     fn word(&mut self) -> Token<'a> {
         let rest = self.rest();
-        let ends = |byte: u8| byte.is_ascii_whitespace() || b"()[]\"".contains(&byte);
+        let ends = |byte: u8| {
+            byte.is_ascii_whitespace() || matches!(byte, b'(' | b')' | b'[' | b']' | b'"')
+        };
         let length = rest.bytes().position(ends).unwrap_or(rest.len());
         self.at += length;
         Token::Word(&rest[..length])
