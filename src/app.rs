@@ -14,14 +14,14 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::auth::Tokens;
+use crate::auth::Gate;
 use crate::clock::Clock;
 use crate::config::{Config, Tenant};
 use crate::federation::{Federation, RepositoryPart, Rules, Shares};
 use crate::http::{self, ConnectionLimits, HttpState, Limits, TenantState, Tls};
 use crate::repository::{Finding, Repository as _, Severity};
 use crate::scim::ResourceType;
-use crate::store::Store;
+use crate::store::{IndexedType, Store};
 use crate::telemetry::metrics::Metrics;
 
 /// Files that are open beside clients' connections: the database, directories, the program itself.
@@ -37,10 +37,10 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
     runtime()?.block_on(async {
         let clock = Clock::system();
         let resource_type = Arc::new(ResourceType::user(&[]));
-        let index: Vec<_> =
-            config.store.index.iter().map(|path| resource_type.resolve(path)).collect();
+        let groups = ResourceType::group(&[]);
+        let types = indexed(&config.store.index, &[&resource_type, &groups]);
         let store = Arc::new(
-            Store::open(&config.store.url, &index, clock.clone())
+            Store::open(&config.store.url, &types, clock.clone())
                 .with_context(|| format!("cannot open the store {}", config.store.url))?,
         );
         let tls = config.server.tls.clone().map(Tls::open).transpose()?.map(Arc::new);
@@ -71,10 +71,11 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         let app = http::router(HttpState {
             tenants,
             metrics: Arc::clone(&metrics),
-            tokens: Arc::new(Tokens::new(config)),
+            gate: Arc::new(Gate::new(config)),
             limits: Limits {
                 request_timeout: config.server.request_timeout,
                 max_body: config.server.max_body,
+                behind_proxy: config.server.behind_proxy,
             },
             public_url,
             operations_elsewhere: config.server.operations.is_some(),
@@ -122,6 +123,27 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         tracing::info!("stopped");
         Ok(())
     })
+}
+
+/// What the store is to index of each type: `path` is one of users, `Type:path` one of that type. What
+/// no type knows is left to the store, which refuses it.
+fn indexed<'a>(paths: &[String], types: &[&'a ResourceType]) -> Vec<IndexedType<'a>> {
+    let mut indexed: Vec<_> = types
+        .iter()
+        .map(|resource_type| IndexedType { resource_type, further: Vec::new() })
+        .collect();
+    for written in paths {
+        let named = written.split_once(':').and_then(|(name, path)| {
+            let place = types.iter().position(|one| one.name.eq_ignore_ascii_case(name))?;
+            Some((place, path))
+        });
+        let user =
+            || types.iter().position(|one| one.name == "User").map(|place| (place, &**written));
+        if let Some((place, path)) = named.or_else(user) {
+            indexed[place].further.push(types[place].resolve(path));
+        }
+    }
+    indexed
 }
 
 /// Looks at every directory and prints what was found; whether nothing is broken.
@@ -180,11 +202,13 @@ fn federation(
         on_failure: tenant.on_failure,
         on_conflict: tenant.on_conflict,
         allow_scan: tenant.allow_scan,
+        walk_limit: tenant.walk_limit,
+        cursor_timeout: tenant.cursor_timeout,
     };
     Ok(Federation::new(
         Arc::clone(&tenant.name),
         rules,
-        vec![Arc::clone(resource_type)],
+        vec![Arc::clone(resource_type), Arc::new(ResourceType::group(&[]))],
         Arc::clone(store),
         parts,
         shares,

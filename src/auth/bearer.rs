@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use subtle::ConstantTimeEq;
 
+use super::rate::Rate;
 use crate::caller::Caller;
 use crate::config::Config;
 
@@ -17,7 +19,14 @@ pub const MAX_HEADER: usize = 8 * 1024;
 pub struct Tokens {
     // Keyed by digest: how far a look-up gets tells something about the digest of what was
     // presented, and nothing about any token.
-    by_digest: HashMap<[u8; 32], Arc<Caller>, foldhash::quality::RandomState>,
+    by_digest: HashMap<[u8; 32], Known, foldhash::quality::RandomState>,
+}
+
+/// Whom a token stands for.
+#[derive(Debug)]
+pub struct Known {
+    pub caller: Arc<Caller>,
+    pub rate: Option<Rate>,
 }
 
 /// Why nobody is asking. All of them are 401 on the wire.
@@ -33,12 +42,15 @@ pub enum Denied {
 }
 
 impl Tokens {
-    pub fn new(config: &Config) -> Self {
+    pub fn new(config: &Config, start: Instant) -> Self {
         let by_digest = config
             .tenants
             .iter()
             .flat_map(|tenant| &tenant.tokens)
-            .map(|token| (token.sha256, Arc::clone(&token.caller)))
+            .map(|token| {
+                let rate = token.rate.map(|rate| Rate::new(rate, start));
+                (token.sha256, Known { caller: Arc::clone(&token.caller), rate })
+            })
             .collect();
         Self { by_digest }
     }
@@ -48,17 +60,13 @@ impl Tokens {
         &self,
         authorization_header: Option<&[u8]>,
         tenant: &str,
-    ) -> Result<Arc<Caller>, Denied> {
+    ) -> Result<&Known, Denied> {
         let header = authorization_header.ok_or(Denied::Missing)?;
         let presented = digest(&SHA256, bearer(header)?);
-        let (known, caller) =
+        let (digest, known) =
             self.by_digest.get_key_value(presented.as_ref()).ok_or(Denied::Unknown)?;
-        let same = bool::from(known.as_slice().ct_eq(presented.as_ref()));
-        if same && *caller.tenant == *tenant {
-            Ok(Arc::clone(caller))
-        } else {
-            Err(Denied::Unknown)
-        }
+        let same = bool::from(digest.as_slice().ct_eq(presented.as_ref()));
+        if same && *known.caller.tenant == *tenant { Ok(known) } else { Err(Denied::Unknown) }
     }
 }
 
@@ -108,12 +116,13 @@ mod tests {
             )
             .unwrap();
         }
-        Tokens::new(&Config::parse(&text, Path::new("/"), &|_| None).unwrap())
+        Tokens::new(&Config::parse(&text, Path::new("/"), &|_| None).unwrap(), Instant::now())
     }
 
     fn verify(header: &str, tenant: &str) -> Result<String, Denied> {
-        let caller = tokens().verify(Some(header.as_bytes()), tenant)?;
-        Ok(caller.name.to_string())
+        let tokens = tokens();
+        let known = tokens.verify(Some(header.as_bytes()), tenant)?;
+        Ok(known.caller.name.to_string())
     }
 
     #[test]

@@ -2,6 +2,10 @@
 //!
 //! Knows nothing of what a caller asks for, nor whether it may.
 
-pub mod bearer;
+mod bearer;
+mod gate;
+mod rate;
+mod throttle;
 
-pub use bearer::{Denied, Tokens};
+pub use bearer::Denied;
+pub use gate::{Gate, Refused};

@@ -120,12 +120,14 @@ fn names() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
     use std::path::Path;
+    use std::time::Instant;
 
     use clap::Parser;
 
     use super::*;
-    use crate::auth::{Denied, Tokens};
+    use crate::auth::{Denied, Gate, Refused};
     use crate::caller::Permission;
     use crate::config::Config;
 
@@ -151,15 +153,18 @@ mod tests {
         assert_eq!(shown, token.expose());
         assert_eq!(shown.len(), PREFIX.len() + 43);
         let header = format!("Bearer {shown}");
-        let tokens = Tokens::new(&config);
-        let caller = tokens.verify(Some(header.as_bytes()), "acme").unwrap();
+        let gate = Gate::new(&config);
+        let admit = |header: &str| {
+            let from = Ipv4Addr::LOCALHOST.into();
+            gate.admit(Some(header.as_bytes()), "acme", from, Instant::now())
+        };
+        let caller = admit(&header).unwrap();
         assert_eq!(&*caller.name, "help \"desk\" \\ ü");
         assert!(caller.permissions.contains(Permission::UsersSearch));
         assert!(caller.permissions.contains(Permission::UsersRead));
         assert!(!caller.permissions.contains(Permission::UsersCreate));
         let other = format!("Bearer {}", fresh().unwrap().expose());
-        let denied = tokens.verify(Some(other.as_bytes()), "acme").unwrap_err();
-        assert_eq!(denied, Denied::Unknown);
+        assert_eq!(admit(&other).unwrap_err(), Refused::Denied(Denied::Unknown));
     }
 
     #[test]

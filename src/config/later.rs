@@ -36,7 +36,6 @@ const fn later(key: &'static str, takes: Takes) -> Later {
 }
 
 const LATER: &[Later] = &[
-    later("server.throttle", Takes::Nothing),
     later("store.url", Takes::AllBut(&["postgres:", "postgresql:"])),
     later("telemetry.otlp", Takes::Nothing),
     later("tenant.dialect", Takes::Word("rfc", &["activid"])),
@@ -62,12 +61,10 @@ const LATER: &[Later] = &[
     later("tenant.token.repository", Takes::Nothing),
     later("tenant.token.groups", Takes::EmptyList),
     later("tenant.token.max_role", Takes::Nothing),
-    later("tenant.token.rate", Takes::Nothing),
     later("tenant.repository.kind", Takes::Word("ldap", &["scim_fed"])),
     later("tenant.repository.group", Takes::Nothing),
     later("tenant.repository.role_by_group", Takes::Nothing),
     later("tenant.repository.rename_from", Takes::Nothing),
-    later("tenant.repository.mapping", Takes::AllBut(&["active-directory", "389ds"])),
     later(
         "tenant.repository.changes",
         Takes::Word("off", &["syncrepl", "dirsync", "usn", "psearch"]),
@@ -96,8 +93,6 @@ pub fn not_done(config: &Config) -> Option<&'static str> {
                 "tenant.vanish_brake",
                 tenant.vanish_brake == VanishBrake { percent: 5, at_least: 10 },
             ),
-            ("tenant.walk_limit", tenant.walk_limit == 1_000_000),
-            ("tenant.cursor_timeout", tenant.cursor_timeout == Duration::from_mins(10)),
             ("tenant.group", tenant.groups.is_empty()),
             ("tenant.role", tenant.roles.is_empty()),
         ];

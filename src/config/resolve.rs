@@ -12,8 +12,8 @@ use toml::Spanned;
 
 use super::fault::{Fault, listed, nearest};
 use super::settings::{
-    Config, Group, LogFormat, LogSettings, OnConflict, OnFailure, OnVanish, Role, Server,
-    StoreSettings, Tenant, Token, VanishBrake,
+    Allowance, Config, Group, LogFormat, LogSettings, OnConflict, OnFailure, OnVanish, Role,
+    Server, StoreSettings, Tenant, Token, VanishBrake,
 };
 use super::written::{self, Words};
 use super::{repository, tls, value};
@@ -95,6 +95,11 @@ fn server(file: &written::Server, around: &Surroundings<'_>) -> Result<Server, F
         max_body: usize::try_from(max_body).unwrap_or(usize::MAX),
         max_import: value::size(file.max_import.as_ref(), 256 << 20, 1 << 10..=1 << 40)?,
         max_connections: value::number(file.max_connections.as_ref(), 10_000, 1..=1_000_000)?,
+        throttle: file
+            .throttle
+            .as_ref()
+            .map(|written| allowance(&written.failures, &written.per))
+            .transpose()?,
         operations,
     })
 }
@@ -317,9 +322,17 @@ fn tokens(
             binds: token.binds,
             user: token.user.as_ref().map(|place| Arc::from(place.get_ref().as_str())),
         });
-        tokens.push(Token { name, sha256, caller });
+        let rate = token.rate.as_ref().map(|written| allowance(&written.requests, &written.per));
+        tokens.push(Token { name, sha256, caller, rate: rate.transpose()? });
     }
     Ok(tokens)
+}
+
+fn allowance(count: &Spanned<u64>, per: &Spanned<String>) -> Result<Allowance, Fault> {
+    Ok(Allowance {
+        count: value::number(Some(count), 1, 1..=1_000_000)?,
+        per: value::duration(Some(per), SECOND, 100 * MILLISECOND..=DAY)?,
+    })
 }
 
 fn permissions(words: &Words) -> Result<PermissionSet, Fault> {

@@ -44,6 +44,8 @@ pub struct Server {
     /// Bytes of an import's body.
     pub max_import: u64,
     pub max_connections: usize,
+    /// Failed sign-ins that one address has; where absent, as many as it likes.
+    pub throttle: Option<Allowance>,
     /// Where `/metrics` and `/health` are answered, if on a listener of their own.
     pub operations: Option<SocketAddr>,
 }
@@ -149,6 +151,14 @@ pub struct Role {
     pub rank: i64,
 }
 
+/// So many at once, and so many in that time again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// At least 1.
+    pub count: u32,
+    pub per: Duration,
+}
+
 /// A static bearer token, known by its digest alone.
 #[derive(Clone, Debug)]
 pub struct Token {
@@ -157,6 +167,8 @@ pub struct Token {
     pub sha256: [u8; 32],
     /// Whom it stands for.
     pub caller: Arc<Caller>,
+    /// Requests that it has; where absent, as many as it likes.
+    pub rate: Option<Allowance>,
 }
 
 /// One LDAP directory behind the bridge.

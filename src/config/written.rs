@@ -47,8 +47,25 @@ pub struct Server {
     pub max_body: Key<String>,
     pub max_import: Key<String>,
     pub max_connections: Key<u64>,
+    pub throttle: Option<Throttle>,
     /// A listener of its own for `/metrics` and `/health`.
     pub operations: Key<String>,
+}
+
+/// Failed sign-ins of one address.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Throttle {
+    pub failures: Spanned<u64>,
+    pub per: Spanned<String>,
+}
+
+/// Requests of one token.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    pub requests: Spanned<u64>,
+    pub per: Spanned<String>,
 }
 
 /// PEM files.
@@ -160,6 +177,7 @@ pub struct Token {
     pub binds: bool,
     /// The id that `/Me` answers.
     pub user: Key<String>,
+    pub rate: Option<Rate>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -7,6 +7,7 @@ mod authority;
 mod compare;
 mod create;
 mod directory;
+mod everywhere;
 mod folding;
 mod identity;
 mod listing;
@@ -21,6 +22,7 @@ mod rows;
 mod search;
 mod sort;
 mod standing;
+mod walk;
 mod write;
 
 use std::sync::Arc;
@@ -54,6 +56,7 @@ pub struct Federation {
     shares: Shares,
     people: resource::Resources,
     writing: Locks,
+    walks: walk::Walks,
     clock: Clock,
 }
 
@@ -67,6 +70,10 @@ pub struct Rules {
     pub on_conflict: OnConflict,
     /// Whether a filter of which nothing can be sent may read a whole repository.
     pub allow_scan: bool,
+    /// How many people one walk by cursor may look at.
+    pub walk_limit: u64,
+    /// How long a cursor is good for, and what it needs kept, since either was last used.
+    pub cursor_timeout: Duration,
 }
 
 /// A repository with what its configuration decides.
@@ -163,6 +170,8 @@ impl Federation {
                 Arc::new(directory::Directory::new(Arc::clone(&tenant), part, shares, &clock))
             })
             .collect();
+        // Good for as long as this process.
+        let seal = [clock.new_token(), clock.new_token()].map(uuid::Uuid::into_bytes).concat();
         Self {
             rows: rows::Rows::new(Arc::clone(&tenant), Arc::clone(&store), shares.rows.clone()),
             people: resource::Resources::new(
@@ -172,6 +181,7 @@ impl Federation {
                 mounts,
             ),
             writing: Locks::new(),
+            walks: walk::Walks::new(&seal, &tenant, &rules, &shares.walks),
             shares: shares.clone(),
             tenant,
             rules,
@@ -211,8 +221,13 @@ impl Federation {
         self.directories.iter().map(|directory| (directory.id(), directory.healthy()))
     }
 
-    /// What the caches, which all tenants share, have counted.
-    pub fn caches(&self) -> [CacheNumbers; 3] {
+    /// How long a cursor is good for.
+    pub fn cursor_timeout(&self) -> Duration {
+        self.rules.cursor_timeout
+    }
+
+    /// What the caches, which all tenants share, have counted; the snapshots of walks among them.
+    pub fn caches(&self) -> [CacheNumbers; 4] {
         self.shares.numbers()
     }
 
@@ -234,7 +249,7 @@ enum Deed {
 /// What of `kind` a caller must be permitted. What is configured beside users and groups goes with
 /// the groups: who may say what groups there are may say what else there is.
 fn permit(caller: &Caller, kind: &ResourceType, deed: Deed) -> Result<(), Problem> {
-    let users = kind.name == USER;
+    let users = is_user(kind);
     let permission = match deed {
         Deed::Search if users => Permission::UsersSearch,
         Deed::Read if users => Permission::UsersRead,
@@ -245,6 +260,11 @@ fn permit(caller: &Caller, kind: &ResourceType, deed: Deed) -> Result<(), Proble
         Deed::Create | Deed::Replace | Deed::Delete => Permission::GroupsWrite,
     };
     demand(caller, permission)
+}
+
+/// Whether a type's resources may be a directory's: only users are.
+fn is_user(kind: &ResourceType) -> bool {
+    kind.name == USER
 }
 
 fn demand(caller: &Caller, permission: Permission) -> Result<(), Problem> {

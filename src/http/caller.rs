@@ -1,13 +1,14 @@
 //! Who is asking: from the `Authorization` header to a [`Call`], which no handler does without.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use axum::http::{HeaderValue, header, request};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header, request};
 
 use super::error::Failure;
 use super::layers::Asked;
 use super::{Parts, TenantMount, query};
-use crate::auth::Denied;
+use crate::auth::{Denied, Refused};
 use crate::caller::Caller;
 use crate::federation::{Federation, View};
 
@@ -26,6 +27,8 @@ impl Call {
     }
 }
 
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
 /// Lets a request in whose bearer token belongs to the mount's tenant.
 pub fn authenticate(
     app: &Parts,
@@ -36,9 +39,10 @@ pub fn authenticate(
     let mut written = head.headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes);
     let first = written.next();
     if written.next().is_some() {
-        return Err(Denied::Malformed.into());
+        return Err(Refused::Denied(Denied::Malformed).into());
     }
-    let caller = app.tokens.verify(first, &mount.tenant.name)?;
+    let from = origin(app, &head.headers, asked.peer);
+    let caller = app.gate.admit(first, &mount.tenant.name, from, asked.at)?;
     let view = View {
         no_cache: query::no_cache(&head.headers),
         photos: false,
@@ -46,4 +50,42 @@ pub fn authenticate(
         deadline: asked.at + app.limits.request_timeout,
     };
     Ok(Call { mount: Arc::clone(mount), caller, view, head })
+}
+
+/// Where a request comes from. A proxy in front adds the address that it sees at the end of
+/// `X-Forwarded-For`; what stands before that anybody can have written.
+fn origin(app: &Parts, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
+    if !app.limits.behind_proxy || !app.gate.throttles() {
+        return peer;
+    }
+    let last = headers.get_all(X_FORWARDED_FOR).iter().next_back();
+    last.and_then(|value| forwarded(value.to_str().ok()?)).unwrap_or(peer)
+}
+
+fn forwarded(addresses: &str) -> Option<IpAddr> {
+    let last = addresses.rsplit(',').next()?.trim();
+    let bare = || last.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    let with_port = || Some(last.parse::<SocketAddr>().ok()?.ip());
+    last.parse().ok().or_else(bare).or_else(with_port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_address_is_the_one_that_the_proxy_saw() {
+        for (list, address) in [
+            ("192.0.2.7", Some("192.0.2.7")),
+            ("1.1.1.1, 192.0.2.7", Some("192.0.2.7")),
+            ("1.1.1.1,192.0.2.7:4711 ", Some("192.0.2.7")),
+            ("2001:db8::1", Some("2001:db8::1")),
+            ("x, [2001:db8::1]", Some("2001:db8::1")),
+            ("[2001:db8::1]:80", Some("2001:db8::1")),
+            ("192.0.2.7, unknown", None),
+            ("", None),
+        ] {
+            assert_eq!(forwarded(list), address.map(|text| text.parse().unwrap()), "{list}");
+        }
+    }
 }

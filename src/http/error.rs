@@ -8,7 +8,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 
 use super::body::SCIM_JSON;
-use crate::auth::Denied;
+use crate::auth::{Denied, Refused};
 use crate::federation::Problem;
 use crate::scim::{ErrorKind, ScimError, dialect};
 
@@ -18,7 +18,7 @@ pub enum Failure {
     #[error(transparent)]
     Problem(#[from] Problem),
     #[error(transparent)]
-    Denied(#[from] Denied),
+    Refused(#[from] Refused),
     #[error("no such path")]
     UnknownPath,
     /// With the methods that there are, as `Allow` lists them.
@@ -91,8 +91,15 @@ impl Failure {
         use StatusCode as S;
         match self {
             Self::Problem(problem) => problem_row(problem, request_id),
-            Self::Denied(denied) => row(S::UNAUTHORIZED, denied.to_string())
+            Self::Refused(Refused::Denied(denied)) => row(S::UNAUTHORIZED, denied.to_string())
                 .with(header::WWW_AUTHENTICATE, challenge(*denied)),
+            Self::Refused(refused @ (Refused::Throttled(wait) | Refused::Rate(wait))) => {
+                let seconds = wait.as_nanos().div_ceil(1_000_000_000).max(1);
+                row(S::TOO_MANY_REQUESTS, refused.to_string()).with_value(
+                    header::RETRY_AFTER,
+                    HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)),
+                )
+            }
             Self::UnknownPath => row(
                 S::NOT_FOUND,
                 "there is nothing at this path; see /ResourceTypes under the tenant's base path \
@@ -366,7 +373,7 @@ mod tests {
             (Denied::Malformed, "Bearer realm=\"scimbridge\", error=\"invalid_request\""),
             (Denied::Unknown, "Bearer realm=\"scimbridge\", error=\"invalid_token\""),
         ] {
-            let (status, _, headers) = answered(denied.into()).await;
+            let (status, _, headers) = answered(Refused::Denied(denied).into()).await;
             assert_eq!(
                 (status, &headers[header::WWW_AUTHENTICATE]),
                 (401, &challenge.parse().unwrap())

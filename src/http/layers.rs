@@ -24,6 +24,7 @@ use tokio::time::timeout;
 use super::App;
 use super::error::Failure;
 use super::routes::{self, RouteName};
+use crate::auth::Refused;
 use crate::clock::Clock;
 use crate::telemetry;
 
@@ -76,7 +77,7 @@ pub async fn answer(app: &App, request: Request<Body>, peer: IpAddr) -> Response
     let mut seen = Seen::default();
     let handler = routes::dispatch(app, request, &asked, &mut seen);
     let outcome = bounded(app.limits.request_timeout, handler).await;
-    if let Err(Failure::Denied(_)) = outcome {
+    if let Err(Failure::Refused(Refused::Denied(_))) = outcome {
         app.metrics.denied();
         tracing::info!(request.id = asked.id, peer = %asked.peer, "signin.failed");
     }

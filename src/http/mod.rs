@@ -11,6 +11,7 @@ mod caller;
 mod discovery;
 mod error;
 mod etag;
+mod everywhere;
 mod health;
 mod json;
 mod layers;
@@ -40,7 +41,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tower::Service;
 
-use crate::auth::Tokens;
+use crate::auth::Gate;
 use crate::clock::Clock;
 use crate::federation::Federation;
 use crate::telemetry::metrics::Metrics;
@@ -57,7 +58,7 @@ pub use tls::{Tls, TlsError};
 #[derive(Debug)]
 pub struct HttpState {
     pub tenants: Vec<TenantState>,
-    pub tokens: Arc<Tokens>,
+    pub gate: Arc<Gate>,
     pub limits: Limits,
     /// Base of every `meta.location` and `$ref`.
     pub public_url: String,
@@ -104,6 +105,8 @@ pub struct Limits {
     pub request_timeout: Duration,
     /// Bytes of a body.
     pub max_body: usize,
+    /// Whether `X-Forwarded-For` says who is asking.
+    pub behind_proxy: bool,
 }
 
 /// The whole surface, ready to [`serve`]. Cheap to clone.
@@ -116,7 +119,7 @@ struct Parts {
     /// What lies under no mount.
     outside: Router,
     tenants: Vec<Arc<TenantState>>,
-    tokens: Arc<Tokens>,
+    gate: Arc<Gate>,
     limits: Limits,
     metrics: Arc<Metrics>,
     request_ids: RequestIds,
@@ -134,7 +137,7 @@ pub fn router(state: HttpState) -> Result<App, MountError> {
         mounts: Mounts::new(&tenants, &state.public_url)?,
         outside: health::router(&tenants, shown),
         tenants,
-        tokens: state.tokens,
+        gate: state.gate,
         limits: state.limits,
         metrics: state.metrics,
         request_ids: RequestIds::new(&state.clock),
@@ -150,7 +153,7 @@ impl App {
             mounts: Mounts::default(),
             outside: health::router(&self.0.tenants, Some(Arc::clone(&self.0.metrics))),
             tenants: Vec::new(),
-            tokens: Arc::clone(&self.0.tokens),
+            gate: Arc::clone(&self.0.gate),
             limits: self.0.limits,
             metrics: Arc::clone(&self.0.metrics),
             request_ids: RequestIds::new(clock),

@@ -11,7 +11,10 @@ mod binding;
 mod bound;
 mod cache;
 mod configuration;
+mod cursors;
+mod directories;
 mod durability;
+
 mod harness;
 mod hostile;
 mod http;
@@ -24,4 +27,5 @@ mod slow;
 mod smoke;
 mod startup;
 mod support;
+mod throttle;
 mod tls;
