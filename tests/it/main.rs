@@ -10,6 +10,7 @@
 mod binding;
 mod bound;
 mod cache;
+mod clients;
 mod configuration;
 mod cursors;
 mod directories;
