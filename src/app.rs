@@ -40,8 +40,8 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         let groups = ResourceType::group(&[]);
         let types = indexed(&config.store.index, &[&resource_type, &groups]);
         let store = Arc::new(
-            Store::open(&config.store.url, &types, clock.clone())
-                .with_context(|| format!("cannot open the store {}", config.store.url))?,
+            Store::open(config.store.url.expose(), &types, clock.clone())
+                .context("cannot open the store")?,
         );
         let tls = config.server.tls.clone().map(Tls::open).transpose()?.map(Arc::new);
         let scheme = if tls.is_some() { "https" } else { "http" };
@@ -58,10 +58,12 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
             .collect();
         let metrics = Arc::new(Metrics::new(&repositories));
         let shares = Shares::new(config.cache_capacity);
+        let cursors = store.key("cursor").await.context("the store has no key for cursors")?;
         let mut tenants = Vec::with_capacity(config.tenants.len());
         for tenant in &config.tenants {
             let federation = federation(tenant, &resource_type, &store, &shares, &metrics, &clock)
-                .with_context(|| format!("tenant \"{}\"", tenant.name))?;
+                .with_context(|| format!("tenant \"{}\"", tenant.name))?
+                .sealing(&cursors);
             tenants.push(TenantState::new(
                 Arc::clone(&tenant.name),
                 Arc::new(federation),

@@ -22,6 +22,7 @@ mod http;
 mod ours;
 mod outage;
 mod photos;
+mod postgres;
 mod readme;
 mod search;
 mod slow;
