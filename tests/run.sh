@@ -1,11 +1,7 @@
 #!/usr/bin/env bash
 # Everything that has to hold before a change goes in, from any directory:
-<<<<<<< HEAD
-# format, lints, unit, property, tidy and integration tests, the conformance tools, and the demonstration.
-=======
 # format, lints, unit, property, tidy and integration tests (the latter on SQLite and once more on
-# PostgreSQL), and the demonstration.
->>>>>>> main
+# PostgreSQL), the conformance tools, and the demonstration.
 #
 # Stops at the first stage that fails. Ends with the line `N passed, N failed`, added up from cargo's
 # own `test result:` lines and from those of the conformance tools. Environment:
@@ -52,36 +48,25 @@ stage() { # NAME COMMAND...
 }
 
 tests() { cargo test --locked --no-fail-fast 2>&1 | tee -a "$results"; }
-<<<<<<< HEAD
-conformance() { tests/conformance.sh 2>&1 | tee -a "$results"; }
-properties() { PROPTEST_CASES=10000 cargo test --locked --lib 2>&1 | tee -a "$results"; }
-fuzz() { tests/fuzz.sh 2>&1 | tee -a "$results"; }
-=======
 tests_on_postgresql() {
   SCIMBRIDGE_TEST_STORE=postgres cargo test --locked --no-fail-fast --test it 2>&1 | tee -a "$results"
 }
->>>>>>> main
+conformance() { tests/conformance.sh 2>&1 | tee -a "$results"; }
+properties() { PROPTEST_CASES=10000 cargo test --locked --lib 2>&1 | tee -a "$results"; }
+fuzz() { tests/fuzz.sh 2>&1 | tee -a "$results"; }
 demo() { DEMO_ONCE=1 SCIMBRIDGE_DEMO_DIR=$work/demo docker/demo.sh; }
 
 # A Samba domain needs root; without, its tests are passed over.
 domain=
 if [ "$(id -u)" -eq 0 ] || [ -n "${CI:-}" ]; then domain="samba samba-ad-provision samba-dsdb-modules python3-samba"; fi
 # shellcheck disable=SC2086
-<<<<<<< HEAD
-stage packages docker/install.sh slapd ldap-utils openssl curl gcc libc6-dev ca-certificates \
+stage packages docker/install.sh slapd ldap-utils postgresql openssl curl gcc libc6-dev ca-certificates \
   389-ds-base python3 python3-venv $domain
 stage format cargo fmt --check
 stage lints cargo clippy --locked --all-targets -- -D warnings
 stage tests tests
-stage conformance conformance
-=======
-stage packages docker/install.sh slapd ldap-utils postgresql openssl curl gcc libc6-dev ca-certificates \
-  389-ds-base $domain
-stage format cargo fmt --check
-stage lints cargo clippy --locked --all-targets -- -D warnings
-stage tests tests
 stage "tests on PostgreSQL" tests_on_postgresql
->>>>>>> main
+stage conformance conformance
 stage demonstration demo
 if [ -n "${FULL:-}" ]; then
   stage properties properties
