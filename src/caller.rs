@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::scim::patch::Tolerance;
+
 /// The one who sends a request, as far as the bridge knows: which tenant, which token, what for.
 #[derive(Clone, Debug)]
 pub struct Caller {
@@ -14,8 +16,29 @@ pub struct Caller {
     pub permissions: PermissionSet,
     /// Whether POST may bind a directory person by the mapped `externalId` (federation rule 2).
     pub binds: bool,
+    /// What its program is known to send.
+    pub client: Client,
     /// The id that `/Me` answers, if the token stands for a person.
     pub user: Option<Arc<str>>,
+}
+
+/// The kind of program behind a token; each has habits beyond the RFC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Client {
+    #[default]
+    Rfc,
+    Entra,
+    Okta,
+}
+
+impl Client {
+    /// What it may send in a PATCH that others may not.
+    pub fn tolerance(self) -> Tolerance {
+        Tolerance {
+            create_on_absent_value_path: self == Self::Entra,
+            pass_over_read_only: self != Self::Rfc,
+        }
+    }
 }
 
 /// One thing that a caller may be allowed to do; the text form is `users:search` and so on.

@@ -54,7 +54,6 @@ const LATER: &[Later] = &[
     later("tenant.authenticator_policy", Takes::Nothing),
     later("tenant.client", Takes::Nothing),
     later("tenant.issuer", Takes::Nothing),
-    later("tenant.token.client", Takes::Word("rfc", &["entra", "okta", "strict"])),
     later("tenant.token.dialect", Takes::Word("rfc", &["activid"])),
     later("tenant.token.creates", Takes::Word("FTRESS", &["SCIM_FED"])),
     later("tenant.token.repository", Takes::Nothing),

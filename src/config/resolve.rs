@@ -17,7 +17,7 @@ use super::settings::{
 };
 use super::written::{self, Words};
 use super::{repository, store, tls, value};
-use crate::caller::{Caller, PERMISSIONS, PermissionSet};
+use crate::caller::{Caller, Client, PERMISSIONS, PermissionSet};
 
 pub const MILLISECOND: Duration = Duration::from_millis(1);
 pub const SECOND: Duration = Duration::from_secs(1);
@@ -276,6 +276,7 @@ fn tokens(
     tenant: &Arc<str>,
     taken: &mut Taken,
 ) -> Result<Vec<Token>, Fault> {
+    let clients = [("rfc", Client::Rfc), ("entra", Client::Entra), ("okta", Client::Okta)];
     let mut tokens: Vec<Token> = Vec::with_capacity(file.len());
     for token in file {
         value::name(&token.name)?;
@@ -296,6 +297,7 @@ fn tokens(
             name: Arc::from(name.as_str()),
             permissions: permissions(&token.permissions)?,
             binds: token.binds,
+            client: value::choice(token.client.as_ref(), &clients, Client::Rfc)?,
             user: token.user.as_ref().map(|place| Arc::from(place.get_ref().as_str())),
         });
         let rate = token.rate.as_ref().map(|written| allowance(&written.requests, &written.per));

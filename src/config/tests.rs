@@ -180,7 +180,6 @@ fn what_is_to_come_is_refused_by_name() {
         (tenant, "[[tenant.authenticator_policy]]", "\"tenant.authenticator_policy\""),
         (tenant, "[[tenant.client]]", "\"tenant.client\""),
         (tenant, "[[tenant.issuer]]", "\"tenant.issuer\""),
-        (token, "client = \"entra\"", "\"tenant.token.client\" = \"entra\""),
         (token, "dialect = \"activid\"", "\"tenant.token.dialect\""),
         (token, "creates = \"SCIM_FED\"", "\"tenant.token.creates\""),
         (token, "repository = \"entra\"", "\"tenant.token.repository\""),

@@ -175,6 +175,8 @@ pub struct Token {
     /// Whether POST may bind by `externalId`.
     #[serde(default)]
     pub binds: bool,
+    /// `rfc`, `entra` or `okta`.
+    pub client: Key<String>,
     /// The id that `/Me` answers.
     pub user: Key<String>,
     pub rate: Option<Rate>,

@@ -17,7 +17,6 @@ use super::standing::{Standing, changed_meanwhile, divided, first_part};
 use super::{Deed, Federation, IfMatch, Problem, View, demand, permit};
 use crate::audit::{Action, AuditRecord};
 use crate::caller::{Caller, Permission};
-use crate::scim::patch::Tolerance;
 use crate::scim::schema::check::Checked;
 use crate::scim::{Attributes, Patch, ResourceType, ScimError};
 use crate::store::{LinkRow, ResourceRow, ResourceWrite, RowKey, StoreError, TypeName};
@@ -55,7 +54,7 @@ impl Federation {
         patch: &Patch,
         view: &View,
     ) -> Result<Arc<Resource>, Problem> {
-        let wanted = |current: &Attributes| patch.apply(current, kind, Tolerance::default());
+        let wanted = |current: &Attributes| patch.apply(current, kind, caller.client.tolerance());
         let names = |attribute: &str| {
             patch.paths().any(|path| path.extension.is_none() && path.attribute == attribute)
         };

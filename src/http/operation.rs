@@ -85,7 +85,7 @@ pub async fn modify(
     body: &Value,
     projection: &Projection,
 ) -> Result<Done, Failure> {
-    let patch = Patch::parse(body, kind)?;
+    let patch = Patch::parse_with(body, kind, call.caller.client.tolerance())?;
     let (caller, view) = (&call.caller, &call.view);
     let resource = call.federation().modify(caller, kind, id, if_match, &patch, view).await?;
     Ok(Done::new(call, kind, resource, projection, StatusCode::OK))

@@ -78,7 +78,7 @@ impl<'a> Lexer<'a> {
         self.at += 1;
         loop {
             let rest = self.rest();
-            let Some(length) = rest.bytes().position(|byte| byte == b'"' || byte == b'\\') else {
+            let Some(length) = memchr::memchr2(b'"', b'\\', rest.as_bytes()) else {
                 return Err(self.error(start, "the string that begins here has no closing quote"));
             };
             value.push_str(&rest[..length]);

@@ -38,6 +38,9 @@ pub struct Tolerance {
     /// of the filter's `eq` terms, as Entra ID expects, in place of 400 `noTarget`. An `add` does
     /// so in any case: RFC 7644 section 3.5.2.1 has it create what does not exist.
     pub create_on_absent_value_path: bool,
+    /// An operation on what is readOnly, such as `userType`, changes nothing, as such a member of a
+    /// PUT does, in place of 400 `mutability`: Entra ID sends one among those that matter.
+    pub pass_over_read_only: bool,
 }
 
 /// One change of one attribute. A body's operation without a path, or with the path of a whole

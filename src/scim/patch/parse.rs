@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Operation, Patch, Verb, located};
+use super::{Operation, Patch, Tolerance, Verb, located};
 use crate::scim::error::{ErrorKind, ScimError};
 use crate::scim::filter::Filter;
 use crate::scim::schema::value::found;
@@ -24,6 +24,18 @@ impl Patch {
     /// An operation on an attribute that no schema knows changes nothing, as such a member of a PUT
     /// does. Without a path, what is readOnly is passed over too: clients repeat `id` and `meta`.
     pub fn parse(body: &Value, kind: &ResourceType) -> Result<Self, ScimError> {
+        Self::parse_with(body, kind, Tolerance::default())
+    }
+
+    /// [`Patch::parse`], with what this client may do beyond the RFC.
+    ///
+    /// # Errors
+    /// As [`Patch::parse`].
+    pub fn parse_with(
+        body: &Value,
+        kind: &ResourceType,
+        tolerance: Tolerance,
+    ) -> Result<Self, ScimError> {
         let Value::Object(body) = body else {
             return Err(syntax(format!("the body is {}, not a PatchOp object", found(body))));
         };
@@ -47,7 +59,7 @@ impl Patch {
             )));
         }
         let mut parser =
-            Parser { kind, index: 0, operations: Vec::with_capacity(operations.len()) };
+            Parser { kind, tolerance, index: 0, operations: Vec::with_capacity(operations.len()) };
         for (index, operation) in operations.iter().enumerate() {
             parser.index = index;
             parser.operation(operation)?;
@@ -58,6 +70,7 @@ impl Patch {
 
 struct Parser<'a> {
     kind: &'a ResourceType,
+    tolerance: Tolerance,
     index: usize,
     operations: Vec<Operation>,
 }
@@ -124,6 +137,9 @@ impl Parser<'_> {
             return Ok(());
         }
         if self.is_read_only(&path) {
+            if self.tolerance.pass_over_read_only {
+                return Ok(());
+            }
             return Err(fail(ScimError::new(
                 ErrorKind::Mutability,
                 format!("{path} is readOnly: leave it out"),

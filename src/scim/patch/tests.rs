@@ -10,7 +10,8 @@ use crate::scim::resource::Attributes;
 use crate::scim::schema::ResourceType;
 use crate::scim::schema::standard::{ENTERPRISE, SOURCE, USER, USER_ATTRIBUTE};
 
-pub(super) const RFC: Tolerance = Tolerance { create_on_absent_value_path: false };
+pub(super) const RFC: Tolerance =
+    Tolerance { create_on_absent_value_path: false, pass_over_read_only: false };
 
 pub(super) fn object(value: Value) -> Attributes {
     match value {
@@ -30,7 +31,7 @@ pub(super) fn outcome(
         "Operations": operations,
     });
     let current = object(current);
-    Patch::parse(&body, kind)?.apply(&current, kind, tolerance).map(Value::Object)
+    Patch::parse_with(&body, kind, tolerance)?.apply(&current, kind, tolerance).map(Value::Object)
 }
 
 #[track_caller]

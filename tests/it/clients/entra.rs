@@ -255,3 +255,18 @@ fn what_changed_since_is_asked_with_long_fractions_and_odd_spellings() {
     let by_id = format!("id eq \"{}\"", id(&created));
     assert_eq!(id(&entra.find_one("/Users", &by_id)), id(&created));
 }
+
+#[test]
+fn what_is_replaced_at_a_type_that_nobody_has_comes_to_be() {
+    let mut entra = Provisioner::entra();
+    let (path, _) = entra.create("/Users", &bare("ida.absent"));
+    let operations = json!([
+        { "op": "Replace", "path": "emails[type eq \"work\"].value", "value": "a@contoso.example" },
+    ]);
+    shows_each(&entra.modify(&path, &operations), &operations);
+    // RFC 7644 section 3.5.2.3 has an error for this, which other clients get.
+    let mut plain = Provisioner::plain();
+    let (path, _) = plain.create("/Users", &bare("ida.rfc"));
+    let error = plain.refused("PATCH", &path, Some(&super::patch(&operations)), 400);
+    assert_eq!(error["scimType"], "noTarget");
+}

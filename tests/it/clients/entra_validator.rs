@@ -91,7 +91,7 @@ fn every_attribute_is_replaced_in_one_request() {
         |path: &str, value: Value| json!({ "op": "replace", "path": path, "value": value });
     let enterprise = |name: &str| format!("{ENTERPRISE}:{name}");
     let work = |name: &str| format!("addresses[type eq \"work\"].{name}");
-    let operations = json!([
+    let mut operations = json!([
         replace("active", json!(true)),
         replace("displayName", json!("Lina Odeh")),
         replace("title", json!("Geographer")),
@@ -134,6 +134,12 @@ fn every_attribute_is_replaced_in_one_request() {
     for name in ["emails", "addresses", "roles"] {
         assert_eq!(after[name].as_array().unwrap().len(), 1, "{name} grew: {after}");
     }
+    // The validator replaces userType as well, which is not the client's: that must do no harm.
+    operations.as_array_mut().unwrap().push(replace("userType", json!("Contractor")));
+    operations[1]["value"] = "Lina R. Odeh".into();
+    let after = validator.modify(&path, &operations);
+    assert_eq!(after["displayName"], "Lina R. Odeh");
+    assert_eq!(after["userType"], "FTRESS");
 }
 
 #[test]

@@ -26,7 +26,9 @@ fn bridge() -> &'static TestBridge {
     BRIDGE.get_or_init(|| {
         let mut settings = Settings::local();
         for mode in ["rfc", "entra", "okta"] {
-            settings = settings.token(mode, &format!("token-of-{mode}"), &["scim:provision"]);
+            settings = settings
+                .token(mode, &format!("token-of-{mode}"), &["scim:provision"])
+                .token_line(&format!("client = \"{mode}\""));
         }
         TestBridge::start(&settings)
     })
