@@ -1,4 +1,4 @@
-//! Groups and their members as each client keeps them: Entra, its validator, Okta's group push, JumpCloud
+//! Groups and their members as each client keeps them: Entra, its validator, Okta's group push, `JumpCloud`
 //! and WSO2.
 
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! The rest of those who provision: OneLogin, authentik, Ping and Keycloak, each with what sets it
+//! The rest of those who provision: `OneLogin`, authentik, Ping and Keycloak, each with what sets it
 //! apart, seen in its users' reports or its documentation.
 
 use serde_json::{Value, json};
