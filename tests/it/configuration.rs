@@ -26,7 +26,6 @@ fn what_does_not_exist_yet_is_said_and_not_ignored() {
     for (line, key) in [
         ("delete = \"soft\"", "delete"),
         ("dialect = \"activid\"", "dialect"),
-        ("walk_limit = 5", "walk_limit"),
         ("unquoted_values = false", "unquoted_values"),
     ] {
         let text = refusal(&Settings::local().tenant(line), &SERVE);

@@ -16,6 +16,7 @@ mod cursors;
 mod directories;
 mod durability;
 
+mod groups;
 mod harness;
 mod hostile;
 mod http;
