@@ -4,8 +4,6 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::scim::patch::Tolerance;
-
 /// The one who sends a request, as far as the bridge knows: which tenant, which token, what for.
 #[derive(Clone, Debug)]
 pub struct Caller {
@@ -16,29 +14,25 @@ pub struct Caller {
     pub permissions: PermissionSet,
     /// Whether POST may bind a directory person by the mapped `externalId` (federation rule 2).
     pub binds: bool,
-    /// What its program is known to send.
-    pub client: Client,
     /// The id that `/Me` answers, if the token stands for a person.
     pub user: Option<Arc<str>>,
+    pub client: Client,
 }
 
-/// The kind of program behind a token; each has habits beyond the RFC.
+/// As which client the caller is understood, where real ones contradict the RFC or each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Client {
+    /// RFC 7644, and whatever harms nobody beyond it.
     #[default]
     Rfc,
+    /// Entra ID: a PATCH that replaces what a value filter does not find, creates it.
     Entra,
+    /// Okta: what it sends is understood as RFC 7644 has it.
     Okta,
-}
-
-impl Client {
-    /// What it may send in a PATCH that others may not.
-    pub fn tolerance(self) -> Tolerance {
-        Tolerance {
-            create_on_absent_value_path: self == Self::Entra,
-            pass_over_read_only: self != Self::Rfc,
-        }
-    }
+    /// Nothing beyond RFC 7644, and of what it leaves open the strict half: names that no schema
+    /// knows are refused, a PATCH names its paths, and `replace` of a complex attribute leaves
+    /// nothing of it.
+    Strict,
 }
 
 /// One thing that a caller may be allowed to do; the text form is `users:search` and so on.

@@ -69,7 +69,7 @@ pub fn run() {
         10.0,
         || {
             let body: Value = serde_json::from_slice(black_box(&body)).unwrap();
-            let patch = Patch::parse(&body, &kind).unwrap();
+            let patch = Patch::parse(&body, &kind, Tolerance::default()).unwrap();
             patch.apply(black_box(&checked), &kind, Tolerance::default()).unwrap()
         },
         || serde_json::from_slice::<Value>(black_box(&text)).unwrap(),

@@ -49,7 +49,6 @@ const LATER: &[Later] = &[
     later("tenant.unquoted_values", Takes::True),
     later("tenant.prefer_attributes", Takes::False),
     later("tenant.default_role", Takes::Nothing),
-    later("tenant.schemas", Takes::EmptyList),
     later("tenant.operators", Takes::Nothing),
     later("tenant.authenticator_policy", Takes::Nothing),
     later("tenant.client", Takes::Nothing),
@@ -63,10 +62,6 @@ const LATER: &[Later] = &[
     later("tenant.repository.group", Takes::Nothing),
     later("tenant.repository.role_by_group", Takes::Nothing),
     later("tenant.repository.rename_from", Takes::Nothing),
-    later(
-        "tenant.repository.changes",
-        Takes::Word("off", &["syncrepl", "dirsync", "usn", "psearch"]),
-    ),
     later("tenant.repository.follow_referrals", Takes::EmptyList),
     later("tenant.repository.attributes.*.authority", Takes::AllBut(&["write_back"])),
 ];

@@ -124,6 +124,9 @@ pub struct Tenant {
     pub allow_scan: Option<bool>,
     pub walk_limit: Key<u64>,
     pub cursor_timeout: Key<String>,
+    /// Files with Schema and ResourceType documents.
+    #[serde(default)]
+    pub schemas: Words,
     #[serde(default)]
     pub group: Vec<Group>,
     #[serde(default)]
@@ -175,10 +178,10 @@ pub struct Token {
     /// Whether POST may bind by `externalId`.
     #[serde(default)]
     pub binds: bool,
-    /// `rfc`, `entra` or `okta`.
-    pub client: Key<String>,
     /// The id that `/Me` answers.
     pub user: Key<String>,
+    /// `rfc`, `entra`, `okta` or `strict`.
+    pub client: Key<String>,
     pub rate: Option<Rate>,
 }
 
@@ -200,6 +203,7 @@ pub struct Repository {
     pub filter: Key<String>,
     pub mapping: Key<String>,
     pub verify: Key<String>,
+    pub changes: Key<String>,
     #[serde(default)]
     pub timeouts: Timeouts,
     pub size_limit: Key<u64>,

@@ -19,7 +19,7 @@ use super::standing::{Standing, changed_meanwhile, divided, first_part};
 use super::{Deed, Federation, IfMatch, Problem, View, demand, is_group, permit};
 use crate::audit::{Action, AuditRecord};
 use crate::caller::{Caller, Permission};
-use crate::scim::patch::Membership;
+use crate::scim::patch::{Membership, Tolerance};
 use crate::scim::schema::check::Checked;
 use crate::scim::{Attributes, Patch, ResourceType, ScimError};
 use crate::store::{
@@ -45,7 +45,7 @@ impl Federation {
         } else {
             Asked::Of(Membership::default())
         };
-        let wanted = |_: &Attributes| Ok(checked.attributes.clone());
+        let wanted = |current: &Attributes| kind.over(current, &checked.attributes);
         let change = Change {
             wanted: &wanted,
             membership,
@@ -72,7 +72,8 @@ impl Federation {
             None if is_group(kind) => (patch, Asked::Seen),
             None => (patch, Asked::Of(Membership::default())),
         };
-        let wanted = |current: &Attributes| patch.apply(current, kind, caller.client.tolerance());
+        let tolerance = Tolerance::from(caller.client);
+        let wanted = |current: &Attributes| patch.apply(current, kind, tolerance);
         let names = |attribute: &str| {
             patch.paths().any(|path| path.extension.is_none() && path.attribute == attribute)
         };

@@ -129,7 +129,7 @@ fn projection(call: &mut Call, kind: &ResourceType) -> Result<Projection, Failur
 
 /// Runs a write that nothing cuts off halfway: when the client hangs up or the request's time is
 /// over, the write goes on until it is whole, caches and all; a shutdown waits for it.
-async fn to_the_end(
+pub async fn to_the_end(
     writes: &Writes,
     write: impl Future<Output = Result<Response, Failure>> + Send + 'static,
 ) -> Result<Response, Failure> {

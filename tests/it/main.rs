@@ -9,6 +9,7 @@
 
 mod binding;
 mod bound;
+mod bulk;
 mod cache;
 mod clients;
 mod configuration;
@@ -20,11 +21,13 @@ mod groups;
 mod harness;
 mod hostile;
 mod http;
+mod modes;
 mod ours;
 mod outage;
 mod photos;
 mod postgres;
 mod readme;
+mod schemas;
 mod search;
 mod slow;
 mod smoke;

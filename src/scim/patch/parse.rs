@@ -23,15 +23,8 @@ impl Patch {
     /// `invalidValue` for a value that is missing; each names the operation by its index from 0.
     /// An operation on an attribute that no schema knows changes nothing, as such a member of a PUT
     /// does. Without a path, what is readOnly is passed over too: clients repeat `id` and `meta`.
-    pub fn parse(body: &Value, kind: &ResourceType) -> Result<Self, ScimError> {
-        Self::parse_with(body, kind, Tolerance::default())
-    }
-
-    /// [`Patch::parse`], with what this client may do beyond the RFC.
-    ///
-    /// # Errors
-    /// As [`Patch::parse`].
-    pub fn parse_with(
+    /// [`Tolerance::strict`] refuses both, with `invalidPath`, and unknown sub-attributes.
+    pub fn parse(
         body: &Value,
         kind: &ResourceType,
         tolerance: Tolerance,
@@ -58,8 +51,12 @@ impl Patch {
                  send more than one PATCH"
             )));
         }
-        let mut parser =
-            Parser { kind, tolerance, index: 0, operations: Vec::with_capacity(operations.len()) };
+        let mut parser = Parser {
+            kind,
+            strict: tolerance.strict,
+            index: 0,
+            operations: Vec::with_capacity(operations.len()),
+        };
         for (index, operation) in operations.iter().enumerate() {
             parser.index = index;
             parser.operation(operation)?;
@@ -70,7 +67,8 @@ impl Patch {
 
 struct Parser<'a> {
     kind: &'a ResourceType,
-    tolerance: Tolerance,
+    /// See [`Tolerance::strict`].
+    strict: bool,
     index: usize,
     operations: Vec<Operation>,
 }
@@ -120,7 +118,16 @@ impl Parser<'_> {
         given: Option<&Value>,
     ) -> Result<(), ScimError> {
         let fail = |error| located(self.index, Some(&shown(text)), error);
-        let Some((path, filter)) = self.target(text).map_err(fail)? else { return Ok(()) };
+        let Some((path, filter)) = self.target(text).map_err(fail)? else {
+            return if self.strict {
+                Err(fail(invalid_path("no schema knows this attribute; see /Schemas".to_owned())))
+            } else {
+                Ok(())
+            };
+        };
+        if let (true, Some(given)) = (self.strict, given) {
+            self.kind.only_known_below(&path.text, given).map_err(fail)?;
+        }
         if path.extension.is_some() && path.attribute.is_empty() && verb != Verb::Remove {
             return match given {
                 None | Some(Value::Null) => self.push(Verb::Remove, text, path, None, None),
@@ -137,9 +144,6 @@ impl Parser<'_> {
             return Ok(());
         }
         if self.is_read_only(&path) {
-            if self.tolerance.pass_over_read_only {
-                return Ok(());
-            }
             return Err(fail(ScimError::new(
                 ErrorKind::Mutability,
                 format!("{path} is readOnly: leave it out"),
@@ -156,6 +160,10 @@ impl Parser<'_> {
             _ if verb == Verb::Remove => {
                 let detail = "remove needs a path: name the attribute to remove";
                 Err(self.error(ScimError::new(ErrorKind::NoTarget, detail)))
+            }
+            _ if self.strict => {
+                let detail = "path is missing: this client is held to name what it changes";
+                Err(self.error(invalid_path(detail.to_owned())))
             }
             Some(Value::Object(members)) => self.members(verb, None, members),
             other => {
