@@ -16,22 +16,29 @@ from scim2_models import Context, ListResponse
 from scim2_tester import Status, check_server
 from scim_sanity.probe.runner import run_probe_api
 
-# Checks of scim2-tester that ask for what the standard does not: check, path, and why. Each must
-# really fail: one that passes has no business here.
+# Checks that ask for what the standard does not: of scim2-tester by resource type, check and path, of
+# scim-sanity by name; and why. Each must really fail: one that passes has no business here.
 EXTENSION = "urn:hid:scim:api:idp:2.0:"
 EXCLUDED = {
-    ("check_add_attribute", "photos"): "RFC 7643 section 7, returned: an attribute that is returned on "
+    ("User", "check_add_attribute", "photos"): "RFC 7643 section 7, returned: an attribute that is returned on "
     "request stands in the answer to a query only where `attributes` names it; walked below instead",
-    ("check_replace_attribute", "photos"): "the same",
-    ("check_add_attribute", "urn:scimbridge:schemas:2.0:Source"): "RFC 7643 section 7, mutability: every "
+    ("User", "check_replace_attribute", "photos"): "the same",
+    ("User", "check_add_attribute", "urn:scimbridge:schemas:2.0:Source"): "RFC 7643 section 7, mutability: every "
     "attribute of this schema is readOnly, so that nothing of it can be added to a local user",
-    ("check_replace_attribute", "urn:scimbridge:schemas:2.0:Source"): "the same",
-    ("check_add_attribute", EXTENSION + "UserAttribute:attributes"): "RFC 7644 section 3.5.2.1: a new "
+    ("User", "check_replace_attribute", "urn:scimbridge:schemas:2.0:Source"): "the same",
+    ("User", "check_add_attribute", EXTENSION + "UserAttribute:attributes"): "RFC 7644 section 3.5.2.1: a new "
     "value is added to a list that has one already; the check expects the new value alone",
-    ("check_add_attribute", EXTENSION + "UserDevice:devices"): "the same",
-    ("check_add_attribute", EXTENSION + "UserAuthenticator:authenticators"): "the same",
-    ("check_remove_attribute", "active"): "RFC 7643 section 4.1.1: what `active` means is the service "
+    ("User", "check_add_attribute", EXTENSION + "UserDevice:devices"): "the same",
+    ("User", "check_add_attribute", EXTENSION + "UserAuthenticator:authenticators"): "the same",
+    ("User", "check_remove_attribute", "active"): "RFC 7643 section 4.1.1: what `active` means is the service "
     "provider's to define; here whoever is not disabled is active, and is shown so",
+    ("Group", "check_add_attribute", "members"): "RFC 7644 section 3.3: a server is free to alter what is "
+    "sent, and answers with the whole; here a member is shown with its name for `display`",
+    ("Group", "check_replace_attribute", "members"): "the same",
+}
+EXCLUDED_OF_SANITY = {
+    "PATCH /Groups/{id} add member": "RFC 7643 section 2.3.7: a service provider may enforce referential "
+    "integrity; the check adds a member that does not exist, which is 400 here",
 }
 
 passed = 0
@@ -58,9 +65,9 @@ def tester(base, token):
     met = set()
     for result in check_server(client_of(base, token)):
         urn = result.data.get("urn") if isinstance(result.data, dict) else None
-        name = (result.title, urn)
+        name = (result.resource_type, result.title, urn)
         bad = result.status in (Status.ERROR, Status.CRITICAL, Status.DEVIATION)
-        if bad and name in EXCLUDED and result.resource_type == "User":
+        if bad and name in EXCLUDED:
             met.add(name)
             continue
         what = f"{result.resource_type or 'server'} {result.title} {urn or ''}"
@@ -68,7 +75,7 @@ def tester(base, token):
             bad = True
         count("scim2-tester", what, not bad, f"{result.status.name}: {result.reason}")
     for name, why in EXCLUDED.items():
-        check = f"{name[0]} of {name[1]}"
+        check = " ".join(name)
         if name in met:
             print(f"  excluded scim2-tester: {check}: {why}")
         else:
@@ -82,9 +89,14 @@ def sanity(base, token):
     report = run_probe_api(base, token=token, strict=True)
     for result in report["results"]:
         status = result["status"].upper()
-        name = f"{result.get('phase', '')}: {result.get('name', '')}"
+        name = result["name"]
         # Resource types, of drafts among others, that no answer here claims to have.
-        if status == "SKIP" and result["name"].split()[0] not in served:
+        if status == "SKIP" and name.split()[0] not in served:
+            continue
+        if name in EXCLUDED_OF_SANITY:
+            print(f"  excluded scim-sanity: {name}: {EXCLUDED_OF_SANITY[name]}")
+            if status == "PASS":
+                count("scim-sanity", name, False, "is excluded, and does not fail any more")
             continue
         count("scim-sanity", name, status == "PASS", f"{status} {result.get('message', '')}")
 

@@ -174,9 +174,9 @@ fn a_type_of_its_own_lives_at_its_endpoint() {
         let list = client.query("/Badges", &[("filter", filter)]).expect(200);
         assert_eq!(list["totalResults"], found, "{filter}");
     }
-    let patch = |path: &str, value: &str| json!({ "Operations": [{ "op": "replace", "path": path, "value": value }] });
-    assert_eq!(client.patch(&path, &patch("room", "6")).expect(200)["room"], "6");
-    assert_eq!(client.patch(&path, &patch("number", "B8")).expect(400)["scimType"], "mutability");
+    let change = |name: &str, value: &str| json!({ "Operations": [{ "op": "replace", "path": name, "value": value }] });
+    assert_eq!(client.patch(&path, &change("room", "6")).expect(200)["room"], "6");
+    assert_eq!(client.patch(&path, &change("number", "B8")).expect(400)["scimType"], "mutability");
     let kept = client.put(&path, &json!({ "color": "red" })).expect(200);
     assert_eq!(
         (&kept["number"], &kept["color"], kept.get("room")),
