@@ -16,6 +16,7 @@ present() {
     gcc) command -v cc ;;
     libc6-dev) [ -e /usr/include/stdio.h ] ;;
     ca-certificates) [ -e /etc/ssl/certs/ca-certificates.crt ] ;;
+    python3-venv) python3 -c 'import ensurepip, venv' 2>&1 ;;
     389-ds-base) command -v ns-slapd && [ -e /usr/share/dirsrv/data/template-dse.ldif ] ;;
     samba-ad-provision) [ -e /usr/share/samba/setup/provision.ldif ] ;;
     samba-dsdb-modules) compgen -G '/usr/lib/*/samba/ldb/samldb.so' ;;

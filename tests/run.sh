@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
 # Everything that has to hold before a change goes in, from any directory:
 # format, lints, unit, property, tidy and integration tests (the latter on SQLite and once more on
-# PostgreSQL), and the demonstration.
+# PostgreSQL), the conformance tools, and the demonstration.
 #
 # Stops at the first stage that fails. Ends with the line `N passed, N failed`, added up from cargo's
-# own `test result:` lines. Environment: CARGO_TARGET_DIR, DEMO_PROFILE.
+# own `test result:` lines and from those of the conformance tools. Environment:
+#   FUZZ=1   arbitrary input for the parsers as well, a minute each
+#   FULL=1   what takes long as well: more cases of each property, and the benches
+#   CARGO_TARGET_DIR, DEMO_PROFILE
 set -uo pipefail
 case ${CARGO_TARGET_DIR:-/} in /*) ;; *) export CARGO_TARGET_DIR=$PWD/$CARGO_TARGET_DIR ;; esac
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
@@ -20,7 +23,9 @@ finish() {
   # What the demonstration left tells why it failed.
   if [ "$code" -ne 0 ] && [ -d "$work/demo" ]; then echo "state and logs of the demonstration: $work/demo"
   else rm -rf "$work/demo"; fi
-  awk '/^test result:/ { passed += $4; failed += $6 } END { printf "%d passed, %d failed\n", passed, failed }' "$results"
+  awk '/^test result:/ { passed += $4; failed += $6 }
+    /^[a-z]+: [0-9]+ passed, [0-9]+ failed$/ { passed += $2; failed += $4 }
+    END { printf "%d passed, %d failed\n", passed, failed }' "$results"
   rm -f "$results"
   rmdir "$work" 2>/dev/null
   exit "$code"
@@ -46,6 +51,9 @@ tests() { cargo test --locked --no-fail-fast 2>&1 | tee -a "$results"; }
 tests_on_postgresql() {
   SCIMBRIDGE_TEST_STORE=postgres cargo test --locked --no-fail-fast --test it 2>&1 | tee -a "$results"
 }
+conformance() { tests/conformance.sh 2>&1 | tee -a "$results"; }
+properties() { PROPTEST_CASES=10000 cargo test --locked --lib 2>&1 | tee -a "$results"; }
+fuzz() { tests/fuzz.sh 2>&1 | tee -a "$results"; }
 demo() { DEMO_ONCE=1 SCIMBRIDGE_DEMO_DIR=$work/demo docker/demo.sh; }
 
 # A Samba domain needs root; without, its tests are passed over.
@@ -53,9 +61,15 @@ domain=
 if [ "$(id -u)" -eq 0 ] || [ -n "${CI:-}" ]; then domain="samba samba-ad-provision samba-dsdb-modules python3-samba"; fi
 # shellcheck disable=SC2086
 stage packages docker/install.sh slapd ldap-utils postgresql openssl curl gcc libc6-dev ca-certificates \
-  389-ds-base $domain
+  389-ds-base python3 python3-venv $domain
 stage format cargo fmt --check
 stage lints cargo clippy --locked --all-targets -- -D warnings
 stage tests tests
 stage "tests on PostgreSQL" tests_on_postgresql
+stage conformance conformance
 stage demonstration demo
+if [ -n "${FULL:-}" ]; then
+  stage properties properties
+  stage benches cargo bench --locked
+fi
+if [ -n "${FUZZ:-}" ]; then stage fuzz fuzz; fi

@@ -21,11 +21,9 @@ pub fn comparable(text: &str, case_exact: bool) -> Cow<'_, str> {
 /// NFC, then simple case folding of each code point.
 pub fn fold(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
-        return if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            Cow::Owned(text.to_ascii_lowercase())
-        } else {
-            Cow::Borrowed(text)
-        };
+        // Without a way out of the loop it takes many bytes at a time.
+        let upper = text.bytes().fold(false, |found, byte| found | byte.is_ascii_uppercase());
+        return if upper { Cow::Owned(text.to_ascii_lowercase()) } else { Cow::Borrowed(text) };
     }
     let mapper = const { CaseMapperBorrowed::new() };
     Cow::Owned(nfc(text).chars().map(|c| mapper.simple_fold(c)).collect())

@@ -11,6 +11,7 @@ mod binding;
 mod bound;
 mod bulk;
 mod cache;
+mod clients;
 mod configuration;
 mod cursors;
 mod directories;

@@ -63,7 +63,9 @@ impl<'a> Lexer<'a> {
 
     fn word(&mut self) -> Token<'a> {
         let rest = self.rest();
-        let ends = |byte: u8| byte.is_ascii_whitespace() || b"()[]\"".contains(&byte);
+        let ends = |byte: u8| {
+            byte.is_ascii_whitespace() || matches!(byte, b'(' | b')' | b'[' | b']' | b'"')
+        };
         let length = rest.bytes().position(ends).unwrap_or(rest.len());
         self.at += length;
         Token::Word(&rest[..length])
@@ -76,7 +78,7 @@ impl<'a> Lexer<'a> {
         self.at += 1;
         loop {
             let rest = self.rest();
-            let Some(length) = rest.bytes().position(|byte| byte == b'"' || byte == b'\\') else {
+            let Some(length) = memchr::memchr2(b'"', b'\\', rest.as_bytes()) else {
                 return Err(self.error(start, "the string that begins here has no closing quote"));
             };
             value.push_str(&rest[..length]);

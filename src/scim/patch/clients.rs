@@ -8,8 +8,9 @@ use crate::scim::error::ErrorKind;
 use crate::scim::schema::ResourceType;
 use crate::scim::schema::standard::{ENTERPRISE, USER};
 
-const ENTRA: Tolerance = Tolerance { create_on_absent_value_path: true, strict: false };
-const STRICT: Tolerance = Tolerance { create_on_absent_value_path: false, strict: true };
+const ENTRA: Tolerance =
+    Tolerance { create_on_absent_value_path: true, strict: false, pass_over_read_only: true };
+const STRICT: Tolerance = Tolerance { strict: true, ..RFC };
 
 #[test]
 fn entra_spells_operations_and_booleans_its_own_way() {
@@ -93,6 +94,20 @@ fn entra_sends_dotted_and_qualified_names_without_a_path() {
     let after = outcome(&ResourceType::user(&[]), babs(), whole, RFC).unwrap();
     assert_eq!(after[ENTERPRISE]["department"], "X");
     assert_eq!(after[ENTERPRISE]["manager"]["value"], "26");
+}
+
+#[test]
+fn entra_writes_what_is_not_its_own_among_the_rest() {
+    let operations = json!([
+        { "op": "Replace", "path": "userType", "value": "Contractor" },
+        { "op": "Replace", "path": "meta.created", "value": "2011-05-13T04:42:34Z" },
+        { "op": "Add", "path": "title", "value": "Head guide" },
+    ]);
+    let kind = ResourceType::user(&[]);
+    let after = outcome(&kind, babs(), operations.clone(), ENTRA).unwrap();
+    assert_eq!(after, babs_with("title", json!("Head guide")));
+    let error = outcome(&kind, babs(), operations, RFC).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Mutability);
 }
 
 #[test]

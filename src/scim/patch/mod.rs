@@ -43,6 +43,9 @@ pub struct Tolerance {
     /// and passed over, and `replace` of a complex attribute replaces the whole of it in place of
     /// the sub-attributes that are given (RFC 7644 section 3.5.2.3).
     pub strict: bool,
+    /// An operation on what is readOnly, such as `userType`, changes nothing, as such a member of a
+    /// PUT does, in place of 400 `mutability`: Entra ID sends one among those that matter.
+    pub pass_over_read_only: bool,
 }
 
 impl From<Client> for Tolerance {
@@ -50,6 +53,7 @@ impl From<Client> for Tolerance {
         Self {
             create_on_absent_value_path: client == Client::Entra,
             strict: client == Client::Strict,
+            pass_over_read_only: client == Client::Entra,
         }
     }
 }

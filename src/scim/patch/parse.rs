@@ -51,12 +51,8 @@ impl Patch {
                  send more than one PATCH"
             )));
         }
-        let mut parser = Parser {
-            kind,
-            strict: tolerance.strict,
-            index: 0,
-            operations: Vec::with_capacity(operations.len()),
-        };
+        let mut parser =
+            Parser { kind, tolerance, index: 0, operations: Vec::with_capacity(operations.len()) };
         for (index, operation) in operations.iter().enumerate() {
             parser.index = index;
             parser.operation(operation)?;
@@ -67,8 +63,7 @@ impl Patch {
 
 struct Parser<'a> {
     kind: &'a ResourceType,
-    /// See [`Tolerance::strict`].
-    strict: bool,
+    tolerance: Tolerance,
     index: usize,
     operations: Vec<Operation>,
 }
@@ -119,13 +114,13 @@ impl Parser<'_> {
     ) -> Result<(), ScimError> {
         let fail = |error| located(self.index, Some(&shown(text)), error);
         let Some((path, filter)) = self.target(text).map_err(fail)? else {
-            return if self.strict {
+            return if self.tolerance.strict {
                 Err(fail(invalid_path("no schema knows this attribute; see /Schemas".to_owned())))
             } else {
                 Ok(())
             };
         };
-        if let (true, Some(given)) = (self.strict, given) {
+        if let (true, Some(given)) = (self.tolerance.strict, given) {
             self.kind.only_known_below(&path.text, given).map_err(fail)?;
         }
         if path.extension.is_some() && path.attribute.is_empty() && verb != Verb::Remove {
@@ -144,6 +139,9 @@ impl Parser<'_> {
             return Ok(());
         }
         if self.is_read_only(&path) {
+            if self.tolerance.pass_over_read_only {
+                return Ok(());
+            }
             return Err(fail(ScimError::new(
                 ErrorKind::Mutability,
                 format!("{path} is readOnly: leave it out"),
@@ -161,7 +159,7 @@ impl Parser<'_> {
                 let detail = "remove needs a path: name the attribute to remove";
                 Err(self.error(ScimError::new(ErrorKind::NoTarget, detail)))
             }
-            _ if self.strict => {
+            _ if self.tolerance.strict => {
                 let detail = "path is missing: this client is held to name what it changes";
                 Err(self.error(invalid_path(detail.to_owned())))
             }

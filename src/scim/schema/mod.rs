@@ -124,9 +124,11 @@ pub struct ResourceType {
     pub extensions: Vec<(Arc<Schema>, bool)>,
     /// `schemas`, `id`, `externalId` and `meta` (RFC 7643 section 3.1).
     common: Vec<Attribute>,
-    /// Lower-cased spelling -> path.
-    paths: HashMap<String, AttributePath>,
+    paths: Paths,
 }
+
+/// Lower-cased spelling -> path.
+type Paths = HashMap<String, AttributePath, foldhash::fast::RandomState>;
 
 /// A path to an attribute or sub-attribute, resolved against a resource type. Cheap to clone.
 ///

@@ -1,13 +1,15 @@
 //! From a spelling to what it means: attribute paths, in any case, with or without a URN
 //! (RFC 7644 section 3.10, RFC 7643 section 2.1).
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::standard::{self, SOURCE};
 use super::{
-    Attribute, AttributePath, Definition, Kind, Mutability, ResourceType, Returned, Schema,
+    Attribute, AttributePath, Definition, Kind, Mutability, Paths, ResourceType, Returned, Schema,
 };
+
+/// Longer names than any of the standard's.
+const LONGEST_KEY: usize = 128;
 
 impl ResourceType {
     /// A resource type with these schemas; `extensions` say whether each is required.
@@ -43,10 +45,21 @@ impl ResourceType {
     /// Literal: `emails` is the complex attribute; that a comparison with it means `emails.value` is
     /// a rule of filters. What no schema knows is a path with [`Definition::known`] false.
     pub fn resolve(&self, text: &str) -> AttributePath {
-        match self.paths.get(&text.to_ascii_lowercase()) {
+        match self.known(text) {
             Some(path) => path.clone(),
             None => self.unknown(text).into(),
         }
+    }
+
+    /// Every filter asks this at least once, so that the key is made without allocating.
+    fn known(&self, text: &str) -> Option<&AttributePath> {
+        let mut buffer = [0; LONGEST_KEY];
+        let Some(key) = buffer.get_mut(..text.len()) else {
+            return self.paths.get(&text.to_ascii_lowercase());
+        };
+        key.copy_from_slice(text.as_bytes());
+        key.make_ascii_lowercase();
+        self.paths.get(str::from_utf8(key).ok()?)
     }
 
     /// The attribute or sub-attribute to which `path` leads; none for a whole extension and for
@@ -137,12 +150,8 @@ fn after_urn<'a>(text: &'a str, urn: &str) -> Option<&'a str> {
     text[urn.len()..].strip_prefix(':')
 }
 
-fn all_paths(
-    common: &[Attribute],
-    core: &Schema,
-    extensions: &[(Arc<Schema>, bool)],
-) -> HashMap<String, AttributePath> {
-    let mut paths = HashMap::new();
+fn all_paths(common: &[Attribute], core: &Schema, extensions: &[(Arc<Schema>, bool)]) -> Paths {
+    let mut paths = Paths::default();
     for attribute in core.attributes.iter().chain(common) {
         for path in with_sub_attributes(None, attribute) {
             let bare = path.text.to_ascii_lowercase();

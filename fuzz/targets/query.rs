@@ -1,0 +1,20 @@
+//! Any query string and any JSON as a search: it is read or refused.
+
+#![no_main]
+
+use std::sync::LazyLock;
+
+use libfuzzer_sys::fuzz_target;
+use scimbridge::scim::query::Query;
+use scimbridge::scim::schema::ResourceType;
+
+static USER: LazyLock<ResourceType> = LazyLock::new(|| ResourceType::user(&[]));
+
+fuzz_target!(|input: &[u8]| {
+    if let Ok(query) = Query::from_parameters(form_urlencoded::parse(input), &USER) {
+        assert!(query.start_index >= 1, "a page begins at 1: {query:?}");
+    }
+    if let Ok(body) = serde_json::from_slice(input) {
+        let _ = Query::from_body(&body, &USER);
+    }
+});
