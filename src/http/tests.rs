@@ -264,10 +264,10 @@ async fn photos_come_when_they_are_asked_for() {
     let photos = json!([{ "value": "https://b.example/ann.jpeg" }]);
     // RFC 7643 section 7: a write that names them is answered with them.
     assert_eq!(created.json().await["photos"], photos);
-    let patch = |path: &str| {
+    let photos_to = |path: &str| {
         json!({ "Operations": [{ "op": "replace", "path": path, "value": photos }] }).to_string()
     };
-    let answered = ask(&app, Method::PATCH, &path, &patch("photos")).await.json().await;
+    let answered = ask(&app, Method::PATCH, &path, &photos_to("photos")).await.json().await;
     assert_eq!((&answered["photos"], &answered["userName"]), (&photos, &json!("ann")));
     let other = r#"{"Operations":[{"op":"add","path":"title","value":"x"}]}"#;
     assert_eq!(ask(&app, Method::PATCH, &path, other).await.json().await.get("photos"), None);
