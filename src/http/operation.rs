@@ -15,7 +15,7 @@ use super::error::Failure;
 use crate::caller::Client;
 use crate::federation::{IfMatch, Resource};
 use crate::scim::dialect::{self, render_resource};
-use crate::scim::schema::check::Purpose;
+use crate::scim::schema::check::{Checked, Purpose};
 use crate::scim::{Patch, Projection, ResourceType};
 
 /// What an operation came to.
@@ -59,6 +59,7 @@ pub async fn create(
 ) -> Result<Done, Failure> {
     known(call, kind, &body)?;
     let checked = kind.check(body, Purpose::Create)?;
+    let projection = &shown(projection, kind, &checked);
     let created = call.federation().create(&call.caller, kind, checked, &call.view).await?;
     Ok(Done::new(call, kind, created.resource, projection, StatusCode::CREATED))
 }
@@ -74,6 +75,7 @@ pub async fn replace(
 ) -> Result<Done, Failure> {
     known(call, kind, &body)?;
     let checked = kind.check(body, Purpose::Replace)?;
+    let projection = &shown(projection, kind, &checked);
     let (caller, view) = (&call.caller, &call.view);
     let resource = call.federation().replace(caller, kind, id, if_match, checked, view).await?;
     Ok(Done::new(call, kind, resource, projection, StatusCode::OK))
@@ -89,6 +91,9 @@ pub async fn modify(
     projection: &Projection,
 ) -> Result<Done, Failure> {
     let patch = Patch::parse(body, kind, call.caller.client.into())?;
+    let core = patch.paths().filter(|path| path.extension.is_none());
+    let written: Vec<_> = core.map(|path| kind.resolve(&path.attribute)).collect();
+    let projection = &projection.with_written(written.iter());
     let (caller, view) = (&call.caller, &call.view);
     let resource = call.federation().modify(caller, kind, id, if_match, &patch, view).await?;
     Ok(Done::new(call, kind, resource, projection, StatusCode::OK))
@@ -112,6 +117,12 @@ fn known(call: &Call, kind: &ResourceType, body: &Value) -> Result<(), Failure> 
     }
 }
 
+/// What the answer to a POST or PUT shows.
+fn shown(projection: &Projection, kind: &ResourceType, checked: &Checked) -> Projection {
+    let written: Vec<_> = checked.attributes.keys().map(|name| kind.resolve(name)).collect();
+    projection.with_written(written.iter())
+}
+
 /// The resource's message under the projection; `source` is whether it tells without being asked
 /// where a user comes from.
 pub fn message(
@@ -127,7 +138,7 @@ pub fn message(
     };
     match projection {
         Projection::Default => resource.rendered(call.mount.index, source, render),
-        Projection::Only(_) | Projection::Without(_) => render(),
+        Projection::Only(_) | Projection::Without(_) | Projection::Also(_) => render(),
     }
 }
 

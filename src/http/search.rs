@@ -62,7 +62,7 @@ async fn run(call: &Call, plan: &Plan) -> Result<Response, Failure> {
     // A remembered list keeps its bytes, too.
     let bytes = match projection {
         Projection::Default => listing.rendered(call.mount.index, render),
-        Projection::Only(_) | Projection::Without(_) => render(),
+        Projection::Only(_) | Projection::Without(_) | Projection::Also(_) => render(),
     };
     Ok(ScimJson(bytes).into_response())
 }

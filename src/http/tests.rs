@@ -261,13 +261,21 @@ async fn photos_come_when_they_are_asked_for() {
     let body = r#"{"userName":"ann","photos":[{"value":"https://b.example/ann.jpeg"}]}"#;
     let created = ask(&app, Method::POST, USERS, body).await;
     let path = created.header(header::LOCATION).replace("http://b.example", "");
-    assert_eq!(created.json().await.get("photos"), None);
+    let photos = json!([{ "value": "https://b.example/ann.jpeg" }]);
+    // RFC 7643 section 7: a write that names them is answered with them.
+    assert_eq!(created.json().await["photos"], photos);
+    let photos_to = |path: &str| {
+        json!({ "Operations": [{ "op": "replace", "path": path, "value": photos }] }).to_string()
+    };
+    let answered = ask(&app, Method::PATCH, &path, &photos_to("photos")).await.json().await;
+    assert_eq!((&answered["photos"], &answered["userName"]), (&photos, &json!("ann")));
+    let other = r#"{"Operations":[{"op":"add","path":"title","value":"x"}]}"#;
+    assert_eq!(ask(&app, Method::PATCH, &path, other).await.json().await.get("photos"), None);
     for path in [path.clone(), format!("{path}?excludedAttributes=title")] {
         assert_eq!(get(&app, &path).await.json().await.get("photos"), None, "{path}");
     }
     let list = get(&app, USERS).await.json().await;
     assert_eq!(list["Resources"][0].get("photos"), None);
-    let photos = json!([{ "value": "https://b.example/ann.jpeg" }]);
     let shown = get(&app, &format!("{path}?attributes=photos")).await.json().await;
     assert_eq!(shown["photos"], photos);
     let list = get(&app, &format!("{USERS}?attributes=photos")).await.json().await;

@@ -17,6 +17,9 @@ pub enum Projection {
     Only(Vec<AttributePath>),
     /// The default without these.
     Without(Vec<AttributePath>),
+    /// The default and these: what a write has named of the attributes that are returned on request
+    /// (RFC 7643 section 7).
+    Also(Vec<AttributePath>),
 }
 
 /// How much of an attribute is shown.
@@ -33,17 +36,28 @@ impl Projection {
     /// Whether a core attribute is asked for by name.
     pub fn asks_for(&self, attribute: &str) -> bool {
         match self {
-            Self::Only(paths) => {
+            Self::Only(paths) | Self::Also(paths) => {
                 paths.iter().any(|path| path.extension.is_none() && path.attribute == attribute)
             }
             Self::Default | Self::Without(_) => false,
         }
     }
 
+    /// For the answer to a write that names these paths.
+    #[must_use]
+    pub fn with_written<'a>(&self, paths: impl Iterator<Item = &'a AttributePath>) -> Self {
+        let on_request = |path: &&AttributePath| path.returned == Returned::Request;
+        let written: Vec<_> = paths.filter(on_request).cloned().collect();
+        match self {
+            Self::Default if !written.is_empty() => Self::Also(written),
+            other => other.clone(),
+        }
+    }
+
     /// Whether anything is shown of a core attribute that is returned by default.
     pub fn includes(&self, attribute: &str) -> bool {
         match self {
-            Self::Default => true,
+            Self::Default | Self::Also(_) => true,
             Self::Only(_) => self.asks_for(attribute),
             Self::Without(paths) => !paths.iter().any(|path| {
                 path.extension.is_none() && path.attribute == attribute && path.sub.is_none()
@@ -73,8 +87,11 @@ impl Projection {
         };
         let extension = extension.map(|schema| schema.id.as_str());
         match self {
-            Self::Default if by_default => whole_or_part(attribute),
-            Self::Default => Share::Nothing,
+            Self::Default | Self::Also(_) if by_default => whole_or_part(attribute),
+            Self::Also(paths) if named(paths, extension, &attribute.name) != Named::Not => {
+                whole_or_part(attribute)
+            }
+            Self::Default | Self::Also(_) => Share::Nothing,
             Self::Only(paths) => match named(paths, extension, &attribute.name) {
                 Named::Whole => whole_or_part(attribute),
                 Named::Parts => Share::Part,
@@ -110,7 +127,7 @@ impl Projection {
             })
         };
         match self {
-            Self::Default => by_default,
+            Self::Default | Self::Also(_) => by_default,
             Self::Only(paths) => {
                 names_sub(paths)
                     || by_default && named(paths, extension, &attribute.name) != Named::Parts
