@@ -67,7 +67,8 @@ find_place() {
   chmod 700 "$place"
   if ! as test -w "$place"; then
     rmdir "$place"
-    place=$(as mktemp -d /tmp/scimbridge-postgres.XXXXXXXX)
+    place=$(mktemp -d /tmp/scimbridge-postgres.XXXXXXXX)
+    chown "$user" "$place"
   fi
   echo "$place" >"$dir/place"
 }
