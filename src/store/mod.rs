@@ -9,6 +9,7 @@ mod condition;
 mod engine;
 mod index;
 mod link;
+mod position;
 mod prepare;
 mod refusal;
 mod resource;
@@ -29,6 +30,7 @@ use engine::{Engine, Query};
 use index::Index;
 
 pub use engine::OpenError;
+pub use position::Position;
 
 /// Our own database: rows, links, their index, and the audit trail of what was changed.
 #[derive(Debug)]
@@ -234,7 +236,7 @@ pub enum LinkState {
 }
 
 /// What is searched for, and which part of it is wanted.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Search<'a> {
     pub type_name: &'a TypeName,
     pub filter: Option<&'a Filter>,
@@ -248,10 +250,16 @@ pub struct Search<'a> {
 }
 
 /// Where a page begins.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Start {
     /// After so many rows.
     Offset(u64),
+    /// At the first row, of a search that is to go on by [`StoreAnswer::positions`].
+    Beginning,
+    /// After the row that stands, or stood, at a position of the same search.
+    After(Position),
+    /// As many rows as there may be before it.
+    Before(Position),
 }
 
 /// The order of a search's answer. Resources without the attribute come last, in descending order
@@ -271,6 +279,8 @@ pub struct StoreAnswer {
     /// Whether `rows` is the page asked for: matches only, sorted, beginning at the offset. Else it
     /// holds all who may match, in no order, cut only where there are as many as the limit.
     pub exact: bool,
+    /// Where each of the rows stands, unless the start was [`Start::Offset`].
+    pub positions: Vec<Position>,
 }
 
 /// Which rows a search is about.

@@ -7,7 +7,7 @@ use super::condition::Condition;
 use super::engine::{Query, Row};
 use super::index::Place;
 use super::resource::{columns, decode};
-use super::{ResourceRow, Search, Sort, Start, Store, StoreAnswer, StoreError, TypeName};
+use super::{Position, ResourceRow, Search, Sort, Start, Store, StoreAnswer, StoreError, TypeName};
 
 /// How many rows are decoded before other tasks get their turn.
 const DECODED: usize = 256;
@@ -25,15 +25,14 @@ impl Store {
         let Search { type_name, filter, rows, sort, start, limit, count_total } = search;
         let condition = Condition::new(tenant, type_name, filter, rows, &self.index);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let Start::Offset(offset) = start;
-        let offset = i64::try_from(offset).unwrap_or(i64::MAX);
         match self.order(type_name, sort).filter(|_| condition.exact) {
             None => Ok(StoreAnswer {
                 rows: self.all(condition, limit).await?,
                 total: None,
                 exact: false,
+                positions: Vec::new(),
             }),
-            Some(order) => self.page(condition, &order, offset, limit, count_total).await,
+            Some(order) => self.page(condition, &order, start, limit, count_total).await,
         }
     }
 
@@ -57,35 +56,60 @@ impl Store {
         &self,
         condition: Condition,
         order: &Order,
-        offset: i64,
+        start: Start,
         limit: i64,
         count_total: bool,
     ) -> Result<StoreAnswer, StoreError> {
         let Condition { sql: condition, mut values, .. } = condition;
-        let mut rows = Vec::new();
+        let offset = match start {
+            Start::Offset(offset) => i64::try_from(offset).unwrap_or(i64::MAX),
+            _ => 0,
+        };
+        let (mut rows, mut positions) = (Vec::new(), Vec::new());
         if limit > 0 {
             let mut values = values.clone();
+            let mut condition = condition.clone();
+            let back = matches!(start, Start::Before(_));
+            if let Start::After(position) | Start::Before(position) = &start {
+                let beyond = position.condition(order, back, &mut values);
+                condition = format!("{condition} AND {beyond}");
+            }
             values.extend([limit.into(), offset.into()]);
-            let Order { absent, fold, rest, join, direction } = order;
+            let Order { absent, fold, rest, join, descending } = order;
+            let [down, up] = if *descending { [" DESC", ""] } else { ["", " DESC"] };
+            // The rows before a place are the first of the opposite order.
+            let (taken, ids) = if back { (up, " DESC") } else { (down, "") };
+            let placed = !matches!(start, Start::Offset(_));
+            let positions_too = if placed { "k.absent, k.fold, k.rest, " } else { "" };
             // Only keys are sorted; whole rows are read for the page.
             let sql = format!(
-                "SELECT {} FROM (\
+                "SELECT {positions_too}{} FROM (\
                  SELECT r.key AS key, {absent} AS absent, {fold} AS fold, {rest} AS rest, \
                  r.id AS id FROM resources r {join} WHERE {condition} \
-                 ORDER BY absent{direction}, fold{direction}, rest{direction}, id \
+                 ORDER BY absent{taken}, fold{taken}, rest{taken}, id{ids} \
                  LIMIT ${} OFFSET ${}) k \
                  JOIN resources r ON r.key = k.key LEFT JOIN links l ON l.user_key = r.key \
-                 ORDER BY k.absent{direction}, k.fold{direction}, k.rest{direction}, k.id",
+                 ORDER BY k.absent{down}, k.fold{down}, k.rest{down}, k.id",
                 columns!(),
                 values.len() - 1,
                 values.len(),
             );
-            rows = decode_all(self.engine.query(Query { sql: sql.into(), values }).await?).await?;
+            let found = self.engine.query(Query { sql: sql.into(), values }).await?;
+            if placed {
+                for mut row in found {
+                    let position = Position::decode(&mut row)?;
+                    let row = decode(&mut row)?;
+                    positions.push(position.of(&row.id));
+                    rows.push(Arc::new(row));
+                }
+            } else {
+                rows = decode_all(found).await?;
+            }
         }
         let total = if count_total {
             let seen = i64::try_from(rows.len()).unwrap_or(i64::MAX);
             let ended = seen < limit && (seen > 0 || offset == 0);
-            let total = if ended {
+            let total = if ended && matches!(start, Start::Offset(_) | Start::Beginning) {
                 offset.saturating_add(seen)
             } else {
                 let sql = format!("SELECT COUNT(*) FROM resources r WHERE {condition}");
@@ -99,18 +123,18 @@ impl Store {
         } else {
             None
         };
-        Ok(StoreAnswer { rows, total, exact: true })
+        Ok(StoreAnswer { rows, total, exact: true, positions })
     }
 
     /// How to sort by `sort`; `None` where the index does not hold it.
     fn order(&self, type_name: &TypeName, sort: &Sort) -> Option<Order> {
-        let direction = if sort.descending { " DESC" } else { "" };
+        let descending = sort.descending;
         let plain = |fold: &str| Order {
             absent: "0",
             fold: fold.to_owned(),
             rest: "''",
             join: String::new(),
-            direction,
+            descending,
         };
         if !sort.path.known {
             // Nobody has it.
@@ -139,12 +163,12 @@ impl Store {
 }
 
 /// What a page is sorted by, as expressions over `resources r` and what is joined to it.
-struct Order {
-    absent: &'static str,
-    fold: String,
-    rest: &'static str,
+pub(super) struct Order {
+    pub(super) absent: &'static str,
+    pub(super) fold: String,
+    pub(super) rest: &'static str,
     join: String,
-    direction: &'static str,
+    pub(super) descending: bool,
 }
 
 pub(super) async fn decode_all(rows: Vec<Row>) -> Result<Vec<Arc<ResourceRow>>, StoreError> {

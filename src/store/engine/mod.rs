@@ -215,6 +215,11 @@ impl Row {
         self.0.next().unwrap_or(Datum::Null)
     }
 
+    /// The next column, whatever it holds.
+    pub fn datum(&mut self) -> Datum {
+        self.next()
+    }
+
     /// Whether the next column holds nothing; reads no column.
     pub fn is_null(&self) -> bool {
         matches!(self.0.as_slice(), [] | [Datum::Null, ..])
