@@ -40,8 +40,8 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         let groups = ResourceType::group(&[]);
         let types = indexed(&config.store.index, &[&resource_type, &groups]);
         let store = Arc::new(
-            Store::open(&config.store.url, &types, clock.clone())
-                .with_context(|| format!("cannot open the store {}", config.store.url))?,
+            Store::open(config.store.url.expose(), &types, clock.clone())
+                .context("cannot open the store")?,
         );
         let tls = config.server.tls.clone().map(Tls::open).transpose()?.map(Arc::new);
         let scheme = if tls.is_some() { "https" } else { "http" };

@@ -81,6 +81,25 @@ pub(super) enum Place<'a> {
     /// The later of the row's and, as last seen, the entry's.
     Modified,
     Attribute(&'a Indexed),
+    /// Of the groups that a user is in, directly or not.
+    Group(Part),
+    /// The id of a group's members.
+    Member {
+        exact: bool,
+    },
+}
+
+/// What of a group is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Id {
+        /// Whether case counts.
+        exact: bool,
+    },
+    /// Its `displayName`, without regard to case.
+    Name,
+    /// That it is there.
+    Any,
 }
 
 /// A value as the index holds it.
@@ -166,6 +185,17 @@ fn column(type_name: &TypeName, path: &AttributePath) -> Option<Place<'static>> 
         ("meta.created", _) => Some(Place::Created),
         ("meta.lastModified", _) => Some(Place::Modified),
         ("userType", _) if *type_name == TypeName::User => Some(Place::UserType),
+        ("groups.value", exact) if *type_name == TypeName::User => {
+            Some(Place::Group(Part::Id { exact }))
+        }
+        ("groups.display", false) if *type_name == TypeName::User => Some(Place::Group(Part::Name)),
+        ("groups", _) if *type_name == TypeName::User && path.kind == Kind::Complex => {
+            Some(Place::Group(Part::Any))
+        }
+        ("members.value", exact) if *type_name == TypeName::Group => Some(Place::Member { exact }),
+        ("members", _) if *type_name == TypeName::Group && path.kind == Kind::Complex => {
+            Some(Place::Member { exact: true })
+        }
         (text, false) if type_name.naming() == Some(text) => Some(Place::Name),
         _ => None,
     }
@@ -204,7 +234,7 @@ impl Index {
         type_name: &TypeName,
         path: &AttributePath,
     ) -> Option<Place<'_>> {
-        if path.known && path.kind == Kind::Complex {
+        if path.known && path.kind == Kind::Complex && column(type_name, path).is_none() {
             // Whichever of its definitions it is: a list has one order only where there is one.
             let text = format!("{path}.value");
             let mut values = self.indexed(type_name, &text)?;

@@ -21,14 +21,15 @@ impl Federation {
     ) -> Result<Option<Listing>, Problem> {
         let List::Rows { total } = cursor.list else { return Ok(None) };
         let back = cursor.direction == Direction::Backward;
-        let start = match &cursor.place {
-            Place::Start => Start::Beginning,
-            Place::At { key, id } => {
-                let position = Position::at(key, id).ok_or_else(other_order)?;
-                if back { Start::Before(position) } else { Start::After(position) }
-            }
+        let position = match &cursor.place {
+            Place::Start => None,
+            Place::At { key, id } => Some(position(key, id).ok_or_else(other_order)?),
         };
-        let first = matches!(start, Start::Beginning);
+        let start = match &position {
+            None => Start::Offset(0),
+            Some(position) if back => Start::Before(position),
+            Some(position) => Start::After(position),
+        };
         let size = plan.page.count.max(1);
         let sort =
             Sort { path: plan.page.order.path.clone(), descending: plan.page.order.descending };
@@ -38,8 +39,7 @@ impl Federation {
             rows: Rows::All,
             sort: &sort,
             start,
-            // One more tells whether there is more.
-            limit: size + 1,
+            limit: size,
             count_total: total.is_none(),
         };
         let answer = self.store.search(&self.tenant, search).await?;
@@ -47,21 +47,12 @@ impl Federation {
             return Ok(None);
         }
         let total = total.or(answer.total).unwrap_or_default();
-        let (mut rows, mut positions) = (answer.rows, answer.positions);
-        let more = rows.len() as u64 > size;
-        if more {
-            let extra = if back { 0 } else { rows.len() - 1 };
-            rows.remove(extra);
-            positions.remove(extra);
-        }
-        let place =
-            |position: &Position| Place::At { key: position.key(), id: position.id().to_owned() };
-        let ends = positions.first().zip(positions.last());
-        let (before, after) = match ends {
-            Some((first, last)) => (place(first), place(last)),
+        let more = answer.more;
+        let (before, after) = match (answer.first, answer.last) {
+            (Some(first), Some(last)) => (place(first), place(last)),
             // Whoever stood on that side is gone: what is left stands on the other.
-            None if back => (Place::Start, Place::Start),
-            None => (cursor.place.clone(), cursor.place.clone()),
+            _ if back => (Place::Start, Place::Start),
+            _ => (cursor.place.clone(), cursor.place.clone()),
         };
         let now = self.clock.now();
         let at = |direction, place| {
@@ -71,13 +62,32 @@ impl Federation {
         };
         let cursors = Cursors {
             next: (more || back).then(|| at(Direction::Forward, after)).transpose()?,
-            previous: (if back { more } else { !first })
+            previous: (if back { more } else { position.is_some() })
                 .then(|| at(Direction::Backward, before))
                 .transpose()?,
         };
-        let people = rows.iter().map(|row| self.of_row(plan, row)).collect();
+        let people = answer.rows.iter().map(|row| self.of_row(plan, row)).collect();
         Ok(Some(Listing::page(people, total, cursors, None)))
     }
+}
+
+/// A position as a cursor carries it: `absent | length of fold | fold | rest`, beside the id.
+fn place(position: Position) -> Place {
+    let Position { absent, fold, rest, id } = position;
+    let mut key = vec![u8::from(absent)];
+    key.extend(u32::try_from(fold.len()).unwrap_or(u32::MAX).to_be_bytes());
+    key.extend(fold.as_bytes());
+    key.extend(rest.as_bytes());
+    Place::At { key, id }
+}
+
+fn position(key: &[u8], id: &str) -> Option<Position> {
+    let (&absent, rest) = key.split_first()?;
+    let (length, rest) = rest.split_first_chunk()?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+    let (fold, rest) = rest.split_at_checked(length)?;
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
+    Some(Position { absent: absent != 0, fold: text(fold)?, rest: text(rest)?, id: id.to_owned() })
 }
 
 /// The index was another one when the cursor was given.
@@ -93,4 +103,21 @@ fn too_long() -> Problem {
     too_many(
         "a value that this list is sorted by is too long to go on from; sort by another attribute",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_comes_back_as_it_was_given() {
+        for (absent, fold, rest) in [(false, "straße", ""), (true, "", ""), (false, "a", "ab")] {
+            let [fold, rest, id] = [fold, rest, "corp.1"].map(str::to_owned);
+            let given = Position { absent, fold, rest, id };
+            let Place::At { key, id } = place(given.clone()) else { panic!("a place") };
+            assert_eq!(position(&key, &id), Some(given));
+        }
+        assert_eq!(position(&[], "x"), None);
+        assert_eq!(position(&[0, 0, 0, 0, 9, b'x'], "x"), None);
+    }
 }

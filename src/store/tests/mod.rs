@@ -1,5 +1,7 @@
 //! The contract of the store: on a file, in memory and on PostgreSQL.
 
+mod members;
+mod page;
 mod passing;
 mod search;
 pub(super) mod server;
@@ -49,7 +51,7 @@ fn at(milliseconds: i64) -> Timestamp {
     Timestamp::from_millisecond(1_704_067_200_000 + milliseconds).unwrap()
 }
 
-fn attributes(value: serde_json::Value) -> Attributes {
+pub(super) fn attributes(value: serde_json::Value) -> Attributes {
     let serde_json::Value::Object(attributes) = value else { panic!("an object") };
     attributes
 }
@@ -66,7 +68,7 @@ fn record(action: Action, subject: &str) -> AuditRecord {
 }
 
 /// A local user that owns all it shows.
-fn local(view: serde_json::Value) -> ResourceWrite {
+pub(super) fn local(view: serde_json::Value) -> ResourceWrite {
     let view = attributes(view);
     ResourceWrite {
         own: view.clone(),

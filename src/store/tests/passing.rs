@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use serde_json::json;
 
-use super::super::{Position, ResourceWrite, Rows, Search, Start, TypeName};
-use super::{ACME, Stores, bound, create, local, open, page, shown, sort, urls};
+use super::super::{Rows, TypeName};
+use super::{ACME, Stores, bound, create, local, open, urls};
 use crate::scim::{Filter, ResourceType};
 
 #[tokio::test]
@@ -42,63 +42,6 @@ async fn everybody_passes_by_once_in_the_order_of_numbers() {
         }
         let strangers = store.candidates("other", &TypeName::User, None, Rows::All, None, 9).await;
         assert!(strangers.unwrap().is_empty());
-    }
-}
-
-#[tokio::test]
-async fn a_page_goes_on_behind_a_position_or_ends_before_it() {
-    for store in &Stores::new().stores {
-        let long = "b".repeat(300);
-        for (id, name, title) in [
-            ("u5", Some("anna"), Some("a")),
-            ("u4", Some("Berta"), Some("")),
-            ("u3", None, None),
-            ("u2", Some("ANNA"), Some("Z")),
-            ("u1", Some(long.as_str()), Some("z")),
-            ("u0", None, Some(long.as_str())),
-            ("u6", Some("c"), None),
-        ] {
-            let mut view = json!({ "userName": name, "title": title });
-            view.as_object_mut().unwrap().retain(|_, value| !value.is_null());
-            create(store, id, &ResourceWrite { owns_name: false, ..local(view) }).await.unwrap();
-        }
-        for path in ["userName", "title", "id", "meta.created", "userType", "emails", "shoeSize"] {
-            for descending in [false, true] {
-                let sort = sort(path, descending);
-                let ask = async |start, limit| {
-                    let search = Search { start, limit, ..page(None, &sort, 0, 0) };
-                    let answer = store.search(ACME, search).await.unwrap();
-                    assert!(answer.exact);
-                    assert_eq!(answer.positions.len(), answer.rows.len());
-                    answer
-                };
-                let whole = ask(Start::Beginning, 9).await;
-                let whole = shown(&whole.rows).join(" ");
-                let listed = store.search(ACME, page(None, &sort, 0, 9)).await.unwrap();
-                assert_eq!(whole, shown(&listed.rows).join(" "), "{path}");
-                assert!(listed.positions.is_empty());
-                for size in [1, 2, 3] {
-                    let mut answer = ask(Start::Beginning, size).await;
-                    assert_eq!(answer.total, Some(7));
-                    let (mut seen, mut pages) = (Vec::new(), Vec::new());
-                    while let Some(last) = answer.positions.last().cloned() {
-                        seen.extend(answer.rows.iter().map(|row| row.id.clone()));
-                        // As it comes back from the client.
-                        let kept = Position::at(&last.key(), last.id()).unwrap();
-                        let first = answer.positions[0].clone();
-                        pages.push((first, shown(&answer.rows).join(" ")));
-                        answer = ask(Start::After(kept), size).await;
-                    }
-                    assert_eq!(seen.join(" "), whole, "{path} {descending} {size}");
-                    for two in pages.windows(2) {
-                        let before = ask(Start::Before(two[1].0.clone()), size).await;
-                        assert_eq!(shown(&before.rows).join(" "), two[0].1, "{path} {descending}");
-                    }
-                    let first = ask(Start::Before(pages[0].0.clone()), size).await;
-                    assert!(first.rows.is_empty());
-                }
-            }
-        }
     }
 }
 
