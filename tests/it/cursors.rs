@@ -488,3 +488,81 @@ fn equal_walks_at_once_are_each_their_own_and_weigh_what_they_hold() {
         crate::support::eventually(Duration::from_secs(10), || held("scimbridge_cache_bytes") == 0);
     assert!(gone, "what nobody goes on with is let go");
 }
+
+/// Makes local users with these names, several at a time.
+fn local_users(bridge: &TestBridge, names: impl Iterator<Item = String>) {
+    let names: Vec<String> = names.collect();
+    std::thread::scope(|scope| {
+        for part in names.chunks(names.len().div_ceil(8).max(1)) {
+            let mut client = bridge.client();
+            scope.spawn(move || {
+                for name in part {
+                    let title = (name.len() % 2 == 0).then(|| format!("Title {name}"));
+                    let user = json!({ "userName": name, "title": title, "nickName": name });
+                    client.post("/Users", &user).expect(201);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_list_of_the_store_holds_everybody_who_stood_throughout_once() {
+    let mut bridge = TestBridge::start(&Settings::local().tenant("max_results = 200"));
+    let mut client = bridge.client();
+    local_users(&bridge, (0..3000).map(|number| format!("user.{number}")));
+    for parameters in [
+        &[("count", "150")][..],
+        &[("count", "150"), ("sortBy", "title"), ("sortOrder", "descending")],
+        &[("count", "150"), ("sortBy", "meta.created"), ("filter", "title pr")],
+        // The store's index knows nothing of nickName: SQL can neither decide nor order this.
+        &[("count", "150"), ("sortBy", "nickName"), ("filter", "nickName sw \"user.1\"")],
+    ] {
+        let walk = Walk("/Users", parameters);
+        let before = all_ids(&walk.whole(&mut client));
+        each_once(&before);
+        let mut gone = HashSet::new();
+        let mut pages = vec![walk.page(&mut client, "")];
+        assert_eq!(pages[0]["totalResults"], before.len());
+        assert_eq!(pages[0].get(REPORT), None);
+        while let Some(next) = text(pages.last().unwrap(), "nextCursor").map(str::to_owned) {
+            // The last one shown, who holds the place, and one far behind are deleted; others come.
+            let turn = pages.len();
+            let shown = ids(pages.last().unwrap()).pop().unwrap();
+            for id in [&shown, &before[before.len() - turn * 3]] {
+                if gone.insert(id.clone()) {
+                    client.delete(&format!("/Users/{id}")).expect(204);
+                }
+            }
+            for name in ["aaa", "user.1500", "zzz"] {
+                let name = format!("{name}.{turn}.{}", parameters.len() + before.len());
+                client.post("/Users", &json!({ "userName": name, "nickName": name })).expect(201);
+            }
+            if turn == 4 {
+                bridge.restart();
+                client = bridge.client();
+            }
+            pages.push(walk.page(&mut client, &next));
+            assert_eq!(pages.last().unwrap()["itemsPerPage"].as_u64().unwrap() <= 150, true);
+        }
+        let walked = all_ids(&pages);
+        each_once(&walked);
+        let walked: HashSet<_> = walked.iter().collect();
+        let missed = before.iter().filter(|id| !gone.contains(*id) && !walked.contains(id));
+        assert_eq!(missed.count(), 0, "{parameters:?}");
+        // All the way back the same holds.
+        let mut back = vec![pages.pop().unwrap()];
+        while let Some(previous) = text(back.last().unwrap(), "previousCursor").map(str::to_owned) {
+            back.push(walk.page(&mut client, &previous));
+        }
+        back.reverse();
+        let back = all_ids(&back);
+        each_once(&back);
+        let stood = before.iter().filter(|id| !gone.contains(*id));
+        assert!(stood.clone().all(|id| back.contains(id)), "{parameters:?}");
+        let order = |ids: &[String]| -> Vec<String> {
+            ids.iter().filter(|id| before.contains(id) && !gone.contains(*id)).cloned().collect()
+        };
+        assert_eq!(order(&back), stood.cloned().collect::<Vec<_>>(), "in the same order");
+    }
+}

@@ -54,8 +54,8 @@ pub(super) enum Direction {
 /// What is walked over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum List {
-    /// The rows of the store as they are; with the total as it was counted at the first page.
-    Rows { total: u64 },
+    /// The rows of the store as they are; with the total, once it was counted at the first page.
+    Rows { total: Option<u64> },
     /// A snapshot; made anew where it is gone.
     Snapshot(Uuid),
 }
@@ -100,7 +100,7 @@ impl Seal {
         bytes.extend(now.as_millisecond().to_be_bytes());
         bytes.extend(cursor.query.0);
         match &cursor.list {
-            List::Rows { total } => bytes.extend(total.to_be_bytes()),
+            List::Rows { total } => bytes.extend(total.unwrap_or(u64::MAX).to_be_bytes()),
             List::Snapshot(walk) => bytes.extend(walk.as_bytes()),
         }
         if let Place::At { key, id } = &cursor.place {
@@ -160,7 +160,8 @@ impl Seal {
         let (query, rest) = rest.split_first_chunk()?;
         let (list, rest) = if flags & 2 == 0 {
             let (total, rest) = rest.split_first_chunk()?;
-            (List::Rows { total: u64::from_be_bytes(*total) }, rest)
+            let total = Some(u64::from_be_bytes(*total)).filter(|total| *total != u64::MAX);
+            (List::Rows { total }, rest)
         } else {
             let (walk, rest) = rest.split_first_chunk()?;
             (List::Snapshot(Uuid::from_bytes(*walk)), rest)
@@ -221,7 +222,8 @@ mod tests {
             Place::At { key: vec![3, b'x', 0, 255], id: "corp.ü".into() },
             Place::At { key: Vec::new(), id: String::new() },
         ];
-        let lists = [List::Rows { total: u64::MAX }, List::Snapshot(Uuid::from_u128(7))];
+        let rows = |total| List::Rows { total };
+        let lists = [rows(None), rows(Some(9)), List::Snapshot(Uuid::from_u128(7))];
         let mut all = Vec::new();
         for place in places {
             for list in lists {

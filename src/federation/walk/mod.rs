@@ -8,6 +8,7 @@
 mod cursor;
 mod gather;
 mod page;
+mod rows;
 mod shelf;
 mod snapshot;
 
@@ -70,17 +71,7 @@ impl Federation {
         let text = plan.query.cursor.as_deref().unwrap_or_default();
         let query = QueryHash::of(&plan.kind, &plan.query);
         if text.is_empty() {
-            let walk = self.clock.new_token();
-            let list = List::Snapshot(walk);
-            let (direction, place) = (Direction::Forward, Place::Start);
-            let cursor = Cursor { query, direction, list, place };
-            let snapshot = Arc::new(self.gather(plan, view).await?);
-            let page = self.page(plan, view, &cursor, &snapshot).await?;
-            // Nobody comes back for more of a list that is one page.
-            if page.cursors.as_ref().is_some_and(|cursors| cursors.next.is_some()) {
-                self.walks.shelf.put(walk, &caller.name, snapshot);
-            }
-            return Ok(page);
+            return self.first_page(caller, plan, view, query).await;
         }
         let cursor = self.walks.seal.open(text, query, self.clock.now())?;
         match cursor.list {
@@ -88,8 +79,36 @@ impl Federation {
                 let snapshot = self.found_or_made(caller, plan, view, walk).await?;
                 self.page(plan, view, &cursor, &snapshot).await
             }
-            List::Rows { .. } => Err(super::too_many("rows")),
+            List::Rows { .. } => {
+                self.page_of_rows(plan, &cursor).await?.ok_or_else(rows::other_order)
+            }
         }
+    }
+
+    async fn first_page(
+        &self,
+        caller: &Caller,
+        plan: &Plan,
+        view: &View,
+        query: QueryHash,
+    ) -> Result<Listing, Problem> {
+        let (direction, place) = (Direction::Forward, Place::Start);
+        if !plan.federated {
+            let list = List::Rows { total: None };
+            let cursor = Cursor { query, direction, list, place: place.clone() };
+            if let Some(page) = self.page_of_rows(plan, &cursor).await? {
+                return Ok(page);
+            }
+        }
+        let walk = self.clock.new_token();
+        let cursor = Cursor { query, direction, list: List::Snapshot(walk), place };
+        let snapshot = Arc::new(self.gather(plan, view).await?);
+        let page = self.page(plan, view, &cursor, &snapshot).await?;
+        // Nobody comes back for more of a list that is one page.
+        if page.cursors.as_ref().is_some_and(|cursors| cursors.next.is_some()) {
+            self.walks.shelf.put(walk, &caller.name, snapshot);
+        }
+        Ok(page)
     }
 
     async fn found_or_made(

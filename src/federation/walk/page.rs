@@ -150,7 +150,7 @@ impl Federation {
         Some((at, EntryKey(key.into())))
     }
 
-    fn of_row(&self, plan: &Plan, row: &ResourceRow) -> Arc<Resource> {
+    pub(super) fn of_row(&self, plan: &Plan, row: &ResourceRow) -> Arc<Resource> {
         let directory = row.link.as_ref().and_then(|link| self.directory(&link.repository));
         let silent = plan.federated && row.link.is_some() && directory.is_none();
         let half = if silent { Half::Shadow("unavailable") } else { Half::Unasked };

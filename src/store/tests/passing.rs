@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use serde_json::json;
+
 use super::super::{Rows, TypeName};
 use super::{ACME, Stores, bound, create, local, open, urls};
 use crate::scim::{Filter, ResourceType};
@@ -15,7 +17,7 @@ async fn everybody_passes_by_once_in_the_order_of_numbers() {
         for number in 0..30 {
             let id = format!("u{:02}", 29 - number);
             let title = if number % 3 == 0 { "Boss" } else { "Clerk" };
-            let view = serde_json::json!({ "userName": id, "title": title });
+            let view = json!({ "userName": id, "title": title });
             let write = if number % 2 == 0 { local(view) } else { bound(&id, view) };
             create(store, &id, &write).await.unwrap();
         }
