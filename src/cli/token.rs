@@ -1,20 +1,13 @@
 //! `scimbridge token`: a new token for a client, and the table that makes it known.
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 
 use anyhow::Context;
-use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::rand::{SecureRandom, SystemRandom};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Subcommand;
 
+use crate::auth::mint::{PREFIX, fresh, hex, sha256};
 use crate::caller::{PERMISSIONS, PermissionSet};
 use crate::secret::Secret;
-
-/// What every token begins with, so that whoever scans for leaked secrets finds it.
-const PREFIX: &str = "scimbridge_";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -47,33 +40,16 @@ pub enum Command {
 pub fn run(command: &Command) -> anyhow::Result<()> {
     match command {
         Command::New { name, permissions } => {
-            let token = fresh()?;
+            let token = fresh(PREFIX)?;
             let text = Secret::new(printed(name, permissions, &token));
             std::io::stdout().write_all(text.expose().as_bytes()).context("cannot print the token")
         }
     }
 }
 
-/// A token of 256 random bits.
-fn fresh() -> anyhow::Result<Secret<String>> {
-    let mut bits = Secret::new([0_u8; 32]);
-    SystemRandom::new()
-        .fill(bits.expose_mut())
-        .map_err(|_| anyhow::anyhow!("the system gives no random numbers"))?;
-    let mut token = String::with_capacity(64);
-    token.push_str(PREFIX);
-    URL_SAFE_NO_PAD.encode_string(bits.expose(), &mut token);
-    Ok(Secret::new(token))
-}
-
 /// The table, then the token as a comment: the whole of it is TOML.
 fn printed(name: &str, permissions: &[String], token: &Secret<String>) -> String {
-    let digest = digest(&SHA256, token.expose().as_bytes());
-    let hex = digest.as_ref().iter().fold(String::new(), |mut hex, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    });
+    let hex = hex(&sha256(token.expose().as_bytes()));
     let permissions: Vec<String> =
         permissions.iter().map(|permission| quoted(permission)).collect();
     format!(

@@ -4,6 +4,7 @@
 //! whose features do not exist yet. Knows nothing of who uses the settings; opens nothing but the
 //! files that the configuration names.
 
+mod callers;
 mod fault;
 mod later;
 mod repository;
@@ -23,8 +24,8 @@ use toml::de::{DeTable, Deserializer};
 
 pub use fault::{ConfigError, Report};
 pub use settings::{
-    Allowance, AttributeOverride, Authority, CacheTimes, Config, Group, LogFormat, LogSettings,
-    OnConflict, OnFailure, OnVanish, RepositorySettings, Role, Rule, Server, ServerUrl, Source,
+    Allowance, AttributeOverride, Authority, CacheTimes, Client, Config, Group, LogFormat, LogSettings,
+    OnConflict, OnFailure, OnVanish, RepositorySettings, Rights, Role, Rule, Server, ServerUrl, Source,
     StoreSettings, Tenant, Token, VanishBrake,
 };
 

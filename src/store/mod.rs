@@ -10,6 +10,7 @@ mod index;
 mod link;
 mod prepare;
 mod search;
+mod token;
 #[cfg(test)]
 mod tests;
 mod user;
@@ -24,6 +25,7 @@ use engine::{Engine, Query};
 use index::Index;
 
 pub use engine::OpenError;
+pub use token::{IssuedToken, KeptToken};
 
 /// Our own database: rows, links, their index, and the audit trail of what was changed.
 #[derive(Debug)]
