@@ -181,6 +181,8 @@ fn federation(
         on_failure: tenant.on_failure,
         on_conflict: tenant.on_conflict,
         allow_scan: tenant.allow_scan,
+        walk_limit: tenant.walk_limit,
+        cursor_timeout: tenant.cursor_timeout,
     };
     Ok(Federation::new(
         Arc::clone(&tenant.name),

@@ -99,8 +99,6 @@ pub fn not_done(config: &Config) -> Option<&'static str> {
                 "tenant.vanish_brake",
                 tenant.vanish_brake == VanishBrake { percent: 5, at_least: 10 },
             ),
-            ("tenant.walk_limit", tenant.walk_limit == 1_000_000),
-            ("tenant.cursor_timeout", tenant.cursor_timeout == Duration::from_mins(10)),
             ("tenant.group", tenant.groups.is_empty()),
             ("tenant.role", tenant.roles.is_empty()),
         ];

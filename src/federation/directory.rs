@@ -1,6 +1,8 @@
 //! One repository as federation sees it: asked through the caches, with a deadline, and always
 //! telling how fresh and how whole the answer is.
 
+mod stream;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,6 +15,7 @@ use super::packed::Packed;
 use super::plan::Plan;
 use super::resource::{Resource, ResourceKey, SOURCE_URN, Source, unbound, unbound_version};
 use super::rows::{Stored, StoredKey};
+use super::walk::WalkNumbers;
 use super::{Problem, RepositoryPart, too_many};
 use crate::cache::{Answer, Cache, Derived, Loaded, Lost, Moment, Policy, State};
 use crate::clock::Clock;
@@ -35,6 +38,8 @@ pub struct Shares {
     pub people: Arc<Derived<ResourceKey, Arc<Resource>>>,
     /// By tenant and query text.
     pub plans: Arc<Derived<String, Arc<Plan>>>,
+    /// What the snapshots of all tenants' walks weigh; bounded by each tenant's `walk_limit`.
+    pub walks: Arc<WalkNumbers>,
 }
 
 impl Shares {
@@ -60,13 +65,14 @@ impl Shares {
                 let text = weigh(&person.attributes);
                 text.saturating_mul(2).saturating_add(256)
             })),
+            walks: Arc::default(),
         }
     }
 }
 
 impl Shares {
     /// What the caches have counted.
-    pub fn numbers(&self) -> [CacheNumbers; 3] {
+    pub fn numbers(&self) -> [CacheNumbers; 4] {
         let numbers = |name, statistics: crate::cache::Statistics| CacheNumbers {
             name,
             hits: statistics.hits,
@@ -79,6 +85,7 @@ impl Shares {
             numbers(self.entries.name(), self.entries.statistics()),
             numbers(self.searches.name(), self.searches.statistics()),
             numbers(self.rows.name(), self.rows.statistics()),
+            self.walks.numbers(),
         ]
     }
 }

@@ -13,13 +13,24 @@ pub struct Listing {
     pub resources: Vec<Arc<Resource>>,
     /// How many match in all; with a source that was cut, how many are known to.
     pub total: u64,
-    /// 1-based.
+    /// 1-based; nothing that counts for a page of a walk.
     pub start_index: u64,
+    /// For a page of a walk by cursor.
+    pub cursors: Option<Cursors>,
     /// One line per repository that was asked.
     pub report: Vec<RepositoryReport>,
     /// Whether repositories were part of the question; then the source extension is shown.
     pub federated: bool,
     rendered: OnceLock<(usize, Bytes)>,
+}
+
+/// Where a walk goes on from a page (RFC 9865 section 2).
+#[derive(Debug)]
+pub struct Cursors {
+    /// None on the last page.
+    pub next: Option<String>,
+    /// None on the first.
+    pub previous: Option<String>,
 }
 
 impl Listing {
@@ -31,7 +42,18 @@ impl Listing {
     ) -> Self {
         let federated = report.is_some();
         let report = report.unwrap_or_default();
-        Self { resources, total, start_index, report, federated, rendered: OnceLock::new() }
+        let (cursors, rendered) = (None, OnceLock::new());
+        Self { resources, total, start_index, cursors, report, federated, rendered }
+    }
+
+    /// A page of a walk.
+    pub(super) fn page(
+        resources: Vec<Arc<Resource>>,
+        total: u64,
+        cursors: Cursors,
+        report: Option<Vec<RepositoryReport>>,
+    ) -> Self {
+        Self { cursors: Some(cursors), ..Self::new(resources, total, 0, report) }
     }
 
     /// The bytes of the default projection for the mount; kept for the mount that asks first.

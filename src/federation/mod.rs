@@ -21,6 +21,7 @@ mod rows;
 mod search;
 mod sort;
 mod standing;
+mod walk;
 mod write;
 
 use std::sync::Arc;
@@ -54,6 +55,7 @@ pub struct Federation {
     shares: Shares,
     people: resource::Resources,
     writing: Locks,
+    walks: walk::Walks,
     clock: Clock,
 }
 
@@ -67,6 +69,10 @@ pub struct Rules {
     pub on_conflict: OnConflict,
     /// Whether a filter of which nothing can be sent may read a whole repository.
     pub allow_scan: bool,
+    /// How many people one walk by cursor may look at.
+    pub walk_limit: u64,
+    /// How long a cursor is good for, and what it needs kept, since either was last used.
+    pub cursor_timeout: Duration,
 }
 
 /// A repository with what its configuration decides.
@@ -163,6 +169,8 @@ impl Federation {
                 Arc::new(directory::Directory::new(Arc::clone(&tenant), part, shares, &clock))
             })
             .collect();
+        // Good for as long as this process.
+        let seal = [clock.new_token(), clock.new_token()].map(uuid::Uuid::into_bytes).concat();
         Self {
             rows: rows::Rows::new(Arc::clone(&tenant), Arc::clone(&store), shares.rows.clone()),
             people: resource::Resources::new(
@@ -172,6 +180,7 @@ impl Federation {
                 mounts,
             ),
             writing: Locks::new(),
+            walks: walk::Walks::new(&seal, &tenant, &rules, &shares.walks),
             shares: shares.clone(),
             tenant,
             rules,
@@ -211,8 +220,13 @@ impl Federation {
         self.directories.iter().map(|directory| (directory.id(), directory.healthy()))
     }
 
-    /// What the caches, which all tenants share, have counted.
-    pub fn caches(&self) -> [CacheNumbers; 3] {
+    /// How long a cursor is good for.
+    pub fn cursor_timeout(&self) -> Duration {
+        self.rules.cursor_timeout
+    }
+
+    /// What the caches, which all tenants share, have counted; the snapshots of walks among them.
+    pub fn caches(&self) -> [CacheNumbers; 4] {
         self.shares.numbers()
     }
 

@@ -26,6 +26,8 @@ pub struct Plan {
     pub(super) page: Page,
     /// Photos are asked for, or decide; they are large and not fetched otherwise.
     pub(super) photos: bool,
+    /// Photos decide who is in the list, or where.
+    pub(super) photos_decide: bool,
     /// Whether the filter can concern rows of the store.
     pub(super) concerns_store: bool,
     /// The one key under which every row that can match stands.
@@ -50,6 +52,13 @@ pub(super) struct Page {
     pub(super) skip: u64,
     pub(super) count: u64,
     pub(super) order: Order,
+}
+
+impl Plan {
+    /// What the store is asked for; nothing where everybody is wanted.
+    pub(super) fn stored_filter(&self) -> Option<&Filter> {
+        Some(&self.filter).filter(|filter| **filter != Filter::Constant(true))
+    }
 }
 
 impl Page {
@@ -84,8 +93,8 @@ impl Federation {
     /// The plan of a query over the resources of one type.
     pub fn plan(&self, kind: &Arc<ResourceType>, query: Query) -> Plan {
         let filter = query.filter.clone().unwrap_or(Filter::Constant(true));
-        let photos = query.projection.asks_for("photos")
-            || filter.paths().chain(&query.sort_by).any(is_photos);
+        let photos_decide = filter.paths().chain(&query.sort_by).any(is_photos);
+        let photos = photos_decide || query.projection.asks_for("photos");
         let path = query.sort_by.clone();
         let order = Order {
             path: path.unwrap_or_else(|| kind.resolve("userName")),
@@ -105,6 +114,7 @@ impl Federation {
             filter,
             page,
             photos,
+            photos_decide,
             asks,
             memory: Memory::default(),
         }

@@ -178,6 +178,16 @@ impl Resources {
         self.keep(key, || self.make_stored(row, directory, half))
     }
 
+    /// The same, kept nowhere: of somebody who only passes by.
+    pub(super) fn passing(
+        &self,
+        row: &UserRow,
+        directory: Option<&Directory>,
+        half: &Half,
+    ) -> Arc<Resource> {
+        self.make_stored(row, directory, half)
+    }
+
     fn make_stored(
         &self,
         row: &UserRow,

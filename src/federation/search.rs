@@ -18,7 +18,6 @@ use super::sort::sort;
 use super::{Deed, Federation, Problem, View, permit, too_many};
 use crate::caller::Caller;
 use crate::repository::EntryKey;
-use crate::scim::{ErrorKind, Filter, ScimError};
 use crate::store::{Rows, Sort, UserRow};
 
 /// A search that the index cannot decide looks at no more rows than this.
@@ -34,10 +33,7 @@ impl Federation {
     ) -> Result<Arc<Listing>, Problem> {
         permit(caller, &plan.kind, Deed::Search)?;
         if plan.query.cursor.is_some() {
-            return Err(Problem::Scim(ScimError::new(
-                ErrorKind::InvalidCursor,
-                "Cursors are not offered (see ServiceProviderConfig); page with startIndex and count.",
-            )));
+            return Box::pin(self.walk(caller, plan, view)).await.map(Arc::new);
         }
         if !plan.query.search_repositories {
             return Box::pin(self.stored(plan, view)).await.map(Arc::new);
@@ -182,7 +178,7 @@ impl Federation {
 
     /// Where reading a whole repository is not allowed, a filter of which nothing can be sent is
     /// refused before anybody is asked.
-    async fn scans_allowed(&self, plan: &Plan, view: &View) -> Result<(), Problem> {
+    pub(super) async fn scans_allowed(&self, plan: &Plan, view: &View) -> Result<(), Problem> {
         if self.rules.allow_scan {
             return Ok(());
         }
@@ -238,7 +234,7 @@ impl Federation {
             let stored = self.rows.find_key(key.clone(), view.no_cache).await?;
             return Ok(Matching { rows: stored.rows.clone(), total: None });
         }
-        let filter = Some(&plan.filter).filter(|filter| **filter != Filter::Constant(true));
+        let filter = plan.stored_filter();
         let sort = Sort { path: page.order.path.clone(), descending: page.order.descending };
         let search = |skip, count, total| {
             self.store.search(&self.tenant, filter, rows, &sort, skip, count, total)

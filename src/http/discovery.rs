@@ -25,6 +25,7 @@ pub fn service_provider_config(
         change_password: false,
         sort: true,
         etag: true,
+        cursor_timeout: mount.tenant.federation.cursor_timeout().as_secs(),
     };
     single(headers, dialect::service_provider_config(&capabilities, &mount.base))
 }

@@ -49,11 +49,13 @@ async fn run(call: &Call, plan: &Plan) -> Result<Response, Failure> {
             operation::message(call, &plan.kind, resource, projection, source)
         };
         let resources: Vec<_> = listing.resources.iter().map(message).collect();
+        let cursors = listing.cursors.as_ref();
         let head = ListHead {
             total: Some(listing.total),
-            start_index: Some(listing.start_index),
+            start_index: cursors.is_none().then_some(listing.start_index),
+            next_cursor: cursors.and_then(|cursors| cursors.next.as_deref()),
+            previous_cursor: cursors.and_then(|cursors| cursors.previous.as_deref()),
             repositories: listing.federated.then_some(listing.report.as_slice()),
-            ..ListHead::default()
         };
         render_list(&head, &resources).into()
     };

@@ -31,6 +31,8 @@ fn federation(store: &Arc<Store>, name: &str, mounts: usize) -> Arc<Federation> 
         on_failure: OnFailure::Partial,
         on_conflict: OnConflict::Show,
         allow_scan: true,
+        walk_limit: 1000,
+        cursor_timeout: Duration::from_mins(10),
     };
     let types = vec![Arc::new(ResourceType::user(&[]))];
     Arc::new(Federation::new(

@@ -153,6 +153,11 @@ impl<'a> Written<'a> {
             let kind = if cursor.is_some() { ErrorKind::InvalidCount } else { error.kind };
             ScimError { kind, ..error }
         })?;
+        // RFC 9865 section 2: of a walk "a positive integer".
+        if cursor.is_some() && count.is_some_and(|count| count < 1) {
+            let detail = "count is at least 1 beside a cursor; leave it out for the longest pages";
+            return Err(ScimError::new(ErrorKind::InvalidCount, detail));
+        }
         Ok(Query {
             filter: text(&self.filter).map(|text| Filter::parse(&text, resource)).transpose()?,
             sort_by: text(&self.sort_by).map(|text| sort_by(&text, resource)).transpose()?,
@@ -341,6 +346,8 @@ mod tests {
         refused("count=-", ErrorKind::InvalidValue, "count");
         refused("count=ten", ErrorKind::InvalidValue, "count");
         refused("count=ten&cursor=abc", ErrorKind::InvalidCount, "count");
+        refused("count=0&cursor", ErrorKind::InvalidCount, "at least 1");
+        refused("count=-1&cursor=abc", ErrorKind::InvalidCount, "at least 1");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! Knows nothing of directories, caches or who is asking.
 
 mod audit;
+mod candidates;
 mod condition;
 mod engine;
 mod index;

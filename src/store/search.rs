@@ -155,7 +155,7 @@ struct Order {
     direction: &'static str,
 }
 
-async fn decode_all(rows: Vec<Row>) -> Result<Vec<Arc<UserRow>>, StoreError> {
+pub(super) async fn decode_all(rows: Vec<Row>) -> Result<Vec<Arc<UserRow>>, StoreError> {
     let mut decoded = Vec::with_capacity(rows.len());
     for (place, mut row) in rows.into_iter().enumerate() {
         if place % DECODED == DECODED - 1 {

@@ -11,6 +11,7 @@ mod binding;
 mod bound;
 mod cache;
 mod configuration;
+mod cursors;
 mod durability;
 mod harness;
 mod hostile;

@@ -28,6 +28,8 @@ pub struct Capabilities {
     pub change_password: bool,
     pub sort: bool,
     pub etag: bool,
+    /// How long a cursor is good for between two pages, in seconds.
+    pub cursor_timeout: u64,
 }
 
 /// ServiceProviderConfig (RFC 7643 section 5). Without members that strict clients do not know;
@@ -48,6 +50,15 @@ pub fn service_provider_config(capabilities: &Capabilities, base: &str) -> Docum
         "changePassword": { "supported": capabilities.change_password },
         "sort": { "supported": capabilities.sort },
         "etag": { "supported": capabilities.etag },
+        // RFC 9865 section 4. Who names neither startIndex nor cursor gets what clients of old expect.
+        "pagination": {
+            "cursor": true,
+            "index": true,
+            "defaultPaginationMethod": "index",
+            "defaultPageSize": capabilities.max_results,
+            "maxPageSize": capabilities.max_results,
+            "cursorTimeout": capabilities.cursor_timeout,
+        },
         "authenticationSchemes": [{
             "type": "oauthbearertoken",
             "name": "OAuth Bearer Token",

@@ -304,6 +304,7 @@ fn the_configuration_always_has_the_numbers_of_bulk() {
         change_password: false,
         sort: true,
         etag: true,
+        cursor_timeout: 600,
     };
     let config = |capabilities: &Capabilities| -> Value {
         serde_json::from_slice(&service_provider_config(capabilities, BASE).body).unwrap()
@@ -313,6 +314,9 @@ fn the_configuration_always_has_the_numbers_of_bulk() {
     assert_eq!(shown["bulk"], bulk);
     assert_eq!(shown["filter"], json!({ "supported": true, "maxResults": 100 }));
     assert_eq!(shown["authenticationSchemes"][0]["type"], "oauthbearertoken");
+    let pagination = json!({ "cursor": true, "index": true, "defaultPaginationMethod": "index",
+        "defaultPageSize": 100, "maxPageSize": 100, "cursorTimeout": 600 });
+    assert_eq!(shown["pagination"], pagination);
     capabilities.bulk_operations = Some(1_000);
     let bulk = json!({ "supported": true, "maxOperations": 1_000, "maxPayloadSize": 1_048_576 });
     assert_eq!(config(&capabilities)["bulk"], bulk);

@@ -1,0 +1,34 @@
+//! A repository's people as they pass by, for a walk: asked past the caches, and kept in none.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Directory, Known};
+use crate::cache::State;
+use crate::repository::{Batches, Bounds, Entry, Found, RepositoryError};
+use crate::scim::Filter;
+use crate::telemetry::metrics::Operation;
+
+impl Directory {
+    /// Everybody who may match the filter, at most `limit` and one more, in batches.
+    pub(in crate::federation) async fn stream(
+        &self,
+        filter: &Filter,
+        photos: bool,
+        limit: usize,
+        deadline: Instant,
+        into: Batches,
+    ) -> Result<Found, RepositoryError> {
+        let begin = Instant::now();
+        let bounds = Bounds { size_limit: limit, photos, deadline };
+        let found = self.repository.stream(filter, bounds, into).await;
+        self.asking(photos).count(Operation::Search, &found, begin);
+        found
+    }
+
+    /// An entry that passes by.
+    pub(in crate::federation) fn passing(&self, entry: Arc<Entry>, photos: bool) -> Known {
+        let entry = Arc::unwrap_or_clone(entry);
+        Known::new(&self.id, entry, self.clock.now(), photos, State::Live)
+    }
+}
