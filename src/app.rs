@@ -27,6 +27,9 @@ use crate::telemetry::metrics::Metrics;
 /// Files that are open beside clients' connections: the database, directories, the program itself.
 const OTHER_FILES: u64 = 256;
 
+/// One part in so many of the caches' memory is for verified tokens.
+const TOKEN_SHARE: u64 = 64;
+
 /// Serves until a signal to stop, then lets requests under way finish.
 ///
 /// # Errors
@@ -57,7 +60,8 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
             .flat_map(|tenant| tenant.repositories.iter().map(|one| (&*tenant.name, &*one.id)))
             .collect();
         let metrics = Arc::new(Metrics::new(&repositories));
-        let shares = Shares::new(config.cache_capacity);
+        let verified = config.cache_capacity / TOKEN_SHARE;
+        let shares = Shares::new(config.cache_capacity - verified);
         let mut tenants = Vec::with_capacity(config.tenants.len());
         for tenant in &config.tenants {
             let federation = federation(tenant, &resource_type, &store, &shares, &metrics, &clock)
@@ -71,7 +75,7 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         let app = http::router(HttpState {
             tenants,
             metrics: Arc::clone(&metrics),
-            gate: Arc::new(Gate::new(config)),
+            gate: Arc::new(Gate::new(config, &store, &clock, verified)),
             limits: Limits {
                 request_timeout: config.server.request_timeout,
                 max_body: config.server.max_body,

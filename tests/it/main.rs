@@ -27,3 +27,4 @@ mod startup;
 mod support;
 mod throttle;
 mod tls;
+mod token;
