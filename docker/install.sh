@@ -14,6 +14,10 @@ present() {
     gcc) command -v cc ;;
     libc6-dev) [ -e /usr/include/stdio.h ] ;;
     ca-certificates) [ -e /etc/ssl/certs/ca-certificates.crt ] ;;
+    389-ds-base) command -v ns-slapd && [ -e /usr/share/dirsrv/data/template-dse.ldif ] ;;
+    samba-ad-provision) [ -e /usr/share/samba/setup/provision.ldif ] ;;
+    samba-dsdb-modules) compgen -G '/usr/lib/*/samba/ldb/samldb.so' ;;
+    python3-samba) [ -e /usr/lib/python3/dist-packages/samba/__init__.py ] ;;
     *) command -v "$1" ;;
   esac >/dev/null
 }

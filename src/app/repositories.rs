@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
+use crate::clock::Clock;
 use crate::config::RepositorySettings;
 use crate::federation::{Freshness, RepositoryPart};
 use crate::repository::ldap::mapping::Mapping;
@@ -62,6 +63,7 @@ pub fn open(
         filter: settings.filter.clone(),
         mapping,
         wire,
+        clock: Clock::system(),
     })?)
 }
 

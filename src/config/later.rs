@@ -70,7 +70,6 @@ const LATER: &[Later] = &[
     later("tenant.repository.group", Takes::Nothing),
     later("tenant.repository.role_by_group", Takes::Nothing),
     later("tenant.repository.rename_from", Takes::Nothing),
-    later("tenant.repository.mapping", Takes::AllBut(&["active-directory", "389ds"])),
     later(
         "tenant.repository.changes",
         Takes::Word("off", &["syncrepl", "dirsync", "usn", "psearch"]),

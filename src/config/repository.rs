@@ -51,7 +51,11 @@ fn repository(
     let urls = urls(&file.urls)?;
     let security = security(file, &urls, around)?;
     let (bind_dn, bind_password) = credentials(file, around)?;
-    let mapping = value::choice(file.mapping.as_ref(), &[("openldap", "openldap")], "openldap")?;
+    let mapping = value::choice(
+        file.mapping.as_ref(),
+        &[("openldap", "openldap"), ("active-directory", "active-directory"), ("389ds", "389ds")],
+        "openldap",
+    )?;
     Ok(RepositorySettings {
         id: Arc::from(file.id.get_ref().as_str()),
         urls,
@@ -197,7 +201,12 @@ fn credentials(
 ) -> Result<Credentials, Fault> {
     match (&file.bind_dn, &file.bind_password) {
         (None, None) => Ok((None, None)),
-        (Some(dn), Some(password)) => Ok((Some(value::dn(dn)?), Some(secret(password, around)?))),
+        (Some(name), Some(password)) => {
+            let windows = file.mapping.as_ref().is_some_and(|m| m.get_ref() == "active-directory")
+                && is_windows_name(name.get_ref());
+            let name = if windows { name.get_ref().clone() } else { value::dn(name)? };
+            Ok((Some(name), Some(secret(password, around)?)))
+        }
         (Some(dn), None) => Err(Fault::at(
             dn,
             "there is a bind_dn and no bind_password",
@@ -209,6 +218,13 @@ fn credentials(
             "write bind_dn = \"cn=reader,dc=example,dc=org\"",
         )),
     }
+}
+
+/// `reader@corp.example` or `CORP\reader`, as which Active Directory lets people bind as well.
+fn is_windows_name(name: &str) -> bool {
+    let parts = name.split_once('@').or_else(|| name.split_once('\\'));
+    let plain = |part: &str| !part.is_empty() && !part.contains(['=', ',', '@', '\\']);
+    parts.is_some_and(|(one, other)| plain(one) && plain(other))
 }
 
 /// The secret itself. An empty one is refused: a simple bind with an empty password succeeds as

@@ -190,11 +190,6 @@ fn what_is_to_come_is_refused_by_name() {
         (corp, "role_by_group = { a = \"b\" }", "\"tenant.repository.role_by_group\""),
         (corp, "group = \"x\"", "\"tenant.repository.group\""),
         (corp, "rename_from = \"old\"", "\"tenant.repository.rename_from\""),
-        (
-            corp,
-            "mapping = \"active-directory\"",
-            "\"tenant.repository.mapping\" = \"active-directory\"",
-        ),
         (corp, "changes = \"syncrepl\"", "\"tenant.repository.changes\" = \"syncrepl\""),
         (corp, "follow_referrals = [\"dc2\"]", "\"tenant.repository.follow_referrals\""),
         (
@@ -296,6 +291,7 @@ fn durations_sizes_and_words_are_checked() {
         (corp, "verify = \"0s\"", "out of bounds", "\"100ms\" to \"30d\""),
         (corp, "connections = { idle = \"5m\" }", "out of bounds", "\"1s\" to \"299s\""),
         (corp, "cache = { fresh = \"2h\", stale = \"1h\" }", "after 1h and fresh for 2h", "\"0s\""),
+        (corp, "bind_dn = \"a@b.org\"\nbind_password = \"x\"", "no distinguished name", "="),
         (corp, "mapping = \"opnldap\"", "no such choice", "did you mean \"openldap\"?"),
         (corp, "filter = \"uid=*\"", "\"uid=*\" is no LDAP filter", "in parentheses"),
         (corp, "filter = \"(uid=*)(cn=*)\"", "is no LDAP filter", "in parentheses"),

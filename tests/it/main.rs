@@ -12,6 +12,7 @@ mod bound;
 mod cache;
 mod configuration;
 mod cursors;
+mod directories;
 mod durability;
 mod harness;
 mod hostile;

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::directory_schema::{DirectorySchema, Knowledge, Rule};
 use super::entry;
-use super::mapping::{Form, Mapping};
+use super::mapping::Mapping;
 use super::repository::LdapRepository;
 use super::wire::{Paging, RawFound, Scope, SearchRequest};
 use crate::repository::{Entry, Finding, RepositoryError, Severity};
@@ -144,8 +144,7 @@ fn attributes(mapping: &Mapping, schema: &DirectorySchema, findings: &mut Vec<Fi
 
 fn is_locking(mapping: &Mapping, index: usize) -> bool {
     mapping.fields.iter().any(|field| {
-        field.mapped.form == Form::TrueWhileAbsent
-            && field.mapped.source.names().any(|name| name == index)
+        field.mapped.form.is_account() && field.mapped.source.names().any(|name| name == index)
     })
 }
 
@@ -223,8 +222,11 @@ async fn people(repository: &LdapRepository, findings: &mut Vec<Finding>) -> usi
             "raise the size limits of the server for `bind_dn`",
         ));
     }
-    let entries: Vec<Entry> =
-        found.entries.iter().filter_map(|raw| entry::read(mapping, raw)).collect();
+    let entries: Vec<Entry> = found
+        .entries
+        .iter()
+        .filter_map(|raw| entry::read(mapping, raw, repository.clock.now()))
+        .collect();
     if entries.len() < count {
         let key = mapping.names.get(mapping.key).map_or("", |name| &name.text);
         findings.push(finding(

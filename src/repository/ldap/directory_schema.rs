@@ -13,6 +13,7 @@ pub struct DirectorySchema {
     /// Lower-cased names and numbers.
     types: HashMap<String, Arc<AttributeType>>,
     complete: bool,
+    names_rules: bool,
 }
 
 /// How a directory treats one attribute.
@@ -119,6 +120,12 @@ impl DirectorySchema {
         self.complete
     }
 
+    /// Whether the directory names its matching rules; Active Directory does not, and compares each
+    /// syntax in its own way.
+    pub fn names_rules(&self) -> bool {
+        self.names_rules
+    }
+
     /// What is known of the attribute with this name or number, in any case, without options.
     pub fn get(&self, name: &str) -> Knowledge<'_> {
         match self.types.get(name).or_else(|| self.types.get(&name.to_ascii_lowercase())) {
@@ -136,15 +143,50 @@ impl DirectorySchema {
                 by_name.entry(name.to_ascii_lowercase()).or_insert(index);
             }
         }
+        let names_rules = descriptions.iter().any(|description| description.equality.is_some());
         let resolved: Vec<Arc<AttributeType>> = descriptions
             .iter()
-            .map(|description| Arc::new(resolve(description, &descriptions, &by_name)))
+            .map(|description| {
+                let resolved = if names_rules {
+                    resolve(description, &descriptions, &by_name)
+                } else {
+                    by_syntax(description)
+                };
+                Arc::new(resolved)
+            })
             .collect();
         let types = by_name
             .into_iter()
             .filter_map(|(name, index)| Some((name, Arc::clone(resolved.get(index)?))))
             .collect();
-        Self { types, complete }
+        Self { types, complete, names_rules }
+    }
+}
+
+/// How Active Directory compares values of a syntax: strings without case as far as they are Unicode
+/// strings, and every string in parts; numbers and times by order.
+fn by_syntax(description: &Description<'_>) -> AttributeType {
+    let (equality, ordered, in_parts) = match description.syntax.unwrap_or_default() {
+        // Directory String, and what Active Directory calls a string that ignores case.
+        "1.3.6.1.4.1.1466.115.121.1.15" | "1.2.840.113556.1.4.905" => {
+            (Rule::CaseIgnore, false, true)
+        }
+        "1.3.6.1.4.1.1466.115.121.1.26" | "1.3.6.1.4.1.1466.115.121.1.44" => {
+            (Rule::CaseExactIa5, false, true)
+        }
+        "1.2.840.113556.1.4.1362" => (Rule::CaseExact, false, true),
+        // INTEGER, and Active Directory's of 64 bits.
+        "1.3.6.1.4.1.1466.115.121.1.27" | "1.2.840.113556.1.4.906" => (Rule::Integer, true, false),
+        "1.3.6.1.4.1.1466.115.121.1.7" => (Rule::Boolean, false, false),
+        "1.3.6.1.4.1.1466.115.121.1.24" => (Rule::Time, true, false),
+        _ => (Rule::Other, false, false),
+    };
+    AttributeType {
+        name: (*description.names.first().unwrap_or(&description.number)).to_owned(),
+        equality: Some(equality),
+        ordering: ordered.then_some(equality),
+        substring: in_parts.then_some(equality),
+        single_valued: description.single_valued,
     }
 }
 
@@ -188,6 +230,7 @@ struct Description<'a> {
     equality: Option<&'a str>,
     ordering: Option<&'a str>,
     substring: Option<&'a str>,
+    syntax: Option<&'a str>,
     single_valued: bool,
 }
 
@@ -207,7 +250,8 @@ impl<'a> Description<'a> {
                 "ORDERING" => description.ordering = words.next(),
                 "SUBSTR" => description.substring = words.next(),
                 "SINGLE-VALUE" => description.single_valued = true,
-                "DESC" | "SYNTAX" | "USAGE" => {
+                "SYNTAX" => description.syntax = words.next(),
+                "DESC" | "USAGE" => {
                     words.next();
                 }
                 _ => {}
@@ -311,6 +355,27 @@ mod tests {
         assert_eq!(known(&schema, "loop").equality, None);
         assert_eq!(known(&schema, "1.2.5").equality, Some(Rule::Other));
         assert!(matches!(schema.get("nobody"), Knowledge::Absent));
+    }
+
+    #[test]
+    fn where_no_rule_is_named_the_syntax_says_how_values_compare() {
+        let schema = DirectorySchema::read(
+            [
+                "( 2.5.4.0 NAME 'objectClass' SYNTAX '1.3.6.1.4.1.1466.115.121.1.38' NO-USER-MODIFICATION )",
+                "( 2.5.4.3 NAME 'cn' SYNTAX '1.3.6.1.4.1.1466.115.121.1.15' SINGLE-VALUE )",
+                "( 1.2.840.113556.1.4.159 NAME 'accountExpires' SYNTAX '1.2.840.113556.1.4.906' SINGLE-VALUE )",
+                "( 1.2.840.113556.1.2.3 NAME 'whenChanged' SYNTAX '1.3.6.1.4.1.1466.115.121.1.24' SINGLE-VALUE )",
+                "( 1.2.840.113556.1.4.2 NAME 'objectGUID' SYNTAX '1.3.6.1.4.1.1466.115.121.1.40' SINGLE-VALUE )",
+            ]
+            .into_iter(),
+        )
+        .unwrap();
+        assert!(!schema.names_rules());
+        let cn = known(&schema, "cn");
+        assert_eq!((cn.equality, cn.substring), (Some(Rule::CaseIgnore), Some(Rule::CaseIgnore)));
+        assert_eq!(known(&schema, "accountexpires").ordering, Some(Rule::Integer));
+        assert_eq!(known(&schema, "whenChanged").ordering, Some(Rule::Time));
+        assert_eq!(known(&schema, "objectGUID").equality, Some(Rule::Other));
     }
 
     #[test]

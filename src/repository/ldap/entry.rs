@@ -2,7 +2,6 @@
 //! whatever it sent.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,20 +10,19 @@ use jiff::civil::DateTime;
 use jiff::tz::Offset;
 use serde_json::{Map, Value};
 use tracing::debug;
-use uuid::Uuid;
 
 use super::dn::Dn;
 use super::mapping::{AttributeName, Element, Form, Mapped, Mapping, Piece, Source};
 use super::wire::RawEntry;
-use crate::repository::{Entry, EntryKey};
+use crate::repository::Entry;
 use crate::scim::Attributes;
 use crate::scim::schema::{AttributePath, Kind};
 use crate::scim::text::fold;
 
-/// Reads an entry; `None` where it does not tell its key, without which nobody can be told apart.
-pub fn read(mapping: &Mapping, raw: &RawEntry) -> Option<Entry> {
-    let values = Values::of(mapping, raw);
-    let key = canonical_key(values.of_name(mapping.key).first()?)?;
+/// Reads an entry as it is at `now`; `None` where it does not tell its key, without which nobody can be told apart.
+pub fn read(mapping: &Mapping, raw: &RawEntry, now: Timestamp) -> Option<Entry> {
+    let values = Values::of(mapping, raw, now);
+    let key = mapping.key_form.read(values.of_name(mapping.key).first()?)?;
     let mut attributes = Attributes::with_capacity(24);
     for field in &mapping.fields {
         if let Some(value) = values.field(&field.mapped, field.path.multi_valued) {
@@ -47,22 +45,16 @@ pub fn read(mapping: &Mapping, raw: &RawEntry) -> Option<Entry> {
     })
 }
 
-/// An `entryUUID` (RFC 4530) in canonical text: lower-case with dashes.
-pub fn canonical_key(value: &[u8]) -> Option<EntryKey> {
-    let uuid = Uuid::try_parse_ascii(value).ok()?;
-    let mut buffer = Uuid::encode_buffer();
-    Some(EntryKey(Arc::from(&*uuid.as_hyphenated().encode_lower(&mut buffer))))
-}
-
 /// The values of an entry by the mapping's names.
 struct Values<'a> {
     mapping: &'a Mapping,
     raw: &'a RawEntry,
+    now: Timestamp,
     by_name: Vec<Vec<&'a [u8]>>,
 }
 
 impl<'a> Values<'a> {
-    fn of(mapping: &'a Mapping, raw: &'a RawEntry) -> Self {
+    fn of(mapping: &'a Mapping, raw: &'a RawEntry, now: Timestamp) -> Self {
         let mut by_name: Vec<Vec<&[u8]>> = vec![Vec::new(); mapping.names.len()];
         // What has no options comes first: RFC 4512 section 2.5.2 makes `cn;lang-de` a kind of `cn`.
         let tags = raw.attributes.iter().any(|(name, _)| name.contains(';'));
@@ -80,7 +72,7 @@ impl<'a> Values<'a> {
                 }
             }
         }
-        Self { mapping, raw, by_name }
+        Self { mapping, raw, now, by_name }
     }
 
     fn of_name(&self, name: usize) -> &[&'a [u8]] {
@@ -93,9 +85,11 @@ impl<'a> Values<'a> {
             let values: Vec<Value> = self.all(mapped).collect();
             return (!values.is_empty()).then_some(Value::Array(values));
         }
-        if mapped.form == Form::TrueWhileAbsent {
-            let absent = mapped.source.names().all(|name| self.of_name(name).is_empty());
-            return Some(Value::Bool(absent));
+        if mapped.form.is_account() {
+            let closed = mapped.source.names().any(|name| {
+                self.mapping.lock(mapped.form, name).is_closed(self.of_name(name), self.now)
+            });
+            return Some(Value::Bool(!closed));
         }
         self.first(mapped)
     }
@@ -131,7 +125,13 @@ impl<'a> Values<'a> {
 
     fn read_all(&self, name: usize, mapped: &Mapped) -> Vec<Value> {
         let mut values = Vec::new();
-        for bytes in self.of_name(name) {
+        let given = self.of_name(name);
+        let mut sorted = Vec::new();
+        if mapped.form == Form::ProxyAddress {
+            sorted.extend_from_slice(given);
+            sorted.sort_by_key(|value| !value.starts_with(b"SMTP:"));
+        }
+        for bytes in if sorted.is_empty() { given } else { &sorted } {
             if let Some(value) = self.value(name, mapped, bytes)
                 && !values.contains(&value)
             {
@@ -291,6 +291,7 @@ fn read_value(bytes: &[u8], form: Form, kind: Kind) -> Option<Value> {
         Form::Decimal => Value::from(text.trim().parse::<f64>().ok().filter(|n| n.is_finite())?),
         Form::DateTime => Value::from(generalized_time(text)?.to_string()),
         Form::Date => Value::from(date(text).into_owned()),
+        Form::ProxyAddress => Value::from(mail_address(text)?),
         Form::PostalAddress => Value::from(postal_address(text)?),
         Form::LabeledUri => {
             Value::from(text.split(' ').next().filter(|address| !address.is_empty())?)
@@ -306,6 +307,17 @@ fn read_value(bytes: &[u8], form: Form, kind: Kind) -> Option<Value> {
             Some(Value::from(number.to_string()))
         }
         (_, typed) => Some(typed),
+    }
+}
+
+/// What stands behind `smtp:` in any case, or the whole where no kind of address is named; nothing
+/// of other kinds (`X500:`, `sip:`).
+fn mail_address(text: &str) -> Option<&str> {
+    match text.split_once(':') {
+        Some((kind, address)) => {
+            (kind.eq_ignore_ascii_case("smtp") && !address.is_empty()).then_some(address)
+        }
+        None => Some(text),
     }
 }
 

@@ -14,6 +14,11 @@ pub enum LdapFilter {
     Not(Box<LdapFilter>),
     Present(String),
     Equal(String, String),
+    /// Equality with a value that is no text.
+    Octets(String, Vec<u8>),
+    /// All of these bits are set in a number: the matching rule 1.2.840.113556.1.4.803 of Active
+    /// Directory.
+    Bits(String, i64),
     GreaterOrEqual(String, String),
     LessOrEqual(String, String),
     /// `initial*any*any*final`
@@ -105,6 +110,8 @@ impl LdapFilter {
     fn implied(&self) -> Option<&str> {
         match self {
             Self::Equal(attribute, _)
+            | Self::Octets(attribute, _)
+            | Self::Bits(attribute, _)
             | Self::GreaterOrEqual(attribute, _)
             | Self::LessOrEqual(attribute, _)
             | Self::Substring { attribute, .. } => Some(attribute),
@@ -143,6 +150,14 @@ impl fmt::Display for LdapFilter {
             Self::Not(inner) => write!(f, "(!{inner})"),
             Self::Present(attribute) => write!(f, "({attribute}=*)"),
             Self::Equal(attribute, value) => write!(f, "({attribute}={})", Escaped(value)),
+            Self::Octets(attribute, value) => {
+                write!(f, "({attribute}=")?;
+                value.iter().try_for_each(|byte| write!(f, "\\{byte:02x}"))?;
+                f.write_str(")")
+            }
+            Self::Bits(attribute, bits) => {
+                write!(f, "({attribute}:1.2.840.113556.1.4.803:={bits})")
+            }
             Self::GreaterOrEqual(attribute, value) => {
                 write!(f, "({attribute}>={})", Escaped(value))
             }

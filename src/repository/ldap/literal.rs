@@ -18,6 +18,9 @@ use crate::scim::text::nfc;
 pub enum Comparison {
     /// Prepared as in RFC 4518: case mapping, compatibility and canonical composition, spaces.
     Rfc4518,
+    /// Character by character, with Unicode's simple case mappings and without normalisation; a
+    /// value that spells `s` as U+017F or `k` as U+212A may be told apart from the usual one.
+    Simple,
     /// Nothing is assumed but that ASCII letters are compared without case.
     #[default]
     Ascii,
@@ -189,7 +192,7 @@ impl Alphabet {
                 // U+017F folds to s, and NFC makes U+212A a K: a server that knows only ASCII
                 // letters would not find them.
                 Letters::Folded => {
-                    self.server == Comparison::Rfc4518
+                    self.server != Comparison::Ascii
                         || self.repertoire == Repertoire::Ascii
                         || !matches!(c, 's' | 'S' | 'k' | 'K')
                 }

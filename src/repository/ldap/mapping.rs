@@ -8,9 +8,12 @@ mod written;
 
 use serde_json::Value;
 
+use super::account::Lock;
+use super::filter::LdapFilter;
+use super::key::KeyForm;
 use super::literal::Comparison;
 use crate::config::AttributeOverride;
-use crate::repository::Authority;
+use crate::repository::{Authority, EntryKey};
 use crate::scim::schema::{AttributePath, Kind, ResourceType};
 use build::{Builder, apply, overridden};
 use written::{File, Key, Written};
@@ -21,6 +24,7 @@ pub struct Mapping {
     /// Every LDAP attribute that is needed, once; the rest refers to them by index.
     pub(super) names: Vec<AttributeName>,
     pub(super) key: usize,
+    pub(super) key_form: KeyForm,
     pub(super) created: Option<usize>,
     pub(super) last_modified: Option<usize>,
     pub(super) fields: Vec<Field>,
@@ -96,6 +100,10 @@ pub(super) enum Form {
     Boolean,
     /// True for who lacks the attribute.
     TrueWhileAbsent,
+    /// True for whose account none of the attributes locks, each by its own [`Lock`].
+    AccountState,
+    /// A mail address behind `smtp:`, or alone; `SMTP:` marks the primary one.
+    ProxyAddress,
     Integer,
     Decimal,
     /// Generalized time (RFC 4517 section 3.3.13) as RFC 3339.
@@ -127,8 +135,11 @@ impl MappingError {
 }
 
 /// The mappings that ship with the program.
-const SHIPPED: [(&str, &str); 1] =
-    [("openldap", include_str!("../../../config/mappings/openldap.toml"))];
+const SHIPPED: [(&str, &str); 3] = [
+    ("openldap", include_str!("../../../config/mappings/openldap.toml")),
+    ("active-directory", include_str!("../../../config/mappings/active-directory.toml")),
+    ("389ds", include_str!("../../../config/mappings/389ds.toml")),
+];
 
 impl Mapping {
     /// The mapping called `name`, with what a repository's configuration adds or overrides.
@@ -171,7 +182,13 @@ impl Mapping {
         for (key, written) in entries {
             builder.add(key, written, &file.primary, resource)?;
         }
-        Ok(builder.finish(key, created, last_modified, file.comparison, file.filter))
+        Ok(builder.finish(
+            (key, file.key_form),
+            created,
+            last_modified,
+            file.comparison,
+            file.filter,
+        ))
     }
 
     /// Who is a person, where the repository says nothing else.
@@ -184,12 +201,24 @@ impl Mapping {
         if photos { &self.all } else { &self.usual }
     }
 
-    /// The attributes whose presence makes people inactive.
+    /// The attributes that make people inactive.
     pub(super) fn locking(&self) -> impl Iterator<Item = usize> {
         self.fields
             .iter()
-            .filter(|field| field.mapped.form == Form::TrueWhileAbsent)
+            .filter(|field| field.mapped.form.is_account())
             .flat_map(|field| field.mapped.source.names())
+    }
+
+    /// How an attribute locks people out, where it does so.
+    pub(super) fn lock(&self, form: Form, name: usize) -> Lock {
+        let base = self.names.get(name).filter(|_| form == Form::AccountState);
+        base.map_or(Lock::There, |name| Lock::of(&name.base))
+    }
+
+    /// Who has this key.
+    pub(super) fn key_filter(&self, key: &EntryKey) -> LdapFilter {
+        let name = self.names.get(self.key);
+        name.map_or(LdapFilter::False, |name| self.key_form.filter(&name.text, key))
     }
 
     /// Whether `path` has a value for anybody.
@@ -294,6 +323,11 @@ impl Source {
 }
 
 impl Form {
+    /// Whether it tells whether people may sign in, true for whoever nothing is said about.
+    pub fn is_account(self) -> bool {
+        matches!(self, Self::TrueWhileAbsent | Self::AccountState)
+    }
+
     /// As a mapping or a configuration names it under `type`.
     fn named(name: &str) -> Option<Self> {
         Some(match name {
@@ -305,6 +339,8 @@ impl Form {
             "dateTime" => Self::DateTime,
             "binary" => Self::Binary,
             "trueWhileAbsent" => Self::TrueWhileAbsent,
+            "accountState" => Self::AccountState,
+            "proxyAddress" => Self::ProxyAddress,
             "jpeg" => Self::Jpeg,
             "postalAddress" => Self::PostalAddress,
             "labeledUri" => Self::LabeledUri,

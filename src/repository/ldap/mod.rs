@@ -5,11 +5,13 @@
 
 pub mod wire;
 
+mod account;
 mod check;
 pub mod directory_schema;
 pub mod dn;
 pub mod entry;
 pub mod filter;
+pub mod key;
 pub mod literal;
 pub mod mapping;
 pub mod pushdown;

@@ -5,6 +5,8 @@
 
 mod leaf;
 
+use jiff::Timestamp;
+
 use super::directory_schema::{DirectorySchema, Knowledge, Rule};
 use super::filter::LdapFilter;
 use super::mapping::{Element, Form, Mapped, Mapping, Source};
@@ -84,9 +86,11 @@ pub struct Pushdown<'a> {
     pub schema: &'a DirectorySchema,
     /// The repository's id, with which the ids of its unbound people begin.
     pub repository: &'a str,
-    /// Whether `active` may be asked for by the absence of its attribute. Where the directory does
-    /// not let us search for that, `(!(x=*))` is undefined for everybody and would find nobody.
+    /// Whether `active` may be asked for by what its attributes do not say. Where the directory does
+    /// not let us search for them, `(!(x=*))` is undefined for everybody and would find nobody.
     pub absence: bool,
+    /// Accounts that have expired by now are closed.
+    pub now: Timestamp,
 }
 
 impl Pushdown<'_> {
@@ -108,40 +112,25 @@ impl Pushdown<'_> {
                     Pushed::all(parts)
                 }
             }
-            Filter::Present(path) => self.negated(self.present(path, element), negated),
+            Filter::Present(path) => Self::negated(self.present(path, element), negated),
             Filter::Compare { path, operator, value } => {
                 self.compare(path, *operator, value, negated, element)
             }
             Filter::Element { path, filter } => {
-                self.negated(self.some_element(path, filter), negated)
+                Self::negated(self.some_element(path, filter), negated)
             }
         }
     }
 
-    /// `not` may stand only over what is exact, and over what can be undefined for nobody.
-    fn negated(&self, pushed: Pushed, negated: bool) -> Pushed {
+    /// `not` may stand only over what is exact and can be undefined for nobody.
+    fn negated(pushed: Pushed, negated: bool) -> Pushed {
         if !negated {
             return pushed;
         }
-        let constant = matches!(pushed.filter, LdapFilter::True | LdapFilter::False);
-        if pushed.exact && (constant || (self.absence && self.is_absence(&pushed.filter))) {
+        if pushed.exact && matches!(pushed.filter, LdapFilter::True | LdapFilter::False) {
             return Pushed::of(pushed.filter.negate(), true);
         }
         Pushed::EVERYBODY
-    }
-
-    /// Whether it asks but for the presence or absence of what makes people inactive.
-    fn is_absence(&self, filter: &LdapFilter) -> bool {
-        match filter {
-            LdapFilter::And(parts) | LdapFilter::Or(parts) => {
-                parts.iter().all(|part| self.is_absence(part))
-            }
-            LdapFilter::Not(inner) => self.is_absence(inner),
-            LdapFilter::Present(name) => {
-                self.mapping.locking().any(|index| self.mapping.names[index].text == *name)
-            }
-            _ => false,
-        }
     }
 
     fn compare(
@@ -156,10 +145,14 @@ impl Pushdown<'_> {
             // The attribute has no value (RFC 7643 section 2.5), or it has one.
             (Literal::Null, _) => {
                 let absent = operator == Operator::Eq;
-                self.negated(self.present(path, element), absent != negated)
+                Self::negated(self.present(path, element), absent != negated)
             }
-            (Literal::Boolean(truth), Operator::Ne) if self.is_always_there(path) => {
-                self.compare(path, Operator::Eq, &Literal::Boolean(!truth), negated, element)
+            (Literal::Boolean(truth), Operator::Eq | Operator::Ne)
+                if self.account(path).is_some() =>
+            {
+                let other = (operator == Operator::Ne) != negated;
+                self.account(path)
+                    .map_or(Pushed::EVERYBODY, |state| self.state(state, *truth != other))
             }
             // True for who has no value, or another one among several; so `not` over it means that
             // every value is the one given.
@@ -172,7 +165,7 @@ impl Pushdown<'_> {
                     || self.defaults_to_true(path);
                 if unknown { Pushed::EVERYBODY } else { Pushed::constant(true) }
             }
-            _ => self.negated(self.satisfied(path, operator, value, element), negated),
+            _ => Self::negated(self.satisfied(path, operator, value, element), negated),
         }
     }
 
@@ -192,14 +185,13 @@ impl Pushdown<'_> {
     /// Whether people about whom the directory says nothing count as `true`: `active`, unless its
     /// absence is what says so.
     fn defaults_to_true(&self, path: &AttributePath) -> bool {
-        path.extension.is_none() && path.attribute == "active" && !self.is_always_there(path)
+        path.extension.is_none() && path.attribute == "active" && self.account(path).is_none()
     }
 
-    fn is_always_there(&self, path: &AttributePath) -> bool {
-        self.mapping
-            .fields
-            .iter()
-            .any(|field| field.path == *path && field.mapped.form == Form::TrueWhileAbsent)
+    /// What tells about everybody whether they may sign in, where `path` is that.
+    fn account(&self, path: &AttributePath) -> Option<&Mapped> {
+        let mut fields = self.mapping.fields.iter().filter(|field| field.path == *path);
+        fields.find(|field| field.mapped.form.is_account()).map(|field| &field.mapped)
     }
 
     /// Who has a value at `path` that stands to `value` as `operator` says (any but `ne`).
@@ -329,7 +321,7 @@ impl Pushdown<'_> {
     }
 
     fn mapped_present(&self, mapped: &Mapped) -> Pushed {
-        if mapped.form == Form::TrueWhileAbsent {
+        if mapped.form.is_account() {
             return Pushed::constant(true);
         }
         match &mapped.source {

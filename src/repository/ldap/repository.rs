@@ -12,11 +12,13 @@ use super::directory_schema::{DirectorySchema, Knowledge};
 use super::dn::{Dn, DnError};
 use super::entry;
 use super::filter::{FilterError, LdapFilter};
+use super::key::canonical_key;
 use super::mapping::Mapping;
 use super::pushdown::{Pushdown, Pushed};
 use super::wire::{
     self, Directory, Paging, RawEntry, RawFound, Scope, SearchRequest, SettingsError,
 };
+use crate::clock::Clock;
 use crate::repository::{
     Authority, Batches, Bounds, Entry, EntryKey, Finding, Found, Plan, Repository, RepositoryError,
 };
@@ -40,6 +42,8 @@ pub struct LdapSettings {
     pub filter: Option<String>,
     pub mapping: Mapping,
     pub wire: wire::Settings,
+    /// By which accounts expire.
+    pub clock: Clock,
 }
 
 /// Why no repository can be made of the settings.
@@ -62,6 +66,7 @@ pub struct LdapRepository {
     pub(super) people: LdapFilter,
     pub(super) mapping: Mapping,
     pub(super) directory: Directory,
+    pub(super) clock: Clock,
     facts: RwLock<Option<Arc<Facts>>>,
     /// Held by the one who reads the facts.
     reading: Mutex<()>,
@@ -79,7 +84,7 @@ pub(super) struct Facts {
 impl LdapRepository {
     /// Makes the repository; nothing is connected before the first use.
     pub fn new(settings: LdapSettings) -> Result<Self, LdapError> {
-        let LdapSettings { id, base, filter, mapping, wire } = settings;
+        let LdapSettings { id, base, filter, mapping, wire, clock } = settings;
         if let Err(source) = Dn::parse(&base) {
             return Err(LdapError::Base { id, base, source });
         }
@@ -98,13 +103,15 @@ impl LdapRepository {
             people,
             mapping,
             directory,
+            clock,
             facts: RwLock::new(None),
             reading: Mutex::new(()),
         })
     }
 
     fn pushdown<'a>(&'a self, schema: &'a DirectorySchema, absence: bool) -> Pushdown<'a> {
-        Pushdown { mapping: &self.mapping, schema, repository: &self.id, absence }
+        let now = self.clock.now();
+        Pushdown { mapping: &self.mapping, schema, repository: &self.id, absence, now }
     }
 
     /// The filter that is sent for people who match `pushed`.
@@ -267,8 +274,9 @@ impl LdapRepository {
     /// The entries, and whether all show who they are. Who cannot be told apart from others cannot
     /// be shown, but is not absent either.
     fn read_raw(&self, raw: &[RawEntry]) -> (Vec<Arc<Entry>>, bool) {
-        let entries: Vec<_> =
-            raw.iter().filter_map(|raw| entry::read(&self.mapping, raw)).map(Arc::new).collect();
+        let now = self.clock.now();
+        let read = raw.iter().filter_map(|raw| entry::read(&self.mapping, raw, now));
+        let entries: Vec<_> = read.map(Arc::new).collect();
         let nameless = raw.len() - entries.len();
         if nameless > 0 {
             let attribute = &self.mapping.names[self.mapping.key].text;
@@ -338,15 +346,12 @@ impl LdapRepository {
     async fn read_keys(&self, keys: &[EntryKey], bounds: Bounds) -> Result<Found, RepositoryError> {
         // What is no key of this kind of directory names nobody.
         let keys: BTreeSet<EntryKey> =
-            keys.iter().filter_map(|key| entry::canonical_key(key.0.as_bytes())).collect();
-        let name = &self.mapping.names[self.mapping.key].text;
+            keys.iter().filter_map(|key| canonical_key(key.0.as_bytes())).collect();
         let keys: Vec<EntryKey> = keys.into_iter().collect();
         let mut entries = Vec::with_capacity(keys.len());
         let mut complete = true;
         for batch in keys.chunks(BATCH) {
-            let any = LdapFilter::or(
-                batch.iter().map(|key| LdapFilter::Equal(name.clone(), key.0.to_string())),
-            );
+            let any = LdapFilter::or(batch.iter().map(|key| self.mapping.key_filter(key)));
             let bounds = Bounds { size_limit: batch.len(), ..bounds };
             let (found, whole) = self.ask(self.sent(any), bounds).await?;
             entries.extend(found);

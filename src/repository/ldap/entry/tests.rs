@@ -45,7 +45,7 @@ fn raw(attributes: &[(&str, &[&[u8]])]) -> RawEntry {
 }
 
 fn shown(attributes: &[(&str, &[&[u8]])]) -> Value {
-    Value::Object(read(&mapping(), &raw(attributes)).unwrap().attributes)
+    Value::Object(read(&mapping(), &raw(attributes), Timestamp::UNIX_EPOCH).unwrap().attributes)
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn an_entry_becomes_a_person() {
         ("preferredLanguage", &[b"en"]),
         ("preferredLanguage;x-a;LANG-DE", &[b"de"]),
     ]);
-    let entry = read(&mapping(), &raw).unwrap();
+    let entry = read(&mapping(), &raw, Timestamp::UNIX_EPOCH).unwrap();
     assert_eq!(&*entry.key.0, "0f0e0d0c-0000-4000-8000-00000000000a");
     assert_eq!(entry.created.unwrap().to_string(), "2024-02-29T12:00:00Z");
     assert_eq!(entry.last_modified.unwrap().to_string(), "2024-03-01T00:02:03.5Z");
@@ -140,9 +140,9 @@ fn what_cannot_be_shown_is_passed_over() {
 fn without_a_key_there_is_no_person() {
     let mut entry = raw(&[("uid", &[b"a"])]);
     entry.attributes.pop();
-    assert!(read(&mapping(), &entry).is_none());
+    assert!(read(&mapping(), &entry, Timestamp::UNIX_EPOCH).is_none());
     entry.attributes.push(("entryUUID".into(), vec![b"not one".to_vec()]));
-    assert!(read(&mapping(), &entry).is_none());
+    assert!(read(&mapping(), &entry, Timestamp::UNIX_EPOCH).is_none());
 }
 
 #[test]
@@ -192,8 +192,8 @@ proptest! {
     ) {
         let mut entry = RawEntry { dn, attributes: values };
         prop_assert!(entry.attributes.iter().any(|(name, _)| name.eq_ignore_ascii_case("entryuuid"))
-            || read(&mapping(), &entry).is_none());
+            || read(&mapping(), &entry, Timestamp::UNIX_EPOCH).is_none());
         entry.attributes.push(("entryUUID".into(), vec![KEY.into()]));
-        prop_assert!(read(&mapping(), &entry).is_some());
+        prop_assert!(read(&mapping(), &entry, Timestamp::UNIX_EPOCH).is_some());
     }
 }

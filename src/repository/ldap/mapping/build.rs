@@ -9,6 +9,7 @@ use super::{AttributeName, Element, Field, Form, Mapped, Mapping, MappingError, 
 use crate::config::{self, AttributeOverride};
 use crate::repository::Authority;
 use crate::repository::ldap::filter::is_attribute_name;
+use crate::repository::ldap::key::KeyForm;
 use crate::repository::ldap::literal::Comparison;
 use crate::scim::schema::ResourceType;
 use crate::scim::schema::standard::{SOURCE, USER_ATTRIBUTE};
@@ -191,7 +192,7 @@ impl Builder {
 
     pub fn finish(
         self,
-        key: usize,
+        (key, key_form): (usize, KeyForm),
         created: Option<usize>,
         last_modified: Option<usize>,
         comparison: Comparison,
@@ -212,6 +213,7 @@ impl Builder {
             all: texts(&|_| true),
             names: self.names,
             key,
+            key_form,
             created,
             last_modified,
             fields: self.fields,

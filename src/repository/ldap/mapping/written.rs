@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::{Form, MappingError};
 use crate::repository::Authority;
+use crate::repository::ldap::key::KeyForm;
 use crate::repository::ldap::literal::Comparison;
 use crate::scim::schema::standard::USER_ATTRIBUTE;
 use crate::scim::schema::{AttributePath, Kind, ResourceType};
@@ -16,6 +17,8 @@ use crate::scim::schema::{AttributePath, Kind, ResourceType};
 struct Text {
     filter: String,
     key: String,
+    #[serde(default)]
+    key_form: Option<String>,
     created: Option<String>,
     last_modified: Option<String>,
     #[serde(default)]
@@ -54,6 +57,7 @@ enum Names {
 pub(super) struct File {
     pub filter: String,
     pub key: String,
+    pub key_form: KeyForm,
     pub created: Option<String>,
     pub last_modified: Option<String>,
     pub comparison: Comparison,
@@ -90,11 +94,19 @@ impl File {
         })?;
         let comparison = match text.comparison.as_deref() {
             Some("rfc4518") => Comparison::Rfc4518,
+            Some("simple") => Comparison::Simple,
             Some("ascii") | None => Comparison::Ascii,
             Some(other) => {
                 let what = format!("\"{other}\" is no way to compare");
-                return Err(MappingError::new("comparison", what, "use rfc4518 or ascii"));
+                return Err(MappingError::new("comparison", what, "use rfc4518, simple or ascii"));
             }
+        };
+        let key_form = match text.key_form.as_deref() {
+            None => KeyForm::default(),
+            Some(name) => KeyForm::named(name).ok_or_else(|| {
+                let what = format!("\"{name}\" is no way to write a key");
+                MappingError::new("key_form", what, "use uuid, objectGUID or nsUniqueId")
+            })?,
         };
         let attributes = text
             .attributes
@@ -107,6 +119,7 @@ impl File {
         Ok(Self {
             filter: text.filter,
             key: text.key,
+            key_form,
             created: text.created,
             last_modified: text.last_modified,
             comparison,
@@ -158,7 +171,8 @@ impl Value {
 }
 
 const FORMS: &str = "use one of string, boolean, integer, decimal, date, dateTime, binary, \
-                     reference, trueWhileAbsent, postalAddress, labeledUri, jpeg";
+                     reference, trueWhileAbsent, accountState, postalAddress, labeledUri, \
+                     proxyAddress, jpeg";
 
 impl Key {
     /// Reads `userName`, `emails`, `phoneNumbers[type eq "mobile"].value`, or the URN of the ActivID
@@ -235,12 +249,12 @@ impl Key {
             (None, Kind::String | Kind::Reference | Kind::Complex) => Form::Text,
         };
         let fits = match kind {
-            Kind::Boolean => matches!(form, Form::Boolean | Form::TrueWhileAbsent),
+            Kind::Boolean => form == Form::Boolean || form.is_account(),
             Kind::Integer => form == Form::Integer,
             Kind::Decimal => matches!(form, Form::Integer | Form::Decimal),
             Kind::DateTime => form == Form::DateTime,
             Kind::Binary => form == Form::Binary,
-            Kind::String | Kind::Reference | Kind::Complex => form != Form::TrueWhileAbsent,
+            Kind::String | Kind::Reference | Kind::Complex => !form.is_account(),
         };
         let name = written.form.as_ref().map_or("string", |(name, _)| name);
         if !fits {

@@ -1,15 +1,18 @@
 //! Single comparisons turned round: strings, times, numbers, truth, and ids.
 
-use jiff::{Timestamp, ToSpan};
+use jiff::{SignedDuration, Timestamp, ToSpan};
 
 use super::{Pushdown, Pushed};
 use crate::repository::ldap::directory_schema::{AttributeType, Knowledge, Rule};
-use crate::repository::ldap::entry::canonical_key;
 use crate::repository::ldap::filter::LdapFilter;
+use crate::repository::ldap::key::canonical_key;
 use crate::repository::ldap::literal::{Parts, parts};
 use crate::repository::ldap::mapping::{Form, Mapped, Source};
 use crate::scim::filter::{Literal, Operator, Text};
 use crate::scim::text::fold;
+
+/// How much later an account may be looked at than the directory is asked.
+const LATE: SignedDuration = SignedDuration::from_mins(5);
 
 impl Pushdown<'_> {
     /// Who has a value, read in this way, that stands to `value` as `operator` says.
@@ -19,22 +22,20 @@ impl Pushdown<'_> {
         // but another in the first is found too many.
         let certain = names.len() == 1;
         let one = |name: usize| match (mapped.form, value) {
-            (Form::TrueWhileAbsent, Literal::Boolean(_)) => Pushed::EVERYBODY,
             (Form::Boolean, Literal::Boolean(truth)) => self.truth(name, *truth),
             (Form::DateTime, Literal::DateTime(_)) => self.time(Some(name), operator, value, false),
             (Form::Integer, Literal::Number(number)) => self.integer(name, operator, *number),
             (Form::Text, Literal::String(text)) => {
                 self.string(name, operator, text, mapped.case_exact)
             }
+            (Form::ProxyAddress, Literal::String(text)) => {
+                self.address(name, operator, text, mapped.case_exact)
+            }
             (_, Literal::String(text)) if operator == Operator::Eq && text.key.is_empty() => {
                 Pushed::constant(false)
             }
             _ => self.name_present(Some(name)).instead(),
         };
-        if let (Form::TrueWhileAbsent, Literal::Boolean(truth)) = (mapped.form, value) {
-            let locked = Pushed::any(names.iter().map(|&name| self.name_present(Some(name))));
-            return self.negated(locked, *truth);
-        }
         let any = Pushed::any(names.iter().map(|&name| one(name)));
         if certain { any } else { any.inexact() }
     }
@@ -53,6 +54,38 @@ impl Pushdown<'_> {
         }
     }
 
+    /// Who may sign in, or who may not. An account may be closed between now and when it is looked
+    /// at, and never be opened by time alone.
+    pub(super) fn state(&self, mapped: &Mapped, open: bool) -> Pushed {
+        if open && !self.absence {
+            return Pushed::EVERYBODY;
+        }
+        let at = if open { self.now } else { self.now + LATE };
+        let mut exact = true;
+        let closed = LdapFilter::or(mapped.source.names().map(|name| {
+            let lock = self.mapping.lock(mapped.form, name);
+            match self.known(name) {
+                None | Some(Knowledge::Absent) => LdapFilter::False,
+                Some(_) => {
+                    exact &= !lock.comes_with_time();
+                    lock.filter(&self.text(name), at)
+                }
+            }
+        }));
+        Pushed::of(if open { closed.negate() } else { closed }, exact)
+    }
+
+    /// An address stands behind `smtp:` or alone.
+    fn address(&self, name: usize, operator: Operator, text: &Text, case_exact: bool) -> Pushed {
+        let alone = self.string(name, operator, text, case_exact);
+        if !matches!(operator, Operator::Eq | Operator::Sw) {
+            return alone;
+        }
+        let prefixed = Text { written: format!("smtp:{}", text.written), key: text.key.clone() };
+        let behind = self.string(name, operator, &prefixed, case_exact);
+        Pushed::any([alone, behind].into_iter()).inexact()
+    }
+
     pub(super) fn id(&self, operator: Operator, value: &Literal) -> Pushed {
         let (Operator::Eq, Literal::String(text)) = (operator, value) else {
             return Pushed::EVERYBODY;
@@ -63,10 +96,7 @@ impl Pushdown<'_> {
             .and_then(|rest| rest.strip_prefix('.'))
             .and_then(|key| canonical_key(key.as_bytes()).filter(|canonical| *canonical.0 == *key));
         match key {
-            Some(key) => {
-                let name = self.text(self.mapping.key);
-                Pushed::of(LdapFilter::Equal(name, key.0.to_string()), true)
-            }
+            Some(key) => Pushed::of(self.mapping.key_filter(&key), true),
             None => Pushed::constant(false),
         }
     }
@@ -82,7 +112,9 @@ impl Pushdown<'_> {
         let present = self.name_present(name).instead();
         let (Some(name), Literal::DateTime(at)) = (name, value) else { return present };
         let Some(Knowledge::Known(known)) = self.known(name) else { return present };
-        let Some((floor, ceiling)) = seconds_around(*at) else { return present };
+        // Active Directory wants a fraction.
+        let format = if self.schema.names_rules() { "%Y%m%d%H%M%SZ" } else { "%Y%m%d%H%M%S.0Z" };
+        let Some((floor, ceiling)) = seconds_around(*at, format) else { return present };
         let whole = floor == ceiling;
         let text = self.text(name);
         let ordered = known.ordering == Some(Rule::Time);
@@ -207,14 +239,14 @@ impl Pushdown<'_> {
 }
 
 /// The whole seconds at or before, and at or after, in generalized time (RFC 4517 section 3.3.13).
-fn seconds_around(at: Timestamp) -> Option<(String, String)> {
+fn seconds_around(at: Timestamp, format: &str) -> Option<(String, String)> {
     let floor =
         Timestamp::from_second(at.as_nanosecond().div_euclid(1_000_000_000).try_into().ok()?)
             .ok()?;
     let ceiling = if floor == at { floor } else { floor.checked_add(1.second()).ok()? };
     let written = |at: Timestamp| {
         let civil = at.to_zoned(jiff::tz::TimeZone::UTC);
-        (0..=9999).contains(&civil.year()).then(|| civil.strftime("%Y%m%d%H%M%SZ").to_string())
+        (0..=9999).contains(&civil.year()).then(|| civil.strftime(format).to_string())
     };
     Some((written(floor)?, written(ceiling)?))
 }

@@ -1,5 +1,7 @@
 //! Which LDAP filter each SCIM filter becomes, and what is told about it.
 
+use jiff::Timestamp;
+
 use super::*;
 use crate::config::{AttributeOverride, Source as From};
 use crate::scim::ResourceType;
@@ -55,7 +57,14 @@ fn pushed(text: &str, absence: bool) -> Pushed {
     let schema = DirectorySchema::read(SCHEMA.iter().copied()).unwrap();
     let mapping = mapping();
     let filter = Filter::parse(text, &ResourceType::user(&[])).unwrap();
-    Pushdown { mapping: &mapping, schema: &schema, repository: "corp", absence }.push(&filter)
+    Pushdown {
+        mapping: &mapping,
+        schema: &schema,
+        repository: "corp",
+        absence,
+        now: Timestamp::UNIX_EPOCH,
+    }
+    .push(&filter)
 }
 
 fn sent(text: &str) -> String {
@@ -183,7 +192,13 @@ fn people_about_whom_nothing_is_said_are_active() {
     let schema = DirectorySchema::read(SCHEMA.iter().copied()).unwrap();
     let sent = |mapping: &Mapping, text: &str| {
         let filter = Filter::parse(text, &ResourceType::user(&[])).unwrap();
-        let pushdown = Pushdown { mapping, schema: &schema, repository: "corp", absence: true };
+        let pushdown = Pushdown {
+            mapping,
+            schema: &schema,
+            repository: "corp",
+            absence: true,
+            now: Timestamp::UNIX_EPOCH,
+        };
         pushdown.push(&filter).filter.to_string()
     };
     let text = "filter = \"(cn=*)\"\nkey = \"entryUUID\"\n[attributes]\nuserName = \"uid\"\n";
@@ -236,8 +251,13 @@ fn without_the_schema_little_is_assumed() {
     let mapping = mapping();
     let sent = |text: &str| {
         let filter = Filter::parse(text, &ResourceType::user(&[])).unwrap();
-        let pushdown =
-            Pushdown { mapping: &mapping, schema: &schema, repository: "corp", absence: false };
+        let pushdown = Pushdown {
+            mapping: &mapping,
+            schema: &schema,
+            repository: "corp",
+            absence: false,
+            now: Timestamp::UNIX_EPOCH,
+        };
         pushdown.push(&filter).filter.to_string()
     };
     assert_eq!(sent("userName eq \"a\""), "(uid=a)");
@@ -250,8 +270,13 @@ fn without_the_schema_little_is_assumed() {
 fn numbers_are_rounded_to_the_safe_side() {
     let schema = DirectorySchema::read(SCHEMA.iter().copied()).unwrap();
     let mapping = mapping();
-    let pushdown =
-        Pushdown { mapping: &mapping, schema: &schema, repository: "corp", absence: false };
+    let pushdown = Pushdown {
+        mapping: &mapping,
+        schema: &schema,
+        repository: "corp",
+        absence: false,
+        now: Timestamp::UNIX_EPOCH,
+    };
     let name = mapping.names.iter().position(|name| name.text == "uidNumber").unwrap();
     let sent = |operator, number| pushdown.integer(name, operator, number).filter.to_string();
     assert_eq!(sent(Operator::Eq, 7.0), "(uidNumber=7)");
