@@ -21,7 +21,7 @@ use crate::federation::{Federation, RepositoryPart, Rules, Shares};
 use crate::http::{self, ConnectionLimits, HttpState, Limits, TenantState, Tls};
 use crate::repository::{Finding, Repository as _, Severity};
 use crate::scim::ResourceType;
-use crate::store::Store;
+use crate::store::{KeptToken, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 
 /// Files that are open beside clients' connections: the database, directories, the program itself.
@@ -126,6 +126,34 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         store.close().await;
         tracing::info!("stopped");
         Ok(())
+    })
+}
+
+/// The tokens of the token endpoint that are good now, the newest last.
+pub fn issued_tokens(config: &Config) -> anyhow::Result<Vec<KeptToken>> {
+    on_store(config, async |store, clock| store.issued_tokens(clock.now()).await)
+}
+
+/// Takes back the token of this number; whether there was one.
+pub fn revoke(config: &Config, number: i64) -> anyhow::Result<bool> {
+    on_store(config, async |store, _| store.revoke_token(number).await)
+}
+
+/// Does one thing on the store, beside whoever serves from it.
+fn on_store<T>(
+    config: &Config,
+    work: impl AsyncFnOnce(&Store, &Clock) -> Result<T, StoreError>,
+) -> anyhow::Result<T> {
+    runtime()?.block_on(async {
+        let clock = Clock::system();
+        let resource_type = ResourceType::user(&[]);
+        let index: Vec<_> =
+            config.store.index.iter().map(|path| resource_type.resolve(path)).collect();
+        let store = Store::open(&config.store.url, &index, clock.clone())
+            .with_context(|| format!("cannot open the store {}", config.store.url))?;
+        let outcome = work(&store, &clock).await;
+        store.close().await;
+        Ok(outcome?)
     })
 }
 

@@ -118,7 +118,12 @@ impl Gate {
     }
 
     /// Whom a token stands for that is none of the configuration.
-    async fn look_up(&self, token: &[u8], digest: [u8; 32], tenant: &str) -> Result<Known, Refused> {
+    async fn look_up(
+        &self,
+        token: &[u8],
+        digest: [u8; 32],
+        tenant: &str,
+    ) -> Result<Known, Refused> {
         let Some((name, clients)) = self.clients.get_key_value(tenant) else {
             return Err(Denied::Unknown.into());
         };

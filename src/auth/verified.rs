@@ -34,13 +34,7 @@ impl Verified {
         (expires > at).then_some(known)
     }
 
-    pub fn keep(
-        &self,
-        tenant: &Arc<str>,
-        digest: [u8; 32],
-        known: &Known,
-        expires: Timestamp,
-    ) {
+    pub fn keep(&self, tenant: &Arc<str>, digest: [u8; 32], known: &Known, expires: Timestamp) {
         let value = Loaded::whole((known.clone(), expires));
         self.0.insert((Arc::clone(tenant), digest), value, POLICY);
     }

@@ -24,9 +24,9 @@ use toml::de::{DeTable, Deserializer};
 
 pub use fault::{ConfigError, Report};
 pub use settings::{
-    Allowance, AttributeOverride, Authority, CacheTimes, Client, Config, Group, LogFormat, LogSettings,
-    OnConflict, OnFailure, OnVanish, RepositorySettings, Rights, Role, Rule, Server, ServerUrl, Source,
-    StoreSettings, Tenant, Token, VanishBrake,
+    Allowance, AttributeOverride, Authority, CacheTimes, Client, Config, Group, LogFormat,
+    LogSettings, OnConflict, OnFailure, OnVanish, RepositorySettings, Rights, Role, Rule, Server,
+    ServerUrl, Source, StoreSettings, Tenant, Token, VanishBrake,
 };
 
 pub use tls::{TlsFault, TlsFile, TlsFiles, TlsIdentity};

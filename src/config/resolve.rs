@@ -12,8 +12,8 @@ use toml::Spanned;
 
 use super::fault::{Fault, nearest};
 use super::settings::{
-    Config, Group, LogFormat, LogSettings, OnConflict, OnFailure, OnVanish, Role,
-    Server, StoreSettings, Tenant, VanishBrake,
+    Config, Group, LogFormat, LogSettings, OnConflict, OnFailure, OnVanish, Role, Server,
+    StoreSettings, Tenant, VanishBrake,
 };
 use super::written::{self, Words};
 use super::{callers, repository, tls, value};

@@ -125,7 +125,8 @@ fn refused(error: IssueError) -> Result<Refusal, Failure> {
 async fn wish(headers: &HeaderMap, body: Body) -> Result<Result<Wish, Refusal>, Failure> {
     let form = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let form = form.and_then(|value| value.split(';').next());
-    let is_form = |kind: &str| kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded");
+    let is_form =
+        |kind: &str| kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded");
     if !form.is_some_and(is_form) {
         return Ok(Err(invalid(
             "the body must be application/x-www-form-urlencoded; say so in the header Content-Type",
@@ -161,7 +162,9 @@ fn read(headers: &HeaderMap, body: &[u8]) -> Result<Wish, Refusal> {
     let (id, secret) = match (written.next(), form.remove("client_secret")) {
         // "The client MUST NOT use more than one authentication method in each request."
         (Some(_), Some(_)) => return Err(invalid("the client says twice who it is")),
-        (Some(header), None) => basic(header).filter(|_| written.next().is_none()).ok_or_else(no_client)?,
+        (Some(header), None) => {
+            basic(header).filter(|_| written.next().is_none()).ok_or_else(no_client)?
+        }
         (None, Some(secret)) => {
             let id = form.get("client_id").ok_or_else(no_client)?;
             (id.expose().clone(), secret)
@@ -278,7 +281,10 @@ mod tests {
         let basic = |text: &str| format!("Basic {}", STANDARD.encode(text));
         let header = basic("my+id:s%3A%C3%BC=%26");
         assert_eq!(with(Some(&header), grant), both("my id", "s:ü=&"));
-        assert_eq!(with(Some(&header), &format!("{grant}&client_id=my%20id")), both("my id", "s:ü=&"));
+        assert_eq!(
+            with(Some(&header), &format!("{grant}&client_id=my%20id")),
+            both("my id", "s:ü=&")
+        );
         let form = format!("{grant}&client_id=a&client_secret=b+c");
         assert_eq!(with(None, &form), both("a", "b c"));
         for (authorization, form, error) in [

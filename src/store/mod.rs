@@ -11,9 +11,9 @@ mod index;
 mod link;
 mod prepare;
 mod search;
-mod token;
 #[cfg(test)]
 mod tests;
+mod token;
 mod user;
 
 use std::sync::Arc;

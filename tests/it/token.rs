@@ -31,7 +31,8 @@ fn send(bridge: &TestBridge, path: &str, header: Option<&str>, form: &str) -> An
 }
 
 fn basic(id: &str, secret: &str) -> String {
-    let encoded = |text: &str| -> String { form_urlencoded::byte_serialize(text.as_bytes()).collect() };
+    let encoded =
+        |text: &str| -> String { form_urlencoded::byte_serialize(text.as_bytes()).collect() };
     format!("Basic {}", STANDARD.encode(format!("{}:{}", encoded(id), encoded(secret))))
 }
 
