@@ -21,7 +21,7 @@ use crate::federation::{Federation, RepositoryPart, Rules, Shares};
 use crate::http::{self, ConnectionLimits, HttpState, Limits, TenantState, Tls};
 use crate::repository::{Finding, Repository as _, Severity};
 use crate::scim::ResourceType;
-use crate::store::{KeptToken, Store, StoreError};
+use crate::store::{IndexedType, KeptToken, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 
 /// Files that are open beside clients' connections: the database, directories, the program itself.
@@ -40,10 +40,10 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
     runtime()?.block_on(async {
         let clock = Clock::system();
         let resource_type = Arc::new(ResourceType::user(&[]));
-        let index: Vec<_> =
-            config.store.index.iter().map(|path| resource_type.resolve(path)).collect();
+        let groups = ResourceType::group(&[]);
+        let types = indexed(&config.store.index, &[&resource_type, &groups]);
         let store = Arc::new(
-            Store::open(&config.store.url, &index, clock.clone())
+            Store::open(&config.store.url, &types, clock.clone())
                 .with_context(|| format!("cannot open the store {}", config.store.url))?,
         );
         let tls = config.server.tls.clone().map(Tls::open).transpose()?.map(Arc::new);
@@ -146,15 +146,35 @@ fn on_store<T>(
 ) -> anyhow::Result<T> {
     runtime()?.block_on(async {
         let clock = Clock::system();
-        let resource_type = ResourceType::user(&[]);
-        let index: Vec<_> =
-            config.store.index.iter().map(|path| resource_type.resolve(path)).collect();
-        let store = Store::open(&config.store.url, &index, clock.clone())
+        let (users, groups) = (ResourceType::user(&[]), ResourceType::group(&[]));
+        let types = indexed(&config.store.index, &[&users, &groups]);
+        let store = Store::open(&config.store.url, &types, clock.clone())
             .with_context(|| format!("cannot open the store {}", config.store.url))?;
         let outcome = work(&store, &clock).await;
         store.close().await;
         Ok(outcome?)
     })
+}
+
+/// What the store is to index of each type: `path` is one of users, `Type:path` one of that type. What
+/// no type knows is left to the store, which refuses it.
+fn indexed<'a>(paths: &[String], types: &[&'a ResourceType]) -> Vec<IndexedType<'a>> {
+    let mut indexed: Vec<_> = types
+        .iter()
+        .map(|resource_type| IndexedType { resource_type, further: Vec::new() })
+        .collect();
+    for written in paths {
+        let named = written.split_once(':').and_then(|(name, path)| {
+            let place = types.iter().position(|one| one.name.eq_ignore_ascii_case(name))?;
+            Some((place, path))
+        });
+        let user =
+            || types.iter().position(|one| one.name == "User").map(|place| (place, &**written));
+        if let Some((place, path)) = named.or_else(user) {
+            indexed[place].further.push(types[place].resolve(path));
+        }
+    }
+    indexed
 }
 
 /// Looks at every directory and prints what was found; whether nothing is broken.
@@ -219,7 +239,7 @@ fn federation(
     Ok(Federation::new(
         Arc::clone(&tenant.name),
         rules,
-        vec![Arc::clone(resource_type)],
+        vec![Arc::clone(resource_type), Arc::new(ResourceType::group(&[]))],
         Arc::clone(store),
         parts,
         shares,

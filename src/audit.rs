@@ -8,8 +8,10 @@ pub struct AuditRecord {
     pub at: Timestamp,
     /// The caller's name, never its token.
     pub caller: String,
+    /// The name of the resource type concerned: `User`.
+    pub kind: String,
     pub action: Action,
-    /// The person concerned, by canonical id; stored as a random token whose mapping stands in a
+    /// The resource concerned, by canonical id; stored as a random token whose mapping stands in a
     /// table of its own.
     pub subject: String,
     /// Ties the record to the request's log line.
@@ -21,7 +23,7 @@ pub struct AuditRecord {
 pub struct AuditEntry {
     pub at: Timestamp,
     pub caller: String,
-    /// [`Action::name`].
+    /// [`AuditRecord::event`].
     pub action: String,
     /// What stands for the person in the trail.
     pub token: String,
@@ -35,22 +37,24 @@ pub struct AuditEntry {
 /// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    UserCreate,
+    Create,
     /// A directory person got a row: by a first write or by POST.
-    UserBind,
-    UserReplace,
-    UserModify,
-    UserDelete,
+    Bind,
+    Replace,
+    Modify,
+    Delete,
 }
 
-impl Action {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::UserCreate => "user.create",
-            Self::UserBind => "user.bind",
-            Self::UserReplace => "user.replace",
-            Self::UserModify => "user.modify",
-            Self::UserDelete => "user.delete",
-        }
+impl AuditRecord {
+    /// What happened, as the trail names it: `user.create`, `group.modify`.
+    pub fn event(&self) -> String {
+        let action = match self.action {
+            Action::Create => "create",
+            Action::Bind => "bind",
+            Action::Replace => "replace",
+            Action::Modify => "modify",
+            Action::Delete => "delete",
+        };
+        format!("{}.{action}", self.kind.to_lowercase())
     }
 }

@@ -333,7 +333,7 @@ fn what_breaks_a_floor_is_found() {
     for (name, text, line, rule) in [
         (
             "src/scim/query.rs",
-            "//! x\nuse crate::store::UserRow;",
+            "//! x\nuse crate::store::ResourceRow;",
             2,
             "floor 0) may not name store",
         ),

@@ -178,7 +178,6 @@ fn what_is_to_come_is_refused_by_name() {
         (tenant, "schemas = [\"badge.json\"]", "\"tenant.schemas\""),
         (tenant, "operators = \"cn=x,dc=y\"", "\"tenant.operators\""),
         (tenant, "[[tenant.authenticator_policy]]", "\"tenant.authenticator_policy\""),
-        (tenant, "[[tenant.client]]", "\"tenant.client\""),
         (tenant, "[[tenant.issuer]]", "\"tenant.issuer\""),
         (token, "client = \"entra\"", "\"tenant.token.client\" = \"entra\""),
         (token, "dialect = \"activid\"", "\"tenant.token.dialect\""),

@@ -7,16 +7,16 @@ use serde_json::Value;
 use super::authority::{Division, Mode, Owner};
 use super::directory::{Directory, Known};
 use super::resource::{Half, Resource};
-use super::standing::Standing;
+use super::standing::{Standing, divided};
 use super::write::{local_write, record};
-use super::{Deed, Federation, Problem, View, demand, permit};
+use super::{Deed, Federation, Problem, View, demand, is_user, permit};
 use crate::audit::Action;
 use crate::cache::State;
 use crate::caller::{Caller, Permission};
 use crate::scim::filter::{Filter, Literal, Operator, Text};
 use crate::scim::schema::check::Checked;
 use crate::scim::{Attributes, ErrorKind, ResourceType, ScimError};
-use crate::store::{LinkState, StoreError, UserRow, UserType};
+use crate::store::{LinkState, NewResource, ResourceRow, StoreError, TypeName, UserType};
 
 /// What POST made.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub struct Created {
 }
 
 impl Federation {
-    /// POST: a new local user, or the explicit binding of a directory person (rule 2).
+    /// POST: a new local resource, or for users the explicit binding of a directory person (rule 2).
     pub async fn create(
         &self,
         caller: &Caller,
@@ -36,16 +36,18 @@ impl Federation {
         view: &View,
     ) -> Result<Created, Problem> {
         permit(caller, kind, Deed::Create)?;
-        checked_user_type(&checked)?;
-        match self.meant(caller, &checked).await? {
-            Some((directory, known)) => {
-                demand(caller, Permission::UsersBind)?;
-                let id = directory.long_id(&known.key.0);
-                let _writing = self.writing.hold(&id).await;
-                self.bind_by_post(caller, &directory, &known, &checked.attributes, view).await
-            }
-            None => self.create_local(caller, checked.attributes, view).await,
+        if !is_user(kind) {
+            return self.create_local(caller, kind, checked.attributes, view).await;
         }
+        checked_user_type(&checked)?;
+        if let Some((directory, known)) = self.meant(caller, &checked).await? {
+            demand(caller, Permission::UsersBind)?;
+            let id = directory.long_id(&known.key.0);
+            let _writing = self.writing.hold(&id).await;
+            return self.bind_by_post(caller, &directory, &known, &checked.attributes, view).await;
+        }
+        let own = self.owned_by_store(&checked.attributes)?;
+        self.create_local(caller, kind, own, view).await
     }
 
     /// Which directory person a POST means, if any: by the mapped `externalId` alone.
@@ -125,20 +127,14 @@ impl Federation {
             None => false,
         };
         let standing = Standing::unbound(directory, known);
-        let own = self.divided(&standing, wanted, Mode::Replace, true)?;
+        let own = divided(self.users(), &standing, wanted, Mode::Replace, true)?;
         let row = self.insert_bound(caller, directory, known, own, revive, view).await?;
         let half = Half::Entry(Arc::clone(known), State::Live);
         Ok(Created { resource: self.people.stored(&row, Some(directory), &half), bound: true })
     }
 
-    async fn create_local(
-        &self,
-        caller: &Caller,
-        wanted: Attributes,
-        view: &View,
-    ) -> Result<Created, Problem> {
-        let at = self.clock.now();
-        let id = self.clock.new_id().to_string();
+    /// What is stored of a user of whom all is ours.
+    fn owned_by_store(&self, wanted: &Attributes) -> Result<Attributes, Problem> {
         let own = Division {
             resource_type: self.users(),
             owner: Owner::Store,
@@ -148,13 +144,32 @@ impl Federation {
             mode: Mode::Replace,
             says_active: true,
         }
-        .own_after(&wanted)
+        .own_after(wanted)
         .map_err(|owned| owned.into_error("store"))?;
-        let own = with_default_active(own);
-        let write = local_write(own, at);
-        let audit = record(caller, Action::UserCreate, &id, at, view);
-        let row =
-            self.store.create(&self.tenant, &id, UserType::Ftress, &write, false, audit).await?;
+        Ok(with_default_active(own))
+    }
+
+    async fn create_local(
+        &self,
+        caller: &Caller,
+        kind: &ResourceType,
+        own: Attributes,
+        view: &View,
+    ) -> Result<Created, Problem> {
+        let at = self.clock.now();
+        let id = self.clock.new_id().to_string();
+        let type_name = TypeName::new(&kind.name);
+        let write = local_write(&type_name, own, at);
+        let audit = record(caller, kind, Action::Create, &id, at, view);
+        let new = NewResource {
+            type_name,
+            id: &id,
+            user_type: UserType::Ftress,
+            write: &write,
+            revive: false,
+            record: audit,
+        };
+        let row = self.store.create(&self.tenant, new).await?;
         // An earlier look-up of the name may have kept "nobody".
         self.rows.touched(&row, &[&write.view]);
         Ok(Created { resource: self.people.stored(&row, None, &Half::Unasked), bound: false })
@@ -168,14 +183,20 @@ impl Federation {
         own: Attributes,
         revive: bool,
         view: &View,
-    ) -> Result<Arc<UserRow>, StoreError> {
+    ) -> Result<Arc<ResourceRow>, StoreError> {
         let at = self.clock.now();
         let id = directory.long_id(&known.key.0);
         let write = self.bound_write(directory, known, own, at);
-        let audit = record(caller, Action::UserBind, &id, at, view);
-        let created =
-            self.store.create(&self.tenant, &id, UserType::FtressLdap, &write, revive, audit).await;
-        let row = Arc::new(created?);
+        let audit = record(caller, self.users(), Action::Bind, &id, at, view);
+        let new = NewResource {
+            type_name: TypeName::User,
+            id: &id,
+            user_type: UserType::FtressLdap,
+            write: &write,
+            revive,
+            record: audit,
+        };
+        let row = Arc::new(self.store.create(&self.tenant, new).await?);
         self.rows.touched(&row, &[&write.view]);
         Ok(row)
     }

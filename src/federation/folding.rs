@@ -11,6 +11,7 @@ use super::resource::SOURCE_URN;
 use crate::repository::{Authority, Repository};
 use crate::scim::filter::{Filter, Literal, Operator};
 use crate::scim::schema::{AttributePath, Kind};
+use crate::scim::{Attributes, ResourceType};
 
 /// How a directory is asked.
 #[derive(Debug, PartialEq)]
@@ -24,6 +25,24 @@ pub(super) struct Asked {
     /// they are shown inactive. They are then read by key, so that no such search is answered from
     /// the caches alone.
     pub(super) buried: bool,
+}
+
+/// The filter as the resources of one type see it, all of which have the same `meta.resourceType`.
+pub(super) fn for_type(filter: Filter, kind: &ResourceType) -> Filter {
+    let is_type = |path: &AttributePath| path.text == "meta.resourceType";
+    if !filter.paths().any(is_type) {
+        return filter;
+    }
+    let meta = serde_json::json!({ "resourceType": kind.name });
+    let known = Attributes::from_iter([("meta".to_owned(), meta)]);
+    filter
+        .rewrite(&mut |leaf| match leaf {
+            Filter::Compare { path, .. } | Filter::Present(path) if is_type(path) => {
+                Some(Filter::Constant(leaf.matches(&known)))
+            }
+            _ => None,
+        })
+        .simplify()
 }
 
 /// The part of the filter that concerns a repository's people, bound or not.
@@ -106,7 +125,7 @@ fn absent(operator: Operator) -> bool {
 }
 
 fn compare(path: &AttributePath, operator: Operator, value: &Literal, known: Value) -> bool {
-    let mut attributes = crate::scim::Attributes::new();
+    let mut attributes = Attributes::new();
     let leaf = Filter::Compare { path: path.clone(), operator, value: value.clone() };
     match &path.extension {
         None => {

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use super::directory::{Directory, Known};
-use super::{Federation, Problem, unavailable};
+use super::{Federation, Problem, is_user, unavailable};
 use crate::cache::State;
-use crate::store::{RowKey, UserRow};
+use crate::scim::ResourceType;
+use crate::store::{ResourceRow, RowKey};
 
 /// Who an id stands for.
 #[derive(Debug)]
 pub(super) enum Subject {
     /// A row of ours, linked or not.
-    Row(Arc<UserRow>),
+    Row(Arc<ResourceRow>),
     /// Somebody whom only a directory knows.
     Unbound { directory: Arc<Directory>, known: Arc<Known>, state: State },
 }
@@ -29,10 +30,24 @@ pub(super) enum Care {
 
 impl Federation {
     /// Resolves a canonical id, a number, or a long form `<repository>.<entry key>`.
-    pub(super) async fn resolve(&self, id: &str, care: Care) -> Result<Subject, Problem> {
+    pub(super) async fn resolve(
+        &self,
+        kind: &ResourceType,
+        id: &str,
+        care: Care,
+    ) -> Result<Subject, Problem> {
         let stored = self.rows.find(RowKey::Id(id.to_owned()), care != Care::Cached).await?;
         if let Some(row) = stored.rows.first() {
-            return Ok(Subject::Row(Arc::clone(row)));
+            // Ids are of one sequence, paths of one type.
+            let of_type = row.type_name.as_str() == kind.name;
+            return if of_type {
+                Ok(Subject::Row(Arc::clone(row)))
+            } else {
+                Err(nothing(kind, id))
+            };
+        }
+        if !is_user(kind) {
+            return Err(nothing(kind, id));
         }
         let Some((repository, entry_key)) = id.split_once('.') else {
             return Err(nobody(id));
@@ -67,6 +82,16 @@ impl Federation {
 }
 
 pub(super) fn nobody(id: &str) -> Problem {
-    let shown: String = id.chars().take(200).collect();
-    Problem::NotFound(format!("There is no user with the id \"{shown}\"."))
+    Problem::NotFound(format!("There is no user with the id \"{}\".", shown(id)))
+}
+
+fn nothing(kind: &ResourceType, id: &str) -> Problem {
+    if is_user(kind) {
+        return nobody(id);
+    }
+    Problem::NotFound(format!("There is no {} with the id \"{}\".", kind.name, shown(id)))
+}
+
+fn shown(id: &str) -> String {
+    id.chars().take(200).collect()
 }

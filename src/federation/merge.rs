@@ -16,23 +16,23 @@ use crate::repository::{EntryKey, RepositoryError};
 use crate::scim::Filter;
 use crate::scim::dialect::ReportState;
 use crate::scim::text::fold;
-use crate::store::UserRow;
+use crate::store::ResourceRow;
 
 /// What the store brings to a federated list.
 #[derive(Debug, Default)]
 pub(super) struct StorePart {
     /// The first of the unlinked rows in order.
-    pub(super) unlinked: Vec<Arc<UserRow>>,
+    pub(super) unlinked: Vec<Arc<ResourceRow>>,
     /// All unlinked rows that match, where SQL counted them.
     pub(super) unlinked_total: Option<u64>,
     /// All linked rows that may match.
-    pub(super) linked: Vec<Arc<UserRow>>,
+    pub(super) linked: Vec<Arc<ResourceRow>>,
 }
 
 impl StorePart {
     /// All rows that may match, whatever they are.
-    pub(super) fn of(rows: &[Arc<UserRow>]) -> Self {
-        let (linked, unlinked) = rows.iter().cloned().partition(|row| row.link.is_some());
+    pub(super) fn of(rows: Vec<Arc<ResourceRow>>) -> Self {
+        let (linked, unlinked) = rows.into_iter().partition(|row| row.link.is_some());
         Self { unlinked, unlinked_total: None, linked }
     }
 }
@@ -119,8 +119,11 @@ impl<'a> Merge<'a> {
 
     /// Takes the linked rows that no directory answer brought. The ones whose entries must be read
     /// before anything can be said come back, by repository, for [`Merge::looked`].
-    pub(super) fn linked(&mut self, rows: &[Arc<UserRow>]) -> Vec<(usize, Vec<Arc<UserRow>>)> {
-        let mut to_read: Vec<(usize, Vec<Arc<UserRow>>)> = Vec::new();
+    pub(super) fn linked(
+        &mut self,
+        rows: &[Arc<ResourceRow>],
+    ) -> Vec<(usize, Vec<Arc<ResourceRow>>)> {
+        let mut to_read: Vec<(usize, Vec<Arc<ResourceRow>>)> = Vec::new();
         for row in rows {
             let Some(link) = row.link.as_ref().filter(|_| !self.seen.contains(&row.key)) else {
                 continue;
@@ -148,7 +151,7 @@ impl<'a> Merge<'a> {
     }
 
     /// Takes rows with the entries that were read for them.
-    pub(super) fn looked(&mut self, at: usize, rows: &[Arc<UserRow>], mut looked: Looked) {
+    pub(super) fn looked(&mut self, at: usize, rows: &[Arc<ResourceRow>], mut looked: Looked) {
         if let Some(error) = &looked.failed {
             self.failed(at, error);
         }
@@ -190,7 +193,7 @@ impl<'a> Merge<'a> {
 
     /// Takes the unlinked rows that have one of these names. They come later in order than every row
     /// in the list, so that they change no page.
-    pub(super) fn namesakes(&mut self, names: &HashSet<String>, rows: &[Arc<UserRow>]) {
+    pub(super) fn namesakes(&mut self, names: &HashSet<String>, rows: &[Arc<ResourceRow>]) {
         let listed: HashSet<String> = self.people.iter().map(|person| person.id.clone()).collect();
         for row in rows.iter().filter(|row| row.link.is_none() && !listed.contains(&row.id)) {
             let person = self.federation.people.stored(row, None, &Half::Unasked);
@@ -202,7 +205,7 @@ impl<'a> Merge<'a> {
         }
     }
 
-    fn push(&mut self, row: &UserRow, at: Option<usize>, half: &Half) {
+    fn push(&mut self, row: &ResourceRow, at: Option<usize>, half: &Half) {
         let directory: Option<&Directory> = at.map(|at| self.federation.directories[at].as_ref());
         let person = self.federation.people.stored(row, directory, half);
         self.add(at, person);

@@ -7,6 +7,7 @@ mod authority;
 mod compare;
 mod create;
 mod directory;
+mod everywhere;
 mod folding;
 mod identity;
 mod listing;
@@ -248,7 +249,7 @@ enum Deed {
 /// What of `kind` a caller must be permitted. What is configured beside users and groups goes with
 /// the groups: who may say what groups there are may say what else there is.
 fn permit(caller: &Caller, kind: &ResourceType, deed: Deed) -> Result<(), Problem> {
-    let users = kind.name == USER;
+    let users = is_user(kind);
     let permission = match deed {
         Deed::Search if users => Permission::UsersSearch,
         Deed::Read if users => Permission::UsersRead,
@@ -259,6 +260,11 @@ fn permit(caller: &Caller, kind: &ResourceType, deed: Deed) -> Result<(), Proble
         Deed::Create | Deed::Replace | Deed::Delete => Permission::GroupsWrite,
     };
     demand(caller, permission)
+}
+
+/// Whether a type's resources may be a directory's: only users are.
+fn is_user(kind: &ResourceType) -> bool {
+    kind.name == USER
 }
 
 fn demand(caller: &Caller, permission: Permission) -> Result<(), Problem> {

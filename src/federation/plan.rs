@@ -3,24 +3,26 @@
 
 use std::sync::Arc;
 
-use super::Federation;
 use super::directory::AskedKey;
-use super::folding::{Asked, concerns, for_directory};
+use super::folding::{Asked, concerns, for_directory, for_type};
 use super::memory::Memory;
 use super::resource::Resource;
-use super::rows::{StoredKey, external_id_key, user_name_key};
+use super::rows::{StoredKey, external_id_key, name_key};
 use super::sort::Order;
+use super::{Federation, is_user};
 use crate::scim::{AttributePath, Filter, Query, ResourceType};
-use crate::store::RowKey;
+use crate::store::{RowKey, TypeName};
 
 /// Longer query texts are understood each time.
 const KEPT_TEXT: usize = 2048;
 
 /// A query, divided among the sources.
+#[expect(clippy::struct_excessive_bools, reason = "each says yes or no to one source or part")]
 #[derive(Debug)]
 pub struct Plan {
     /// What is searched.
     pub kind: Arc<ResourceType>,
+    pub(super) type_name: TypeName,
     pub query: Query,
     pub(super) filter: Filter,
     pub(super) page: Page,
@@ -32,6 +34,8 @@ pub struct Plan {
     pub(super) concerns_store: bool,
     /// The one key under which every row that can match stands.
     pub(super) row: Option<StoredKey>,
+    /// Whether repositories are part of the question.
+    pub(super) federated: bool,
     /// The repositories that the filter can concern.
     pub(super) asks: Vec<Ask>,
     pub(super) memory: Memory,
@@ -93,11 +97,13 @@ impl Federation {
     /// The plan of a query over the resources of one type.
     pub fn plan(&self, kind: &Arc<ResourceType>, query: Query) -> Plan {
         let filter = query.filter.clone().unwrap_or(Filter::Constant(true));
+        let filter = for_type(filter, kind);
         let photos_decide = filter.paths().chain(&query.sort_by).any(is_photos);
         let photos = photos_decide || query.projection.asks_for("photos");
-        let path = query.sort_by.clone();
+        let type_name = TypeName::new(&kind.name);
+        let by_name = || kind.resolve(type_name.naming().unwrap_or("id"));
         let order = Order {
-            path: path.unwrap_or_else(|| kind.resolve("userName")),
+            path: query.sort_by.clone().unwrap_or_else(by_name),
             descending: query.descending,
         };
         let page = Page {
@@ -105,10 +111,14 @@ impl Federation {
             count: query.count.unwrap_or(self.rules.max_results).min(self.rules.max_results),
             order,
         };
-        let asks = if query.search_repositories { self.asks(&filter, photos) } else { Vec::new() };
+        // Of everything else but users, all is ours.
+        let federated = query.search_repositories && is_user(kind);
+        let asks = if federated { self.asks(&filter, photos) } else { Vec::new() };
         Plan {
             concerns_store: concerns(&filter, &["FTRESS", "FTRESS_LDAP", "SCIM_FED"]),
-            row: row_key(&filter).map(|key| self.rows.key(key)),
+            row: row_key(&filter, &type_name).map(|key| self.rows.key(key)),
+            type_name,
+            federated,
             kind: Arc::clone(kind),
             query,
             filter,
@@ -137,12 +147,12 @@ fn is_photos(path: &AttributePath) -> bool {
     path.extension.is_none() && path.attribute == "photos"
 }
 
-fn row_key(filter: &Filter) -> Option<RowKey> {
-    if let Some(name) = filter.equality("userName") {
-        return Some(user_name_key(&name.written));
+fn row_key(filter: &Filter, type_name: &TypeName) -> Option<RowKey> {
+    if let Some(name) = type_name.naming().and_then(|naming| filter.equality(naming)) {
+        return Some(name_key(type_name, &name.written));
     }
     if let Some(id) = filter.equality("externalId") {
-        return Some(external_id_key(&id.written));
+        return Some(external_id_key(type_name, &id.written));
     }
     filter.equality("id").map(|id| RowKey::Id(id.written.clone()))
 }

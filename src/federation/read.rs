@@ -5,14 +5,14 @@ use std::sync::Arc;
 use super::directory::Directory;
 use super::identity::{Care, Subject, nobody};
 use super::resource::{Half, Resource};
-use super::{Deed, Federation, Problem, View, permit, unavailable};
+use super::{Deed, Federation, Problem, View, is_user, permit, unavailable};
 use crate::caller::Caller;
 use crate::repository::RepositoryError;
 use crate::scim::ResourceType;
-use crate::store::{RowKey, UserRow};
+use crate::store::{ResourceRow, RowKey};
 
 impl Federation {
-    /// One user by id.
+    /// One resource by id.
     pub async fn read(
         &self,
         caller: &Caller,
@@ -21,20 +21,23 @@ impl Federation {
         view: &View,
     ) -> Result<Arc<Resource>, Problem> {
         permit(caller, kind, Deed::Read)?;
-        match self.hot_read(id, view) {
+        match self.hot_read(kind, id, view) {
             Some(person) => Ok(person),
             // Boxed, so that the hot path's future stays small.
-            None => Box::pin(self.read_through(id, view)).await,
+            None => Box::pin(self.read_through(kind, id, view)).await,
         }
     }
 
     /// Who is meant, where the caches know everything about it: nothing waits, nothing is asked.
-    fn hot_read(&self, id: &str, view: &View) -> Option<Arc<Resource>> {
+    fn hot_read(&self, kind: &ResourceType, id: &str, view: &View) -> Option<Arc<Resource>> {
         if view.no_cache || view.photos {
             return None;
         }
         let stored = self.rows.peek(&self.rows.key(RowKey::Id(id.to_owned())))?;
         let Some(row) = stored.rows.first() else {
+            if !is_user(kind) {
+                return None;
+            }
             let (repository, entry_key) = id.split_once('.')?;
             let directory = self.directory(repository)?;
             let (known, state) = directory.peek_entry(entry_key)?;
@@ -42,6 +45,9 @@ impl Federation {
             let unbound = stored.rows.is_empty() && !stored.tombstone;
             return unbound.then(|| self.people.unbound(directory, &known, state));
         };
+        if row.type_name.as_str() != kind.name {
+            return None;
+        }
         let Some(link) = &row.link else {
             return Some(self.people.stored(row, None, &Half::Unasked));
         };
@@ -50,9 +56,14 @@ impl Federation {
         Some(self.people.stored(row, Some(directory), &Half::Entry(known, state)))
     }
 
-    async fn read_through(&self, id: &str, view: &View) -> Result<Arc<Resource>, Problem> {
+    async fn read_through(
+        &self,
+        kind: &ResourceType,
+        id: &str,
+        view: &View,
+    ) -> Result<Arc<Resource>, Problem> {
         let care = if view.no_cache { Care::Fresh } else { Care::Cached };
-        match self.resolve(id, care).await? {
+        match self.resolve(kind, id, care).await? {
             Subject::Unbound { directory, known, state } => {
                 if !view.photos {
                     return Ok(self.people.unbound(&directory, &known, state));
@@ -68,7 +79,7 @@ impl Federation {
     }
 
     /// A row with what its directory says now; where that fails, with the shadow, marked.
-    async fn shown(&self, row: &UserRow, view: &View) -> Arc<Resource> {
+    async fn shown(&self, row: &ResourceRow, view: &View) -> Arc<Resource> {
         let Some(link) = &row.link else {
             return self.people.stored(row, None, &Half::Unasked);
         };

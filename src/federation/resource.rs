@@ -6,13 +6,14 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::USER;
 use super::authority::{Owner, merge};
 use super::directory::{Directory, Known};
 use crate::cache::{Derived, State};
 use crate::repository::EntryKey;
 use crate::scim::resource::digest;
 use crate::scim::{Attributes, ResourceType};
-use crate::store::UserRow;
+use crate::store::{ResourceRow, TypeName};
 
 /// The extension that says where a person comes from.
 pub const SOURCE_URN: &str = "urn:scimbridge:schemas:2.0:Source";
@@ -42,6 +43,12 @@ impl Resource {
             Some(slot) => slot.get_or_init(render).clone(),
             None => render(),
         }
+    }
+
+    /// The name of its type.
+    pub fn type_name(&self) -> &str {
+        let meta = self.attributes.get("meta");
+        meta.and_then(|meta| meta.get("resourceType")?.as_str()).unwrap_or_default()
     }
 
     /// The address of the resource under the mount; kept for the mount that asks first.
@@ -150,14 +157,15 @@ impl Resources {
         let version = known.other_version();
         set_state(&mut attributes, state_name(state));
         attributes.insert("active".into(), Value::Bool(false));
-        attributes.insert("meta".into(), meta((known.created, known.last_modified), &version));
+        attributes
+            .insert("meta".into(), meta(USER, (known.created, known.last_modified), &version));
         self.person(directory.long_id(&known.key.0), version, Arc::new(attributes), true)
     }
 
     /// Somebody with a row; `directory` is the one that the link names, where it is configured.
     pub(super) fn stored(
         &self,
-        row: &UserRow,
+        row: &ResourceRow,
         directory: Option<&Directory>,
         half: &Half,
     ) -> Arc<Resource> {
@@ -181,7 +189,7 @@ impl Resources {
     /// The same, kept nowhere: of somebody who only passes by.
     pub(super) fn passing(
         &self,
-        row: &UserRow,
+        row: &ResourceRow,
         directory: Option<&Directory>,
         half: &Half,
     ) -> Arc<Resource> {
@@ -190,7 +198,7 @@ impl Resources {
 
     fn make_stored(
         &self,
-        row: &UserRow,
+        row: &ResourceRow,
         directory: Option<&Directory>,
         half: &Half,
     ) -> Arc<Resource> {
@@ -230,8 +238,11 @@ impl Resources {
                 merged
             }
         };
-        attributes.insert("userType".into(), row.user_type.name().into());
-        attributes.insert("meta".into(), meta((Some(row.created), Some(modified)), &version));
+        let name = row.type_name.as_str();
+        if row.type_name == TypeName::User {
+            attributes.insert("userType".into(), row.user_type.name().into());
+        }
+        attributes.insert("meta".into(), meta(name, (Some(row.created), Some(modified)), &version));
         attributes.insert("id".into(), Value::String(row.id.clone()));
         self.person(row.id.clone(), version, Arc::new(attributes), show_source)
     }
@@ -278,7 +289,7 @@ pub(super) fn unbound(
 ) {
     let id = format!("{}.{}", source.repository, source.entry_key);
     attributes.insert("userType".into(), "LDAP".into());
-    attributes.insert("meta".into(), meta(times, version));
+    attributes.insert("meta".into(), meta(USER, times, version));
     attributes.insert("id".into(), Value::String(id));
     attributes.insert(SOURCE_URN.into(), source.shown(state_name(state)));
 }
@@ -299,10 +310,14 @@ fn set_state(attributes: &mut Attributes, state: &str) {
     }
 }
 
-/// `created` and `lastModified`.
-fn meta((created, modified): (Option<Timestamp>, Option<Timestamp>), version: &str) -> Value {
+/// `resourceType`, `created` and `lastModified`, and the version.
+fn meta(
+    name: &str,
+    (created, modified): (Option<Timestamp>, Option<Timestamp>),
+    version: &str,
+) -> Value {
     let mut meta = Attributes::new();
-    meta.insert("resourceType".into(), "User".into());
+    meta.insert("resourceType".into(), name.into());
     if let Some(created) = created {
         meta.insert("created".into(), created.to_string().into());
     }

@@ -11,7 +11,7 @@ use crate::cache::{Cache, Loaded, Policy};
 use crate::repository::EntryKey;
 use crate::scim::Attributes;
 use crate::scim::text::{fold, nfc};
-use crate::store::{LinkState, RowKey, Store, UserRow};
+use crate::store::{LinkState, ResourceRow, RowKey, Store, TypeName};
 
 /// Rows change only through this process, which drops what it changes.
 const KEPT: Policy = Policy::UNTIL_INVALIDATED;
@@ -26,7 +26,7 @@ pub struct StoredKey {
 impl StoredKey {
     pub(super) fn weight(&self) -> u32 {
         let text = match &self.key {
-            RowKey::Id(text) | RowKey::UserName(text) | RowKey::ExternalId(text) => text.len(),
+            RowKey::Id(text) | RowKey::Name(_, text) | RowKey::ExternalId(_, text) => text.len(),
             RowKey::Link { repository, entry_key } => repository.len() + entry_key.len(),
         };
         u32::try_from(text).unwrap_or(u32::MAX / 4) + 128
@@ -36,15 +36,15 @@ impl StoredKey {
 /// What the store holds under a key.
 #[derive(Debug, Default)]
 pub struct Stored {
-    pub(super) rows: Vec<Arc<UserRow>>,
+    pub(super) rows: Vec<Arc<ResourceRow>>,
     /// The link's row was deleted; only an explicit POST binds again.
     pub(super) tombstone: bool,
     pub(super) weight: u32,
 }
 
 impl Stored {
-    fn new(rows: Vec<Arc<UserRow>>, tombstone: bool) -> Self {
-        let each = |row: &Arc<UserRow>| {
+    fn new(rows: Vec<Arc<ResourceRow>>, tombstone: bool) -> Self {
+        let each = |row: &Arc<ResourceRow>| {
             let shadow = row.link.as_ref().map_or(0, |link| weigh(&link.shadow));
             weigh(&row.own).saturating_add(shadow).saturating_add(256)
         };
@@ -141,7 +141,7 @@ impl Rows {
 
     /// Drops every key under which the row stands or stood; `views` are the merged values before
     /// and after the change.
-    pub(super) fn touched(&self, row: &UserRow, views: &[&Attributes]) {
+    pub(super) fn touched(&self, row: &ResourceRow, views: &[&Attributes]) {
         let drop = |key: RowKey| {
             self.kept.invalidate(&StoredKey { tenant: Arc::clone(&self.tenant), key });
         };
@@ -154,11 +154,12 @@ impl Rows {
             });
         }
         for view in views {
-            if let Some(name) = view.get("userName").and_then(Value::as_str) {
-                drop(user_name_key(name));
+            let text = |name: &str| view.get(name).and_then(Value::as_str);
+            if let Some(name) = row.type_name.naming().and_then(text) {
+                drop(name_key(&row.type_name, name));
             }
-            if let Some(id) = view.get("externalId").and_then(Value::as_str) {
-                drop(external_id_key(id));
+            if let Some(id) = text("externalId") {
+                drop(external_id_key(&row.type_name, id));
             }
         }
     }
@@ -170,12 +171,12 @@ impl Rows {
     }
 }
 
-pub(super) fn user_name_key(name: &str) -> RowKey {
-    RowKey::UserName(fold(name).into_owned())
+pub(super) fn name_key(type_name: &TypeName, name: &str) -> RowKey {
+    RowKey::Name(type_name.clone(), fold(name).into_owned())
 }
 
-pub(super) fn external_id_key(id: &str) -> RowKey {
-    RowKey::ExternalId(nfc(id).into_owned())
+pub(super) fn external_id_key(type_name: &TypeName, id: &str) -> RowKey {
+    RowKey::ExternalId(type_name.clone(), nfc(id).into_owned())
 }
 
 fn state_key(state: &LinkState) -> String {

@@ -18,10 +18,10 @@ use super::sort::sort;
 use super::{Deed, Federation, Problem, View, permit, too_many};
 use crate::caller::Caller;
 use crate::repository::EntryKey;
-use crate::store::{Rows, Sort, UserRow};
+use crate::store::{ResourceRow, Rows, Search, Sort, Start, TypeName};
 
 /// A search that the index cannot decide looks at no more rows than this.
-const SCAN_LIMIT: u64 = 50_000;
+pub(super) const SCAN_LIMIT: u64 = 50_000;
 
 impl Federation {
     /// Answers a search: the store alone, or the store and the repositories as one list.
@@ -35,7 +35,7 @@ impl Federation {
         if plan.query.cursor.is_some() {
             return Box::pin(self.walk(caller, plan, view)).await.map(Arc::new);
         }
-        if !plan.query.search_repositories {
+        if !plan.federated {
             return Box::pin(self.stored(plan, view)).await.map(Arc::new);
         }
         if !view.no_cache && self.rules.allow_scan {
@@ -54,7 +54,7 @@ impl Federation {
     async fn stored(&self, plan: &Plan, view: &View) -> Result<Listing, Problem> {
         let page = &plan.page;
         let part = self.rows_matching(plan, Rows::All, page, view).await?;
-        let show = |row: &Arc<UserRow>| {
+        let show = |row: &Arc<ResourceRow>| {
             let directory = row.link.as_ref().and_then(|link| self.directory(&link.repository));
             self.people.stored(row, directory.map(Arc::as_ref), &Half::Unasked)
         };
@@ -81,7 +81,7 @@ impl Federation {
         let part = if plan.concerns_store {
             let key = plan.row.as_ref()?;
             grounds.row(&self.shares, key);
-            StorePart::of(&self.rows.peek(key)?.rows)
+            StorePart::of(of_type(&self.rows.peek(key)?.rows, &plan.type_name))
         } else {
             StorePart::default()
         };
@@ -148,7 +148,10 @@ impl Federation {
         }
         let names = merge.open_names();
         if !names.is_empty() {
-            merge.namesakes(&names, &self.store.find_names(&self.tenant, &names).await?);
+            merge.namesakes(
+                &names,
+                &self.store.find_names(&self.tenant, &TypeName::User, &names).await?,
+            );
         }
         merge.listing(&plan.page)
     }
@@ -202,7 +205,7 @@ impl Federation {
         }
         let page = &plan.page;
         if plan.row.is_some() {
-            return Ok(StorePart::of(&self.rows_matching(plan, Rows::All, page, view).await?.rows));
+            return Ok(StorePart::of(self.rows_matching(plan, Rows::All, page, view).await?.rows));
         }
         let whole = Page { skip: 0, count: SCAN_LIMIT + 1, order: page.order.clone() };
         let first = Page { skip: 0, count: page.skip + page.count, order: page.order.clone() };
@@ -232,12 +235,21 @@ impl Federation {
     ) -> Result<Matching, Problem> {
         if let Some(key) = &plan.row {
             let stored = self.rows.find_key(key.clone(), view.no_cache).await?;
-            return Ok(Matching { rows: stored.rows.clone(), total: None });
+            return Ok(Matching { rows: of_type(&stored.rows, &plan.type_name), total: None });
         }
         let filter = plan.stored_filter();
         let sort = Sort { path: page.order.path.clone(), descending: page.order.descending };
-        let search = |skip, count, total| {
-            self.store.search(&self.tenant, filter, rows, &sort, skip, count, total)
+        let search = |skip, limit, count_total| {
+            let search = Search {
+                type_name: &plan.type_name,
+                filter,
+                rows,
+                sort: &sort,
+                start: Start::Offset(skip),
+                limit,
+                count_total,
+            };
+            self.store.search(&self.tenant, search)
         };
         let answer = search(page.skip, page.count, true).await?;
         if answer.exact {
@@ -253,7 +265,7 @@ impl Federation {
 
 #[derive(Debug)]
 struct Matching {
-    rows: Vec<Arc<UserRow>>,
+    rows: Vec<Arc<ResourceRow>>,
     /// Known where SQL alone decided; then the rows are the page.
     total: Option<u64>,
 }
@@ -271,7 +283,12 @@ fn depth_allowed(plan: &Plan) -> Result<(), Problem> {
     Ok(())
 }
 
-fn entry_keys(rows: &[Arc<UserRow>]) -> Vec<EntryKey> {
+/// An id may be that of a resource of another type.
+fn of_type(rows: &[Arc<ResourceRow>], type_name: &TypeName) -> Vec<Arc<ResourceRow>> {
+    rows.iter().filter(|row| row.type_name == *type_name).cloned().collect()
+}
+
+fn entry_keys(rows: &[Arc<ResourceRow>]) -> Vec<EntryKey> {
     let links = rows.iter().filter_map(|row| row.link.as_ref());
     links.map(|link| EntryKey(Arc::from(link.entry_key.as_str()))).collect()
 }

@@ -8,17 +8,17 @@ use super::directory::{Directory, Known};
 use super::identity::{Care, Subject};
 use super::read::failure;
 use super::resource::{Half, Resource};
-use super::{Federation, IfMatch, Problem, RETRY_AFTER};
+use super::{Federation, IfMatch, Problem, RETRY_AFTER, is_user};
 use crate::cache::State;
 use crate::repository::Repository;
-use crate::scim::Attributes;
-use crate::store::UserRow;
+use crate::scim::{Attributes, ResourceType};
+use crate::store::ResourceRow;
 
 /// A person before a write, as the sources themselves have it.
 #[derive(Debug)]
 pub(super) enum Standing {
     Unbound { directory: Arc<Directory>, known: Arc<Known> },
-    Stored { row: Arc<UserRow>, directory: Option<Arc<Directory>>, half: Half },
+    Stored { row: Arc<ResourceRow>, directory: Option<Arc<Directory>>, half: Half },
 }
 
 /// Nothing is ours of somebody unbound.
@@ -99,7 +99,7 @@ impl Standing {
         if matched { Ok(()) } else { Err(changed_meanwhile()) }
     }
 
-    pub(super) fn after(self, row: Arc<UserRow>) -> Self {
+    pub(super) fn after(self, row: Arc<ResourceRow>) -> Self {
         match self {
             Self::Unbound { directory, known } => Self::Stored {
                 row,
@@ -124,8 +124,13 @@ impl Standing {
 
 impl Federation {
     /// The person as it stands, past every cache.
-    pub(super) async fn standing(&self, id: &str, photos: bool) -> Result<Standing, Problem> {
-        match self.resolve(id, Care::Written { photos }).await? {
+    pub(super) async fn standing(
+        &self,
+        kind: &ResourceType,
+        id: &str,
+        photos: bool,
+    ) -> Result<Standing, Problem> {
+        match self.resolve(kind, id, Care::Written { photos }).await? {
             Subject::Unbound { directory, known, .. } => Ok(Standing::Unbound { directory, known }),
             Subject::Row(row) => {
                 let Some(link) = &row.link else {
@@ -144,45 +149,55 @@ impl Federation {
             }
         }
     }
+}
 
-    /// What the store shall own after the write; refused where it would change what others own.
-    /// Whether the caller says what `active` shall be is for [`Division::says_active`].
-    pub(super) fn divided(
-        &self,
-        standing: &Standing,
-        wanted: &Attributes,
-        mode: Mode,
-        says_active: bool,
-    ) -> Result<Attributes, Problem> {
-        let nothing = Attributes::new();
-        let owner = standing.owner();
-        let values = standing.values();
-        let division = Division {
-            resource_type: self.users(),
-            owner,
-            directory: values.as_deref().unwrap_or(&nothing),
-            shadow: standing.shadow(),
-            own: standing.own(),
-            mode,
-            says_active,
-        };
-        let own = division.own_after(wanted).map_err(|owned| match standing {
-            // Whether the directory has that value now cannot be told.
-            Standing::Stored { row, half: Half::Shadow(_), .. } => Problem::Unavailable {
-                detail: format!(
-                    "\"{}\" is owned by the repository \"{}\", which does not answer; what is ours can \
-                     be written meanwhile.",
-                    owned.path,
-                    row.link.as_ref().map_or("", |link| link.repository.as_str())
-                ),
-                retry_after: RETRY_AFTER,
-                // It was logged when the entry was read.
-                cause: None,
-            },
-            _ => Problem::Scim(owned.into_error(standing.repository_id())),
-        })?;
-        Ok(if matches!(owner, Owner::Store) { with_default_active(own) } else { own })
+/// What the store shall own after the write; refused where it would change what others own.
+/// Whether the caller says what `active` shall be is for [`Division::says_active`].
+pub(super) fn divided(
+    kind: &ResourceType,
+    standing: &Standing,
+    wanted: &Attributes,
+    mode: Mode,
+    says_active: bool,
+) -> Result<Attributes, Problem> {
+    if !is_user(kind) {
+        return Ok(own(wanted));
     }
+    let nothing = Attributes::new();
+    let owner = standing.owner();
+    let values = standing.values();
+    let division = Division {
+        resource_type: kind,
+        owner,
+        directory: values.as_deref().unwrap_or(&nothing),
+        shadow: standing.shadow(),
+        own: standing.own(),
+        mode,
+        says_active,
+    };
+    let own = division.own_after(wanted).map_err(|owned| match standing {
+        // Whether the directory has that value now cannot be told.
+        Standing::Stored { row, half: Half::Shadow(_), .. } => Problem::Unavailable {
+            detail: format!(
+                "\"{}\" is owned by the repository \"{}\", which does not answer; what is ours can \
+                 be written meanwhile.",
+                owned.path,
+                row.link.as_ref().map_or("", |link| link.repository.as_str())
+            ),
+            retry_after: RETRY_AFTER,
+            // It was logged when the entry was read.
+            cause: None,
+        },
+        _ => Problem::Scim(owned.into_error(standing.repository_id())),
+    })?;
+    Ok(if matches!(owner, Owner::Store) { with_default_active(own) } else { own })
+}
+
+/// What is stored of a resource of which all is ours: what others compute is not.
+pub(super) fn own(wanted: &Attributes) -> Attributes {
+    let computed = |name: &str| matches!(name, "id" | "meta" | "schemas");
+    let stored = wanted.iter().filter(|(name, _)| !computed(name));
+    stored.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// The part of a version that a write must name: of a bound user's the count of writes, of an unbound
@@ -193,7 +208,7 @@ pub(super) fn first_part(version: &str) -> &str {
 
 pub(super) fn changed_meanwhile() -> Problem {
     Problem::PreconditionFailed(
-        "The user has another version than If-Match names; read it again and repeat the change."
+        "The resource has another version than If-Match names; read it again and repeat the change."
             .to_owned(),
     )
 }

@@ -13,14 +13,14 @@ use super::create::checked_user_type;
 use super::directory::{Directory, Known};
 use super::identity::{Care, Subject};
 use super::resource::{Half, Resource};
-use super::standing::{Standing, changed_meanwhile, first_part};
+use super::standing::{Standing, changed_meanwhile, divided, first_part};
 use super::{Deed, Federation, IfMatch, Problem, View, demand, permit};
 use crate::audit::{Action, AuditRecord};
 use crate::caller::{Caller, Permission};
 use crate::scim::patch::Tolerance;
 use crate::scim::schema::check::Checked;
 use crate::scim::{Attributes, Patch, ResourceType, ScimError};
-use crate::store::{LinkRow, RowKey, StoreError, UserRow, UserWrite};
+use crate::store::{LinkRow, ResourceRow, ResourceWrite, RowKey, StoreError, TypeName};
 
 impl Federation {
     /// PUT: the whole resource as given.
@@ -82,11 +82,11 @@ impl Federation {
         let canonical = self.canonical(id).await?;
         let _writing = self.writing.hold(&canonical).await;
         loop {
-            let standing = self.standing(&canonical, change.photos).await?;
+            let standing = self.standing(kind, &canonical, change.photos).await?;
             standing.must_match(if_match)?;
             let current = standing.merged(self);
             let wanted = (change.wanted)(&current)?;
-            let after = self.divided(&standing, &wanted, change.mode, change.says_active)?;
+            let after = divided(kind, &standing, &wanted, change.mode, change.says_active)?;
             if after == *standing.own() {
                 return Ok(standing.person(self));
             }
@@ -98,10 +98,10 @@ impl Federation {
                 }
                 Standing::Stored { row, .. } => {
                     let action = match change.mode {
-                        Mode::Replace => Action::UserReplace,
-                        Mode::Modify => Action::UserModify,
+                        Mode::Replace => Action::Replace,
+                        Mode::Modify => Action::Modify,
                     };
-                    self.update(caller, row, &standing, after, action, view).await
+                    self.update(caller, kind, row, &standing, after, action, view).await
                 }
             };
             match written {
@@ -131,7 +131,7 @@ impl Federation {
         let canonical = self.canonical(id).await?;
         let _writing = self.writing.hold(&canonical).await;
         loop {
-            let row = match self.resolve(&canonical, Care::Written { photos: false }).await? {
+            let row = match self.resolve(kind, &canonical, Care::Written { photos: false }).await? {
                 Subject::Row(row) => row,
                 Subject::Unbound { directory, .. } => {
                     return Err(Problem::ForbiddenBecause(format!(
@@ -146,10 +146,9 @@ impl Federation {
             {
                 return Err(changed_meanwhile());
             }
-            let audit = record(caller, Action::UserDelete, &row.id, self.clock.now(), view);
+            let audit = record(caller, kind, Action::Delete, &row.id, self.clock.now(), view);
             let tombstone = row.link.is_some();
-            let deleted =
-                self.store.delete(&self.tenant, row.key, row.version, tombstone, audit).await;
+            let deleted = self.store.delete(&self.tenant, &row, tombstone, audit).await;
             match deleted {
                 Ok(()) => {
                     self.rows.touched(&row, &[&self.stored_view(&row)]);
@@ -168,15 +167,17 @@ impl Federation {
         Ok(stored.rows.first().map_or_else(|| id.to_owned(), |row| row.id.clone()))
     }
 
+    #[expect(clippy::too_many_arguments, reason = "what is written, over what, and for whom")]
     async fn update(
         &self,
         caller: &Caller,
-        row: &UserRow,
+        kind: &ResourceType,
+        row: &ResourceRow,
         standing: &Standing,
         own: Attributes,
         action: Action,
         view: &View,
-    ) -> Result<Arc<UserRow>, StoreError> {
+    ) -> Result<Arc<ResourceRow>, StoreError> {
         let at = self.clock.now();
         let write = match (&row.link, standing) {
             (Some(_), Standing::Stored { directory: Some(directory), half, .. }) => match half {
@@ -184,11 +185,11 @@ impl Federation {
                 _ => self.shadow_write(Some(directory), row, own, at),
             },
             (Some(_), _) => self.shadow_write(None, row, own, at),
-            (None, _) => local_write(own, at),
+            (None, _) => local_write(&row.type_name, own, at),
         };
-        let audit = record(caller, action, &row.id, at, view);
+        let audit = record(caller, kind, action, &row.id, at, view);
         let before = self.stored_view(row);
-        let updated = self.store.update(&self.tenant, row.key, row.version, &write, audit).await;
+        let updated = self.store.update(&self.tenant, row, &write, audit).await;
         let row = Arc::new(updated?);
         self.rows.touched(&row, &[&before, &write.view]);
         Ok(row)
@@ -200,7 +201,7 @@ impl Federation {
         known: &Known,
         own: Attributes,
         at: Timestamp,
-    ) -> UserWrite {
+    ) -> ResourceWrite {
         let link = LinkRow {
             repository: directory.id().to_owned(),
             entry_key: known.key.0.to_string(),
@@ -215,13 +216,13 @@ impl Federation {
     fn shadow_write(
         &self,
         directory: Option<&Directory>,
-        row: &UserRow,
+        row: &ResourceRow,
         own: Attributes,
         at: Timestamp,
-    ) -> UserWrite {
+    ) -> ResourceWrite {
         match row.link.clone() {
             Some(link) => self.linked_write(directory, link, own, at),
-            None => local_write(own, at),
+            None => local_write(&row.type_name, own, at),
         }
     }
 
@@ -231,15 +232,15 @@ impl Federation {
         link: LinkRow,
         own: Attributes,
         at: Timestamp,
-    ) -> UserWrite {
-        UserWrite {
+    ) -> ResourceWrite {
+        ResourceWrite {
             view: merge(
                 self.users(),
                 Owner::linked(directory.map(Directory::repository)),
                 &link.shadow,
                 &own,
             ),
-            owns_user_name: own.contains_key("userName"),
+            owns_name: own.contains_key("userName"),
             owns_external_id: own.contains_key("externalId"),
             own,
             link: Some(link),
@@ -248,7 +249,7 @@ impl Federation {
     }
 
     /// The merged values under which a row was last written and indexed.
-    fn stored_view(&self, row: &UserRow) -> Attributes {
+    fn stored_view(&self, row: &ResourceRow) -> Attributes {
         match &row.link {
             None => row.own.clone(),
             Some(link) => {
@@ -271,12 +272,13 @@ struct Change<'a> {
     photos: bool,
 }
 
-/// The row of a user of whom all is ours.
-pub(super) fn local_write(own: Attributes, at: Timestamp) -> UserWrite {
-    UserWrite {
+/// The row of a resource of which all is ours. Whose `externalId` a user has, nobody else may have;
+/// that of other resources is their client's own.
+pub(super) fn local_write(type_name: &TypeName, own: Attributes, at: Timestamp) -> ResourceWrite {
+    ResourceWrite {
         view: own.clone(),
-        owns_user_name: true,
-        owns_external_id: true,
+        owns_name: true,
+        owns_external_id: *type_name == TypeName::User,
         own,
         link: None,
         at,
@@ -286,6 +288,7 @@ pub(super) fn local_write(own: Attributes, at: Timestamp) -> UserWrite {
 /// What the audit trail keeps of a change.
 pub(super) fn record(
     caller: &Caller,
+    kind: &ResourceType,
     action: Action,
     subject: &str,
     at: Timestamp,
@@ -294,6 +297,7 @@ pub(super) fn record(
     AuditRecord {
         at,
         caller: caller.name.to_string(),
+        kind: kind.name.clone(),
         action,
         subject: subject.to_owned(),
         request_id: view.request_id.clone(),

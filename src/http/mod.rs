@@ -11,6 +11,7 @@ mod caller;
 mod discovery;
 mod error;
 mod etag;
+mod everywhere;
 mod health;
 mod json;
 mod layers;

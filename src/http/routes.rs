@@ -13,7 +13,7 @@ use super::caller::{Call, authenticate};
 use super::error::Failure;
 use super::layers::{Asked, Seen};
 use super::writes::Writes;
-use super::{Parts, TenantMount, body, discovery, query, resource, search, token};
+use super::{Parts, TenantMount, body, discovery, everywhere, query, resource, search, token};
 use crate::scim::ResourceType;
 
 /// What a path below a mount leads to. Names are matched without case, ids as they are written.
@@ -276,10 +276,7 @@ pub async fn dispatch(
         (Route::ResourcesSearch(at), Verb::Post) => {
             Box::pin(search::by_message(call, payload, &at.kind)).await
         }
-        (Route::Search, Verb::Post) => {
-            let users = mount.tenant.federation.users();
-            Box::pin(search::by_message(call, payload, users)).await
-        }
+        (Route::Search, Verb::Post) => Box::pin(everywhere::by_message(call, payload)).await,
         (Route::Resources(at), Verb::Post) => {
             Box::pin(resource::create(call, payload, &at.kind, writes)).await
         }

@@ -34,7 +34,7 @@ fn federation(store: &Arc<Store>, name: &str, mounts: usize) -> Arc<Federation> 
         walk_limit: 1000,
         cursor_timeout: Duration::from_mins(10),
     };
-    let types = vec![Arc::new(ResourceType::user(&[]))];
+    let types = vec![ResourceType::user(&[]).into(), ResourceType::group(&[]).into()];
     Arc::new(Federation::new(
         name.into(),
         rules,
@@ -57,6 +57,7 @@ fn config() -> Config {
         name = "test"
         sha256 = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"
         permissions = ["*"]
+        user = "10001"
         [[tenant]]
         name = "beta"
     "#;
@@ -198,6 +199,32 @@ async fn a_user_is_created_read_and_listed() {
     assert!(head.response.into_body().collect().await.unwrap().to_bytes().is_empty());
 }
 
+/// The token stands for the first user that there is.
+#[tokio::test]
+async fn me_is_the_user_of_the_token() {
+    const ME: &str = "/scim/acme/v2/Me";
+    let app = app();
+    get(&app, ME).await.refused(404).await;
+    let created = ask(&app, Method::POST, USERS, r#"{"userName":"ann"}"#).await;
+    let location = created.header(header::LOCATION).to_owned();
+    for path in [ME, "/scim/acme/v2/users/me"] {
+        let read = get(&app, path).await;
+        assert_eq!(read.header(header::LOCATION), location, "RFC 7644 section 3.11");
+        assert_eq!(read.json().await["userName"], "ann");
+    }
+    let patch = r#"{"Operations":[{"op":"add","path":"title","value":"x"}]}"#;
+    let patched = ask(&app, Method::PATCH, ME, patch).await;
+    assert_eq!(patched.header(header::LOCATION), location);
+    assert_eq!(patched.json().await["title"], "x");
+    let put = ask(&app, Method::PUT, ME, r#"{"userName":"bob"}"#).await.json().await;
+    assert_eq!((&put["userName"], put.get("title")), (&json!("bob"), None));
+    let refused = ask(&app, Method::POST, ME, "{}").await;
+    assert_eq!(refused.header(header::ALLOW), "GET, HEAD, PUT, PATCH, DELETE");
+    refused.refused(405).await;
+    assert_eq!(ask(&app, Method::DELETE, ME, "").await.status, StatusCode::NO_CONTENT);
+    get(&app, ME).await.refused(404).await;
+}
+
 #[tokio::test]
 async fn a_write_may_exclude_what_exists() {
     let app = app();
@@ -295,7 +322,7 @@ async fn nobody_gets_in_without_a_token_of_the_tenant() {
 #[tokio::test]
 async fn what_is_not_there_is_said_in_scim() {
     let app = app();
-    for path in ["/", "/nowhere", "/scim/gamma/v2/Users", "/scim/acme/v2", "/scim/acme/v2/Groups"] {
+    for path in ["/", "/nowhere", "/scim/gamma/v2/Users", "/scim/acme/v2", "/scim/acme/v2/Roles"] {
         get(&app, path).await.refused(404).await;
     }
     let detail = get(&app, "/scim/acme/v2/Users/nobody").await.refused(404).await;
@@ -378,7 +405,7 @@ async fn discovery_is_open_and_takes_no_filter() {
         filtered.refused(403).await;
     }
     get(&app, "/scim/acme/v2/Schemas/urn:none").await.refused(404).await;
-    get(&app, "/scim/acme/v2/ResourceTypes/Group").await.refused(404).await;
+    get(&app, "/scim/acme/v2/ResourceTypes/Role").await.refused(404).await;
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ const SHOWN: i64 = 10_000;
 /// Adds the statements that insert `record` to `change`. A person has one token for all records;
 /// `token` is what it gets at first.
 pub(super) fn push(change: &mut Change, tenant: &str, record: AuditRecord, token: &str) {
+    let event = record.event();
     let person = change.push(
         "INSERT INTO audit_persons (token, tenant, person) \
          VALUES ($1, (SELECT key FROM tenants WHERE name = $2), $3) \
@@ -25,7 +26,7 @@ pub(super) fn push(change: &mut Change, tenant: &str, record: AuditRecord, token
             tenant.into(),
             milliseconds(record.at).into(),
             record.caller.into(),
-            record.action.name().into(),
+            event.into(),
             Value::From { statement: person, column: 0 },
             record.request_id.into(),
         ],

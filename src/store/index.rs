@@ -1,7 +1,8 @@
-//! Which attributes are indexed, and what of a user's view goes into the index.
+//! Which attributes of which types are indexed, and what of a resource's view goes into the index.
 //!
 //! What is written here is read by [`condition`](super::condition) alone. Values are found as
-//! [`Filter::matches`](crate::scim::Filter::matches) finds them, so that both select the same users.
+//! [`Filter::matches`](crate::scim::Filter::matches) finds them, so that both select the
+//! same resources.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -10,23 +11,21 @@ use jiff::Timestamp;
 use jiff::tz::Offset;
 use serde_json::Value;
 
-use crate::scim::schema::{Kind, Returned};
+use crate::scim::schema::{Kind, Returned, Uniqueness};
 use crate::scim::text::{comparable, instant};
 use crate::scim::{AttributePath, Attributes, ResourceType};
 
-use super::OpenError;
 use super::engine::{Change, Datum, Expect, Statement, Value as Parameter};
+use super::{IndexedType, OpenError, TypeName};
 
 /// How many bytes of a folded text the index holds at most.
 pub(super) const WIDTH: usize = 256;
 
 /// Raised when the same value would be written differently: the index is then built anew.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
-/// Indexed without being asked for, beside `userName`, `id`, `userType`, `meta.created` and
-/// `meta.lastModified`, which are columns of the user's row.
-const STANDARD: [&str; 15] = [
-    "externalId",
+/// Indexed of users without being asked for, beside what stands in columns of its own ([`column`]).
+const OF_USERS: [&str; 13] = [
     "displayName",
     "name.formatted",
     "name.familyName",
@@ -36,33 +35,46 @@ const STANDARD: [&str; 15] = [
     "name.honorificSuffix",
     "emails.value",
     "phoneNumbers.value",
-    "groups.value",
     "title",
     "active",
     "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:employeeNumber",
     "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager.value",
 ];
 
-/// The indexed attributes.
+/// The indexed attributes, by resource type.
 #[derive(Debug)]
 pub(super) struct Index {
-    attributes: Vec<Indexed>,
-    /// Canonical text of the path -> place in `attributes`.
-    by_text: HashMap<String, usize>,
+    types: HashMap<TypeName, TypeIndex>,
 }
 
+#[derive(Debug, Default)]
+struct TypeIndex {
+    attributes: Vec<Indexed>,
+    /// Canonical text of the path -> places in `attributes`: tenants may define one path in several
+    /// ways.
+    by_text: HashMap<String, Vec<usize>>,
+}
+
+/// An indexed path of a resource type.
 #[derive(Debug)]
 pub(super) struct Indexed {
-    /// Stands for the path in the index. Values of another type than the schema says stand under
-    /// `-key`: they are there, but equal nothing.
+    /// Stands for the path in the table `paths`.
     pub key: i64,
+    pub path: AttributePath,
+}
+
+/// A path that is to be indexed.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub type_name: TypeName,
     pub path: AttributePath,
 }
 
 /// Where the values of a path are.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Place<'a> {
-    UserName,
+    /// The type's naming attribute: a user's `userName`, a group's `displayName`.
+    Name,
     Id,
     UserType,
     Created,
@@ -78,30 +90,68 @@ pub(super) struct Term {
     pub foreign: bool,
     pub fold: String,
     pub rest: String,
-    pub number: Option<f64>,
 }
 
-/// The paths that are to be indexed: the standard ones and `further`. Paths that are columns of the
-/// user's row need no index and are left out.
-pub(super) fn wanted(further: &[AttributePath]) -> Result<Vec<AttributePath>, OpenError> {
+/// The paths that are to be indexed: the standard ones, those of `types`, and what `types` declare
+/// unique. Paths that are columns of the row need no index and are left out.
+pub(super) fn wanted(types: &[IndexedType<'_>]) -> Result<Vec<Wanted>, OpenError> {
     let user = ResourceType::user(&[]);
-    let mut wanted: Vec<_> = STANDARD.iter().map(|text| user.resolve(text)).collect();
-    for path in further {
-        // Who asks for `roles` means `roles.value`.
-        let value = user.resolve(&format!("{path}.value"));
-        let path = if path.kind == Kind::Complex && value.known { &value } else { path };
-        let possible = path.known
-            && path.returned != Returned::Never
-            && !matches!(path.kind, Kind::Complex | Kind::Binary);
-        if !possible {
-            return Err(OpenError::Unindexable { path: path.text.clone() });
+    let mut wanted = Vec::new();
+    let mut want = |type_name: &TypeName, path: &AttributePath| {
+        let same = |other: &Wanted| other.type_name == *type_name && other.path == *path;
+        if column(type_name, path).is_none() && !wanted.iter().any(same) {
+            wanted.push(Wanted { type_name: type_name.clone(), path: path.clone() });
         }
-        if column(path).is_none() && !wanted.contains(path) {
-            wanted.retain(|other| other.text != path.text);
-            wanted.push(path.clone());
+    };
+    for text in OF_USERS {
+        want(&TypeName::User, &user.resolve(text));
+    }
+    let external_id = user.resolve("externalId");
+    for type_name in [TypeName::User, TypeName::Group] {
+        want(&type_name, &external_id);
+    }
+    for IndexedType { resource_type, further } in types {
+        let type_name = TypeName::new(&resource_type.name);
+        want(&type_name, &external_id);
+        for path in unique(resource_type) {
+            want(&type_name, &path);
+        }
+        for path in further {
+            // Who asks for `roles` means `roles.value`.
+            let value = resource_type.resolve(&format!("{path}.value"));
+            let path = if path.kind == Kind::Complex && value.known { &value } else { path };
+            let possible = path.known
+                && path.returned != Returned::Never
+                && !matches!(path.kind, Kind::Complex | Kind::Binary);
+            if !possible {
+                return Err(OpenError::Unindexable { path: path.text.clone() });
+            }
+            want(&type_name, path);
         }
     }
     Ok(wanted)
+}
+
+/// What a type declares unique beside its name, `id` and `externalId`: simple attributes with one
+/// value, of its schema and its extensions.
+pub(super) fn unique(resource_type: &ResourceType) -> Vec<AttributePath> {
+    let type_name = TypeName::new(&resource_type.name);
+    let core = resource_type.schema.attributes.iter().map(|attribute| (None, attribute));
+    let extensions = resource_type.extensions.iter().flat_map(|(schema, _)| {
+        schema.attributes.iter().map(|attribute| (Some(schema.id.as_str()), attribute))
+    });
+    core.chain(extensions)
+        .filter(|(_, attribute)| {
+            attribute.uniqueness != Uniqueness::None
+                && !attribute.multi_valued
+                && !matches!(attribute.kind, Kind::Complex | Kind::Binary | Kind::Boolean)
+        })
+        .map(|(urn, attribute)| match urn {
+            None => resource_type.resolve(&attribute.name),
+            Some(urn) => resource_type.resolve(&format!("{urn}:{}", attribute.name)),
+        })
+        .filter(|path| path.known && column(&type_name, path).is_none())
+        .collect()
 }
 
 /// How values of `path` are written; where this differs, the index of that path is built anew.
@@ -110,98 +160,141 @@ pub(super) fn form(path: &AttributePath) -> String {
     format!("{FORM} {:?}{exact}", path.kind)
 }
 
-fn column(path: &AttributePath) -> Option<Place<'static>> {
+fn column(type_name: &TypeName, path: &AttributePath) -> Option<Place<'static>> {
     match (path.text.as_str(), path.case_exact) {
-        ("userName", false) => Some(Place::UserName),
         ("id", true) => Some(Place::Id),
-        ("userType", _) => Some(Place::UserType),
         ("meta.created", _) => Some(Place::Created),
         ("meta.lastModified", _) => Some(Place::Modified),
+        ("userType", _) if *type_name == TypeName::User => Some(Place::UserType),
+        (text, false) if type_name.naming() == Some(text) => Some(Place::Name),
         _ => None,
     }
 }
 
 impl Index {
-    pub(super) fn new(attributes: Vec<Indexed>) -> Self {
-        let by_text = attributes
-            .iter()
-            .enumerate()
-            .map(|(place, indexed)| (indexed.path.text.clone(), place))
-            .collect();
-        Self { attributes, by_text }
+    pub(super) fn new(attributes: Vec<(TypeName, Indexed)>) -> Self {
+        let mut types: HashMap<TypeName, TypeIndex> = HashMap::new();
+        for (type_name, indexed) in attributes {
+            let index = types.entry(type_name).or_default();
+            let places = index.by_text.entry(indexed.path.text.clone()).or_default();
+            places.push(index.attributes.len());
+            index.attributes.push(indexed);
+        }
+        Self { types }
     }
 
     /// Where the values of `path` are; `None` where they are not indexed, or not as `path` compares
     /// them.
-    pub(super) fn place(&self, path: &AttributePath) -> Option<Place<'_>> {
+    pub(super) fn place(&self, type_name: &TypeName, path: &AttributePath) -> Option<Place<'_>> {
         if !path.known {
             return None;
         }
-        column(path).or_else(|| {
-            let indexed = &self.attributes[*self.by_text.get(&path.text)?];
-            let same = indexed.path.kind == path.kind && indexed.path.case_exact == path.case_exact;
-            same.then_some(Place::Attribute(indexed))
+        column(type_name, path).or_else(|| {
+            let indexed = self.indexed(type_name, &path.text)?.find(|indexed| {
+                indexed.path.kind == path.kind && indexed.path.case_exact == path.case_exact
+            });
+            indexed.map(Place::Attribute)
         })
     }
 
     /// The place to sort by: a complex attribute is sorted by its `value` (RFC 7644 section
     /// 3.4.2.3).
-    pub(super) fn sort_place(&self, path: &AttributePath) -> Option<Place<'_>> {
+    pub(super) fn sort_place(
+        &self,
+        type_name: &TypeName,
+        path: &AttributePath,
+    ) -> Option<Place<'_>> {
         if path.known && path.kind == Kind::Complex {
-            let value = &self.attributes[*self.by_text.get(&format!("{path}.value"))?];
-            return Some(Place::Attribute(value));
+            // Whichever of its definitions it is: a list has one order only where there is one.
+            let text = format!("{path}.value");
+            let mut values = self.indexed(type_name, &text)?;
+            let value = values.next()?;
+            return values.next().is_none().then_some(Place::Attribute(value));
         }
-        self.place(path)
+        self.place(type_name, path)
     }
 
-    /// What stands for `externalId` in the index.
-    pub(super) fn external_id(&self) -> i64 {
-        self.by_text.get("externalId").map_or(0, |place| self.attributes[*place].key)
+    fn indexed(&self, type_name: &TypeName, text: &str) -> Option<impl Iterator<Item = &Indexed>> {
+        let index = self.types.get(type_name)?;
+        let places = index.by_text.get(text)?;
+        Some(places.iter().map(|place| &index.attributes[*place]))
     }
 
-    /// The index rows of a user: the columns `path`, `ordinal`, `fold`, `rest` and `number` of each.
-    pub(super) fn rows(&self, view: &Attributes) -> Vec<[Datum; 5]> {
-        let mut rows = Vec::with_capacity(self.attributes.len());
-        for indexed in &self.attributes {
-            rows.extend(indexed.rows(view));
+    /// What stands for `externalId` of this type in the index.
+    pub(super) fn external_id(&self, type_name: &TypeName) -> i64 {
+        let indexed = self.indexed(type_name, "externalId").and_then(|mut found| found.next());
+        indexed.map_or(-1, Indexed::native)
+    }
+
+    /// The index rows of a resource.
+    pub(super) fn rows(&self, type_name: &TypeName, id: &str, view: &Attributes) -> Vec<IndexRow> {
+        let Some(index) = self.types.get(type_name) else { return Vec::new() };
+        let mut rows = Vec::with_capacity(index.attributes.len() + 4);
+        for indexed in &index.attributes {
+            indexed.rows(id, view, &mut rows);
         }
         rows
     }
 }
 
 impl Indexed {
-    /// Whether few people share a value.
+    /// Stands for the path in the index.
+    pub(super) fn native(&self) -> i64 {
+        self.key * 3
+    }
+
+    /// Stands for the path where a value has another type than the schema says: it is there, but
+    /// equals nothing.
+    pub(super) fn foreign(&self) -> i64 {
+        self.key * 3 + 1
+    }
+
+    /// Stands for the path where a resource has nothing to sort by.
+    pub(super) fn absent(&self) -> i64 {
+        self.key * 3 + 2
+    }
+
+    /// Whether few resources share a value.
     pub(super) fn is_identifying(&self) -> bool {
         let ends = ["externalId", "emails.value", "phoneNumbers.value", ":employeeNumber"];
         ends.iter().any(|end| self.path.text.ends_with(end))
     }
 
-    pub(super) fn rows(&self, view: &Attributes) -> impl Iterator<Item = [Datum; 5]> {
-        terms(&self.path, view).into_iter().zip(0_i64..).map(|(term, ordinal)| {
-            let path = if term.foreign { -self.key } else { self.key };
-            [path.into(), ordinal.into(), term.fold.into(), term.rest.into(), term.number.into()]
-        })
+    /// Adds the index rows of a resource for this path.
+    pub(super) fn rows(&self, id: &str, view: &Attributes, rows: &mut Vec<IndexRow>) {
+        let terms = terms(&self.path, view);
+        if terms.first().is_none_or(|term| term.foreign) {
+            rows.push([self.absent().into(), 0.into(), "".into(), "".into(), id.into()]);
+        }
+        rows.extend(terms.into_iter().zip(0_i64..).map(|(term, ordinal)| {
+            let path = if term.foreign { self.foreign() } else { self.native() };
+            let id = (ordinal == 0).then_some(id);
+            [path.into(), ordinal.into(), term.fold.into(), term.rest.into(), id.into()]
+        }));
     }
 }
+
+/// The columns `path`, `ordinal`, `fold`, `rest` and `id` of a row in the index.
+pub(super) type IndexRow = [Datum; 5];
 
 /// How many index rows one statement inserts at most.
 const ROWS: usize = 16;
 
-/// Adds the statements that insert `rows` for the user with this key to `change`; `conflict` says
+/// Adds the statements that insert `rows` for the resource with this key to `change`; `conflict` says
 /// what becomes of a row that is there.
 pub(super) fn insert(
     change: &mut Change,
-    user: &Parameter,
+    resource: &Parameter,
     tenant: &Parameter,
-    rows: Vec<[Datum; 5]>,
+    rows: Vec<IndexRow>,
     conflict: &str,
 ) {
     let mut rows = rows.into_iter();
     while rows.len() > 0 {
         let mut sql = "INSERT INTO attributes \
-                       (user_key, tenant, path, ordinal, fold, rest, number) VALUES "
+                       (resource_key, tenant, path, ordinal, fold, rest, id) VALUES "
             .to_owned();
-        let mut values = vec![user.clone(), tenant.clone()];
+        let mut values = vec![resource.clone(), tenant.clone()];
         for row in rows.by_ref().take(ROWS) {
             let first = values.len() + 1;
             let comma = if first == 3 { "" } else { ", " };
@@ -267,7 +360,7 @@ fn term(path: &AttributePath, value: &Value) -> Term {
         }
         (Kind::Boolean, Value::Bool(value)) => Some(Term::text(boolean(*value))),
         (Kind::Decimal | Kind::Integer, Value::Number(number)) => {
-            number.as_f64().map(|number| Term { number: Some(number), ..Term::text("#") })
+            number.as_f64().map(|number| Term::text(&self::number(number)))
         }
         _ => None,
     };
@@ -290,7 +383,7 @@ fn is_present(value: &Value) -> bool {
 impl Term {
     fn text(compared: &str) -> Self {
         let (fold, rest) = cut(compared);
-        Self { foreign: false, fold: fold.to_owned(), rest: rest.to_owned(), number: None }
+        Self { foreign: false, fold: fold.to_owned(), rest: rest.to_owned() }
     }
 }
 
@@ -309,6 +402,14 @@ pub(super) fn cut(text: &str) -> (&str, &str) {
 
 pub(super) fn boolean(value: bool) -> &'static str {
     if value { "true" } else { "false" }
+}
+
+/// A number as text of one width, whose order by bytes is that of numbers.
+pub(super) fn number(number: f64) -> String {
+    // The two zeros are one number.
+    let bits = (number + 0.0).to_bits();
+    let sign = 1 << 63;
+    format!("{:016x}", if bits & sign == 0 { bits | sign } else { !bits })
 }
 
 /// An instant as text of one width, whose order by bytes is that of time. Years before 0 begin with
@@ -386,17 +487,24 @@ mod tests {
     }
 
     #[test]
+    fn numbers_sort_as_texts() {
+        let numbers = [f64::MIN, -2.0, -1.5, -1e-300, 0.0, 1e-300, 0.5, 9.0, 10.0, 1e300, f64::MAX];
+        assert!(numbers.map(number).is_sorted(), "{:?}", numbers.map(number));
+        assert_eq!(number(-0.0), number(0.0));
+    }
+
+    #[test]
     fn what_cannot_be_indexed_is_refused() {
         let user = ResourceType::user(&[]);
         let texts = |further: &[&str]| {
-            let further: Vec<_> = further.iter().map(|text| user.resolve(text)).collect();
-            wanted(&further).map(|paths| paths.len())
+            let further = further.iter().map(|text| user.resolve(text)).collect();
+            wanted(&[IndexedType { resource_type: &user, further }]).map(|paths| paths.len())
         };
         let standard = texts(&[]).unwrap();
         assert_eq!(texts(&["nickName", "roles", "userName", "title"]).unwrap(), standard + 2);
         for odd in ["shoeSize", "password", "addresses", "x509Certificates"] {
             assert!(matches!(texts(&[odd]), Err(OpenError::Unindexable { .. })), "{odd}");
         }
-        assert!(wanted(&[]).unwrap().iter().all(|path| path.known));
+        assert!(wanted(&[]).unwrap().iter().all(|wanted| wanted.path.known));
     }
 }

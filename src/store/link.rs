@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::engine::{Change, Expect, Query, Value};
-use super::user::{KEYS, columns, decode, encode, list};
+use super::resource::{KEYS, columns, decode, encode, list};
 use super::{LinkRow, LinkState, Store, StoreError, milliseconds};
 
 impl Store {
@@ -20,7 +20,7 @@ impl Store {
             let mut values = vec![tenant.into(), repository.into()];
             let keys = list(&mut values, chunk.iter().map(|key| key.as_str().into()));
             let sql = format!(
-                "SELECT l.entry_key, {} FROM links l LEFT JOIN users u ON u.key = l.user_key \
+                "SELECT l.entry_key, {} FROM links l LEFT JOIN resources r ON r.key = l.user_key \
                  WHERE l.tenant = (SELECT key FROM tenants WHERE name = $1) \
                  AND l.repository = $2 AND l.entry_key IN ({keys})",
                 columns!()

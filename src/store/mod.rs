@@ -10,18 +10,21 @@ mod engine;
 mod index;
 mod link;
 mod prepare;
+mod refusal;
+mod resource;
 mod search;
 #[cfg(test)]
 mod tests;
 mod token;
-mod user;
+mod write;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::audit::AuditRecord;
 use crate::clock::Clock;
-use crate::scim::{AttributePath, Attributes};
+use crate::scim::{AttributePath, Attributes, Filter, ResourceType};
 use engine::{Engine, Query};
 use index::Index;
 
@@ -36,15 +39,62 @@ pub struct Store {
     clock: Clock,
 }
 
-/// A row of the store: a user that is ours, linked to a directory entry or not.
+/// The name of a resource type.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum TypeName {
+    User,
+    Group,
+    /// Another one; [`TypeName::new`] makes it.
+    Other(Arc<str>),
+}
+
+impl TypeName {
+    pub fn new(name: &str) -> Self {
+        match name {
+            "User" => Self::User,
+            "Group" => Self::Group,
+            other => Self::Other(Arc::from(other)),
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::User => "User",
+            Self::Group => "Group",
+            Self::Other(name) => name,
+        }
+    }
+
+    /// The attribute that names a resource to people and is unique where the store owns it: found by
+    /// [`RowKey::Name`], compared without regard to case. Types beside users and groups have none.
+    pub fn naming(&self) -> Option<&'static str> {
+        match self {
+            Self::User => Some("userName"),
+            Self::Group => Some("displayName"),
+            Self::Other(_) => None,
+        }
+    }
+}
+
+/// What of a resource type's resources is indexed beside the usual attributes, and what it declares
+/// unique.
+#[derive(Debug)]
+pub struct IndexedType<'a> {
+    pub resource_type: &'a ResourceType,
+    pub further: Vec<AttributePath>,
+}
+
+/// A row of the store: a resource that is ours; a user may be linked to a directory entry.
 #[derive(Clone, Debug)]
-pub struct UserRow {
+pub struct ResourceRow {
     /// Internal key, never shown.
     pub key: i64,
+    pub type_name: TypeName,
     /// Canonical id: a UUID of version 7, or `<repository>.<entry key>` for a linked row.
     pub id: String,
-    /// Number of the tenant's sequence (the `activid` dialect's id).
+    /// Number of the tenant's sequence, over all types (the `activid` dialect's id).
     pub number: i64,
+    /// [`UserType::Ftress`] of what is no user.
     pub user_type: UserType,
     /// Counts the row's changes, from 1.
     pub version: i64,
@@ -108,27 +158,42 @@ pub struct LinkRow {
 /// What a row is found by. Strings are compared as the attribute's case rule says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RowKey {
-    /// Canonical id or, where the text is decimal, the number.
+    /// Canonical id or, where the text is decimal, the number; of whatever type.
     Id(String),
-    /// Folded `userName` of the view (own value over shadow); several rows may have it.
-    UserName(String),
+    /// Folded naming attribute of the view (own value over shadow); several rows may have it.
+    Name(TypeName, String),
     /// `externalId` of the view, exact.
-    ExternalId(String),
+    ExternalId(TypeName, String),
     Link {
         repository: String,
         entry_key: String,
     },
 }
 
-/// What becomes of a user row: the whole of it, as it shall stand after the change.
+/// A row that is to be made.
 #[derive(Clone, Debug)]
-pub struct UserWrite {
+pub struct NewResource<'a> {
+    pub type_name: TypeName,
+    /// Canonical id.
+    pub id: &'a str,
+    /// Of a row with a link it is [`UserType::FtressLdap`], whatever this says.
+    pub user_type: UserType,
+    pub write: &'a ResourceWrite,
+    /// Whether a tombstone in the link's place is replaced; else it is [`StoreError::Tombstone`].
+    pub revive: bool,
+    pub record: AuditRecord,
+}
+
+/// What becomes of a row: the whole of it, as it shall stand after the change.
+#[derive(Clone, Debug)]
+pub struct ResourceWrite {
     pub own: Attributes,
     /// Own values over directory values: what store searches see and what is indexed.
     pub view: Attributes,
-    /// Whether the store owns the view's `userName` (then it must be unique in the tenant).
-    pub owns_user_name: bool,
-    /// Whether the store owns the view's `externalId` (then it must be unique in the tenant).
+    /// Whether the store owns the view's naming attribute (then it must be unique among the
+    /// tenant's resources of the type).
+    pub owns_name: bool,
+    /// Whether the store owns the view's `externalId` and it must be unique, in the same way.
     pub owns_external_id: bool,
     pub link: Option<LinkRow>,
     pub at: Timestamp,
@@ -137,9 +202,10 @@ pub struct UserWrite {
 /// Why a write was not done; nothing of it was.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// A store-owned `userName` or `externalId` is taken; the id of the one that has it.
+    /// A unique value that the store owns is taken: the attribute's path, and the id of the one that
+    /// has it.
     #[error("{attribute} is taken by {id}")]
-    Taken { attribute: &'static str, id: String },
+    Taken { attribute: String, id: String },
     /// The entry is linked already; the id of the row that it is linked to.
     #[error("the entry is bound to {id}")]
     Linked { id: String },
@@ -163,12 +229,33 @@ pub enum StoreError {
 #[derive(Clone, Debug)]
 pub enum LinkState {
     /// Bound.
-    Row(Arc<UserRow>),
+    Row(Arc<ResourceRow>),
     /// The user that it was bound to is deleted.
     Tombstone { entry_key: String },
 }
 
-/// The order of a search's answer. Users without the attribute come last, in descending order
+/// What is searched for, and which part of it is wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct Search<'a> {
+    pub type_name: &'a TypeName,
+    pub filter: Option<&'a Filter>,
+    pub rows: Rows,
+    pub sort: &'a Sort,
+    pub start: Start,
+    /// How many rows at most.
+    pub limit: u64,
+    /// Whether [`StoreAnswer::total`] is wanted.
+    pub count_total: bool,
+}
+
+/// Where a page begins.
+#[derive(Clone, Copy, Debug)]
+pub enum Start {
+    /// After so many rows.
+    Offset(u64),
+}
+
+/// The order of a search's answer. Resources without the attribute come last, in descending order
 /// first; equal ones are in ascending order of their canonical ids in both.
 #[derive(Clone, Debug)]
 pub struct Sort {
@@ -179,7 +266,7 @@ pub struct Sort {
 /// What a search found.
 #[derive(Clone, Debug, Default)]
 pub struct StoreAnswer {
-    pub rows: Vec<Arc<UserRow>>,
+    pub rows: Vec<Arc<ResourceRow>>,
     /// How many match in all, when asked for and `exact`.
     pub total: Option<u64>,
     /// Whether `rows` is the page asked for: matches only, sorted, beginning at the offset. Else it
@@ -198,12 +285,14 @@ pub enum Rows {
 impl Store {
     /// Opens the database at `url` (`sqlite:<path>`, `sqlite::memory:`, or
     /// `postgres://<user>:<password>@<host>:<port>/<database>`, which `postgresql://` means as well
-    /// and which takes libpq's parameters), brings its tables up to date and indexes `index` beside the standard attributes. Blocks while it does; building the
-    /// index of an attribute that was not indexed before reads all users once.
+    /// and which takes libpq's parameters), brings its tables up to date and indexes what `types` name
+    /// beside the standard attributes of users and groups. A type may stand in `types` several times,
+    /// as tenants define it. Blocks while it does; building the index of an attribute that was not
+    /// indexed before reads all rows once.
     ///
     /// All who have a database open must index the same attributes.
-    pub fn open(url: &str, index: &[AttributePath], clock: Clock) -> Result<Self, OpenError> {
-        let wanted = index::wanted(index)?;
+    pub fn open(url: &str, types: &[IndexedType<'_>], clock: Clock) -> Result<Self, OpenError> {
+        let wanted = index::wanted(types)?;
         let engine = Engine::open(url)?;
         let index = prepare::blocking(&engine, wanted)?;
         Ok(Self { engine, index, clock })

@@ -6,34 +6,28 @@ use std::sync::Arc;
 use super::condition::Condition;
 use super::engine::{Query, Row};
 use super::index::Place;
-use super::user::{columns, decode};
-use super::{Rows, Sort, Store, StoreAnswer, StoreError, UserRow};
-use crate::scim::Filter;
-use crate::scim::schema::Kind;
+use super::resource::{columns, decode};
+use super::{ResourceRow, Search, Sort, Start, Store, StoreAnswer, StoreError, TypeName};
 
 /// How many rows are decoded before other tasks get their turn.
 const DECODED: usize = 256;
 
 impl Store {
-    /// The users of the tenant that match `filter`, or [`StoreAnswer::exact`] false and all who may
-    /// match, up to `limit`, in no order and from the beginning.
+    /// The resources of the tenant that match the filter, or [`StoreAnswer::exact`] false and all who
+    /// may match, up to the limit, in no order and from the beginning.
     ///
     /// Linked rows are seen as they were when last written.
-    #[expect(clippy::too_many_arguments, reason = "a search has that many sides")]
     pub async fn search(
         &self,
         tenant: &str,
-        filter: Option<&Filter>,
-        rows: Rows,
-        sort: &Sort,
-        offset: u64,
-        limit: u64,
-        count_total: bool,
+        search: Search<'_>,
     ) -> Result<StoreAnswer, StoreError> {
-        let condition = Condition::new(tenant, filter, rows, &self.index);
+        let Search { type_name, filter, rows, sort, start, limit, count_total } = search;
+        let condition = Condition::new(tenant, type_name, filter, rows, &self.index);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let Start::Offset(offset) = start;
         let offset = i64::try_from(offset).unwrap_or(i64::MAX);
-        match self.order(sort).filter(|_| condition.exact) {
+        match self.order(type_name, sort).filter(|_| condition.exact) {
             None => Ok(StoreAnswer {
                 rows: self.all(condition, limit).await?,
                 total: None,
@@ -43,11 +37,15 @@ impl Store {
         }
     }
 
-    async fn all(&self, condition: Condition, limit: i64) -> Result<Vec<Arc<UserRow>>, StoreError> {
+    async fn all(
+        &self,
+        condition: Condition,
+        limit: i64,
+    ) -> Result<Vec<Arc<ResourceRow>>, StoreError> {
         let Condition { sql, mut values, .. } = condition;
         values.push(limit.into());
         let sql = format!(
-            "SELECT {} FROM users u LEFT JOIN links l ON l.user_key = u.key \
+            "SELECT {} FROM resources r LEFT JOIN links l ON l.user_key = r.key \
              WHERE {sql} LIMIT ${}",
             columns!(),
             values.len()
@@ -72,11 +70,11 @@ impl Store {
             // Only keys are sorted; whole rows are read for the page.
             let sql = format!(
                 "SELECT {} FROM (\
-                 SELECT u.key AS key, {absent} AS absent, {fold} AS fold, {rest} AS rest, \
-                 u.id AS id FROM users u {join} WHERE {condition} \
+                 SELECT r.key AS key, {absent} AS absent, {fold} AS fold, {rest} AS rest, \
+                 r.id AS id FROM resources r {join} WHERE {condition} \
                  ORDER BY absent{direction}, fold{direction}, rest{direction}, id \
                  LIMIT ${} OFFSET ${}) k \
-                 JOIN users u ON u.key = k.key LEFT JOIN links l ON l.user_key = u.key \
+                 JOIN resources r ON r.key = k.key LEFT JOIN links l ON l.user_key = r.key \
                  ORDER BY k.absent{direction}, k.fold{direction}, k.rest{direction}, k.id",
                 columns!(),
                 values.len() - 1,
@@ -90,7 +88,7 @@ impl Store {
             let total = if ended {
                 offset.saturating_add(seen)
             } else {
-                let sql = format!("SELECT COUNT(*) FROM users u WHERE {condition}");
+                let sql = format!("SELECT COUNT(*) FROM resources r WHERE {condition}");
                 values.shrink_to_fit();
                 let mut counted = self.engine.query(Query { sql: sql.into(), values }).await?;
                 let counted = counted.first_mut().map_or(Ok(0), Row::integer)?;
@@ -105,7 +103,7 @@ impl Store {
     }
 
     /// How to sort by `sort`; `None` where the index does not hold it.
-    fn order(&self, sort: &Sort) -> Option<Order> {
+    fn order(&self, type_name: &TypeName, sort: &Sort) -> Option<Order> {
         let direction = if sort.descending { " DESC" } else { "" };
         let plain = |fold: &str| Order {
             absent: "0",
@@ -118,35 +116,29 @@ impl Store {
             // Nobody has it.
             return Some(plain("''"));
         }
-        Some(match self.index.sort_place(&sort.path)? {
-            Place::Id => Order { fold: "u.id".to_owned(), ..plain("") },
-            Place::UserType => plain("u.user_type"),
-            Place::Created => plain("u.created"),
-            Place::Modified => plain("u.shown_modified"),
-            Place::UserName => Order {
-                absent: "u.user_name_absent",
-                rest: "u.user_name_rest",
-                ..plain("u.user_name")
-            },
-            Place::Attribute(indexed) => {
-                let numeric = matches!(indexed.path.kind, Kind::Decimal | Kind::Integer);
-                let fold = if numeric { "COALESCE(s.number, 0.0)" } else { "COALESCE(s.fold, '')" };
-                Order {
-                    absent: "CASE WHEN s.user_key IS NULL THEN 1 ELSE 0 END",
-                    rest: "COALESCE(s.rest, '')",
-                    join: format!(
-                        "LEFT JOIN attributes s \
-                         ON s.user_key = u.key AND s.path = {} AND s.ordinal = 0",
-                        indexed.key
-                    ),
-                    ..plain(fold)
-                }
+        Some(match self.index.sort_place(type_name, &sort.path)? {
+            Place::Id => Order { fold: "r.id".to_owned(), ..plain("") },
+            Place::UserType => plain("r.user_type"),
+            Place::Created => plain("r.created"),
+            Place::Modified => plain("r.shown_modified"),
+            Place::Name => {
+                Order { absent: "r.name_absent", rest: "r.name_rest", ..plain("r.name") }
             }
+            Place::Attribute(indexed) => Order {
+                absent: "CASE WHEN s.resource_key IS NULL THEN 1 ELSE 0 END",
+                rest: "COALESCE(s.rest, '')",
+                join: format!(
+                    "LEFT JOIN attributes s \
+                         ON s.resource_key = r.key AND s.path = {} AND s.ordinal = 0",
+                    indexed.native()
+                ),
+                ..plain("COALESCE(s.fold, '')")
+            },
         })
     }
 }
 
-/// What a page is sorted by, as expressions over `users u` and what is joined to it.
+/// What a page is sorted by, as expressions over `resources r` and what is joined to it.
 struct Order {
     absent: &'static str,
     fold: String,
@@ -155,7 +147,7 @@ struct Order {
     direction: &'static str,
 }
 
-pub(super) async fn decode_all(rows: Vec<Row>) -> Result<Vec<Arc<UserRow>>, StoreError> {
+pub(super) async fn decode_all(rows: Vec<Row>) -> Result<Vec<Arc<ResourceRow>>, StoreError> {
     let mut decoded = Vec::with_capacity(rows.len());
     for (place, mut row) in rows.into_iter().enumerate() {
         if place % DECODED == DECODED - 1 {

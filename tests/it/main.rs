@@ -14,6 +14,7 @@ mod configuration;
 mod cursors;
 mod directories;
 mod durability;
+
 mod harness;
 mod hostile;
 mod http;

@@ -18,7 +18,7 @@ use crate::federation::resource::{Half, Resource};
 use crate::federation::{Federation, Problem, RETRY_AFTER, View, too_many};
 use crate::repository::{Entry, EntryKey, RepositoryError};
 use crate::scim::dialect::ReportState;
-use crate::store::{LinkState, Rows, UserRow};
+use crate::store::{LinkState, ResourceRow, Rows};
 use std::sync::Arc;
 
 /// Rows and keys that are looked at together.
@@ -140,7 +140,7 @@ impl Gather<'_> {
 
     /// The rows that are nobody's but ours; of a list without repositories all rows.
     async fn stored(&self) -> Result<(), Problem> {
-        let federated = self.plan.query.search_repositories;
+        let federated = self.plan.federated;
         let rows = if federated { Rows::Unlinked } else { Rows::All };
         let mut after = None;
         while let Some(chunk) = self.chunk(rows, &mut after).await? {
@@ -153,13 +153,13 @@ impl Gather<'_> {
 
     /// The linked rows that no directory has brought.
     async fn linked(&self, outcomes: &mut Outcomes<'_>) -> Result<(), Problem> {
-        if !self.plan.query.search_repositories {
+        if !self.plan.federated {
             return Ok(());
         }
         let directories = &self.federation.directories;
         let mut after = None;
         while let Some(chunk) = self.chunk(Rows::Linked, &mut after).await? {
-            let mut to_read: HashMap<usize, Vec<Arc<UserRow>>> = HashMap::new();
+            let mut to_read: HashMap<usize, Vec<Arc<ResourceRow>>> = HashMap::new();
             for row in chunk {
                 let Some(link) = row.link.as_ref().filter(|_| !lock(&self.seen).contains(&row.key))
                 else {
@@ -240,7 +240,7 @@ impl Gather<'_> {
         &self,
         rows: Rows,
         after: &mut Option<i64>,
-    ) -> Result<Option<Vec<Arc<UserRow>>>, Problem> {
+    ) -> Result<Option<Vec<Arc<ResourceRow>>>, Problem> {
         if !self.plan.concerns_store {
             return Ok(None);
         }
@@ -249,14 +249,15 @@ impl Gather<'_> {
         }
         let (store, tenant) = (&self.federation.store, &self.federation.tenant);
         let filter = self.plan.stored_filter();
-        let chunk = store.candidates(tenant, filter, rows, *after, CHUNK).await?;
+        let chunk =
+            store.candidates(tenant, &self.plan.type_name, filter, rows, *after, CHUNK).await?;
         *after = chunk.last().map(|row| row.number);
         Ok(Some(chunk).filter(|chunk| !chunk.is_empty()))
     }
 
     fn row(
         &self,
-        row: &UserRow,
+        row: &ResourceRow,
         at: Option<usize>,
         half: &Half,
         key: Option<i64>,
@@ -297,7 +298,7 @@ impl Gather<'_> {
         }
         outcomes.allow(draft.is_empty())?;
         let first_only = federation.rules.on_conflict == OnConflict::First;
-        if first_only && plan.query.search_repositories {
+        if first_only && plan.federated {
             outcomes.nobody_ahead_is_silent()?;
         }
         let (descending, report) = (plan.page.order.descending, outcomes.report());

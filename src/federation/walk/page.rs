@@ -17,7 +17,7 @@ use crate::federation::resource::{Half, Resource};
 use crate::federation::{Federation, Problem, RETRY_AFTER, View};
 use crate::repository::{EntryKey, RepositoryError};
 use crate::scim::dialect::{ReportState, RepositoryReport};
-use crate::store::UserRow;
+use crate::store::ResourceRow;
 
 /// The people of one repository who are there, by their ids.
 struct Living {
@@ -73,7 +73,7 @@ impl Federation {
             previous: (start > 0 && start < snapshot.len())
                 .then(|| at(Direction::Backward, snapshot.place(start))),
         };
-        let report = plan.query.search_repositories.then_some(report);
+        let report = plan.federated.then_some(report);
         Ok(Listing::page(people, snapshot.len() as u64, cursors, report))
     }
     /// The people of some places as they are now, in the snapshot's order.
@@ -100,7 +100,7 @@ impl Federation {
         }
         let living = persons.into_iter().map(|(at, keys)| self.living(plan, view, at, keys));
         let (rows, living) = join(self.store.read(&self.tenant, &keys), join_all(living)).await;
-        let rows: HashMap<i64, Arc<UserRow>> =
+        let rows: HashMap<i64, Arc<ResourceRow>> =
             rows?.into_iter().map(|row| (row.key, row)).collect();
         let mut people = HashMap::new();
         for living in living {
@@ -113,7 +113,7 @@ impl Federation {
                 }
             }
         }
-        let marks = self.rules.on_conflict == OnConflict::Show && plan.query.search_repositories;
+        let marks = self.rules.on_conflict == OnConflict::Show && plan.federated;
         let mut shown = Vec::with_capacity(places.len());
         for place in places {
             let person = match snapshot.who(place) {
@@ -139,9 +139,9 @@ impl Federation {
         Some((at, EntryKey(key.into())))
     }
 
-    fn of_row(&self, plan: &Plan, row: &UserRow) -> Arc<Resource> {
+    fn of_row(&self, plan: &Plan, row: &ResourceRow) -> Arc<Resource> {
         let directory = row.link.as_ref().and_then(|link| self.directory(&link.repository));
-        let silent = plan.query.search_repositories && row.link.is_some() && directory.is_none();
+        let silent = plan.federated && row.link.is_some() && directory.is_none();
         let half = if silent { Half::Shadow("unavailable") } else { Half::Unasked };
         self.people.stored(row, directory.map(Arc::as_ref), &half)
     }

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::body::Body;
@@ -21,19 +20,29 @@ enum Needs {
     /// A token of the tenant, whatever it permits.
     Token,
     Permission(Permission),
+    /// One of several: what the token may not do is left out.
+    AnyOf(&'static [Permission]),
 }
 
 /// The table. A new route does not compile before it stands here.
 fn needs(route: Route<'_>, method: &str) -> Needs {
     use Permission as P;
     match (route, method) {
-        (Route::Resources(_), "GET" | "HEAD") | (Route::ResourcesSearch(_) | Route::Search, _) => {
-            Needs::Permission(P::UsersSearch)
+        (Route::Resources(at), "GET" | "HEAD") | (Route::ResourcesSearch(at), _) => {
+            Needs::Permission(if users(at) { P::UsersSearch } else { P::GroupsRead })
         }
-        (Route::Resources(_), "POST") => Needs::Permission(P::UsersCreate),
-        (Route::Resource(..), "GET" | "HEAD") => Needs::Permission(P::UsersRead),
-        (Route::Resource(..), "PUT" | "PATCH") => Needs::Permission(P::UsersReplace),
-        (Route::Resource(..), "DELETE") => Needs::Permission(P::UsersDelete),
+        (Route::Search, _) => Needs::AnyOf(&[P::UsersSearch, P::GroupsRead]),
+        (Route::Resources(at), "POST") if users(at) => Needs::Permission(P::UsersCreate),
+        (Route::Resource(at, _), "GET" | "HEAD") => {
+            Needs::Permission(if users(at) { P::UsersRead } else { P::GroupsRead })
+        }
+        (Route::Resource(at, _), "PUT" | "PATCH") if users(at) => {
+            Needs::Permission(P::UsersReplace)
+        }
+        (Route::Resource(at, _), "DELETE") if users(at) => Needs::Permission(P::UsersDelete),
+        (Route::Resources(_), "POST") | (Route::Resource(..), "PUT" | "PATCH" | "DELETE") => {
+            Needs::Permission(P::GroupsWrite)
+        }
         // Bulk: each of its operations asks for its own.
         (Route::Me(_) | Route::Bulk, _) => Needs::Token,
         (
@@ -93,25 +102,29 @@ fn bearer(name: &str) -> String {
     name.replace(':', "-").replace('!', "without-")
 }
 
-fn users() -> Endpoint {
-    Endpoint::new(&Arc::new(ResourceType::user(&[])))
+fn endpoints() -> [Endpoint; 2] {
+    [ResourceType::user(&[]), ResourceType::group(&[])].map(|kind| Endpoint::new(&kind.into()))
 }
 
-/// The path of a route, with a user who exists in it.
-fn path(route: Route<'_>, user: &str) -> String {
+fn users(at: &Endpoint) -> bool {
+    at.kind.name == "User"
+}
+
+/// The path of a route, with a resource that exists in it.
+fn path(route: Route<'_>, id: &str) -> String {
     let template = match route {
         Route::Schema(_) => "/Schemas/urn:ietf:params:scim:schemas:core:2.0:User",
         Route::ResourceType(_) => "/ResourceTypes/User",
         route => &route.name(),
     };
-    format!("/scim/acme/v2{}", template.replace("{id}", user))
+    format!("/scim/acme/v2{}", template.replace("{id}", id))
 }
 
 fn body(route: Route<'_>, method: &str) -> &'static str {
     match (route, method) {
-        (Route::Resources(_), "POST") => r#"{"userName":"new"}"#,
-        (_, "PATCH") => r#"{"Operations":[{"op":"add","path":"title","value":"x"}]}"#,
-        (_, "PUT") => r#"{"userName":"ann","title":"y"}"#,
+        (Route::Resources(_), "POST") => r#"{"userName":"new","displayName":"new"}"#,
+        (_, "PATCH") => r#"{"Operations":[{"op":"add","path":"externalId","value":"x"}]}"#,
+        (_, "PUT") => r#"{"userName":"ann","displayName":"ann","externalId":"y"}"#,
         (_, "POST") => "{}",
         _ => "",
     }
@@ -137,19 +150,16 @@ async fn refused(asked: Asked, method: &str, status: u16) -> String {
 #[tokio::test]
 async fn every_route_lets_in_whom_the_table_says() {
     let app = app_with(&config());
-    let users = users();
-    for route in Route::every(&users) {
-        for method in route.allowed().split(", ") {
-            let made =
-                ask(&app, Some("all"), "POST", "/scim/acme/v2/Users", r#"{"userName":"ann"}"#);
-            let made = made.await.json().await;
-            let user = made["id"].as_str().unwrap();
-            check(&app, route, method, user).await;
-            for name in ["ann", "new"] {
-                let of_name = format!("/scim/acme/v2/Users?filter=userName+eq+%22{name}%22");
-                let found = ask(&app, Some("all"), "GET", &of_name, "").await.json().await;
-                for user in found["Resources"].as_array().into_iter().flatten() {
-                    let path = format!("/scim/acme/v2/Users/{}", user["id"].as_str().unwrap());
+    for endpoint in endpoints() {
+        let all = format!("/scim/acme/v2{}", endpoint.kind.endpoint);
+        for route in Route::every(&endpoint) {
+            for method in route.allowed().split(", ") {
+                let body = r#"{"userName":"ann","displayName":"ann"}"#;
+                let made = ask(&app, Some("all"), "POST", &all, body).await.json().await;
+                check(&app, route, method, made["id"].as_str().unwrap()).await;
+                let found = ask(&app, Some("all"), "GET", &all, "").await.json().await;
+                for one in found["Resources"].as_array().into_iter().flatten() {
+                    let path = format!("{all}/{}", one["id"].as_str().unwrap());
                     assert_eq!(ask(&app, Some("all"), "DELETE", &path, "").await.status, 204);
                 }
             }
@@ -157,9 +167,9 @@ async fn every_route_lets_in_whom_the_table_says() {
     }
 }
 
-async fn check(app: &App, route: Route<'_>, method: &str, user: &str) {
+async fn check(app: &App, route: Route<'_>, method: &str, id: &str) {
     let case = format!("{method} {}", &*route.name());
-    let (path, body) = (path(route, user), body(route, method));
+    let (path, body) = (path(route, id), body(route, method));
     let (token, permission) = match needs(route, method) {
         Needs::Nothing => {
             for token in [None, Some("garbage"), Some("of-beta"), Some("none")] {
@@ -169,6 +179,14 @@ async fn check(app: &App, route: Route<'_>, method: &str, user: &str) {
             return;
         }
         Needs::Token => ("none", None),
+        Needs::AnyOf(permissions) => {
+            refused(ask(app, Some("none"), method, &path, body).await, method, 403).await;
+            for permission in permissions {
+                let asked = ask(app, Some(permission.name()), method, &path, body).await;
+                assert!(asked.status.is_success(), "{case}: {}", asked.status);
+            }
+            ("all", None)
+        }
         Needs::Permission(permission) => (permission.name(), Some(permission)),
     };
     for (token, challenge) in [
@@ -183,8 +201,8 @@ async fn check(app: &App, route: Route<'_>, method: &str, user: &str) {
     }
     if let Some(permission) = permission {
         let without = format!("!{permission}");
-        // Whether somebody is there is not told either.
-        for path in [path.clone(), path.replace(user, "nobody")] {
+        // Whether something is there is not told either.
+        for path in [path.clone(), path.replace(id, "nobody")] {
             let detail = refused(ask(app, Some(&without), method, &path, body).await, method, 403);
             let detail = detail.await;
             assert!(method == "HEAD" || detail.contains(permission.name()), "{case}: {detail}");
@@ -206,8 +224,8 @@ fn every_route_is_walked() {
     let (_, rest) = source.split_once("pub enum Route<'a> {").unwrap();
     let (variants, _) = rest.split_once("\n}").unwrap();
     let is_variant = |line: &&str| line.ends_with(',') && !line.trim().starts_with('/');
-    assert_eq!(variants.lines().filter(is_variant).count(), Route::every(&users()).len());
-    let mut names = Route::every(&users()).map(|route| route.name().to_string());
+    assert_eq!(variants.lines().filter(is_variant).count(), Route::every(&endpoints()[0]).len());
+    let mut names = Route::every(&endpoints()[0]).map(|route| route.name().to_string());
     names.sort_unstable();
     assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
 }

@@ -10,6 +10,7 @@ mod budget;
 #[cfg(test)]
 mod clients;
 mod element;
+mod membership;
 mod parse;
 #[cfg(test)]
 mod properties;
@@ -21,6 +22,8 @@ use serde_json::Value;
 use super::error::ScimError;
 use super::filter::Filter;
 use super::schema::AttributePath;
+
+pub use membership::{Membership, Parted};
 
 /// A parsed PATCH body. Paths are known and writable; values are checked when it is applied.
 #[derive(Clone, Debug, PartialEq)]

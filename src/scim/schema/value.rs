@@ -135,8 +135,12 @@ pub(in crate::scim) fn members<'a>(
         }
     };
     let mut members = Members { set: Map::new(), cleared: Vec::new() };
+    let has_value = given.keys().any(|name| name.eq_ignore_ascii_case("value"));
     for (name, value) in given {
-        let Some(sub_attribute) = attribute.sub_attribute(&name) else { continue };
+        // Some group pushes spell a member's `value` as the `id` that it is.
+        let is_value = name == "id" && !has_value && attribute.name == "members";
+        let name = if is_value { "value" } else { name.as_str() };
+        let Some(sub_attribute) = attribute.sub_attribute(name) else { continue };
         if sub_attribute.mutability == Mutability::ReadOnly {
             continue;
         }

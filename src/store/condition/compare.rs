@@ -83,17 +83,6 @@ pub(super) fn text(
     }
 }
 
-/// Whether the number in `column` stands in the relation `operator` to `number`.
-pub(super) fn number(
-    column: &str,
-    operator: Operator,
-    number: f64,
-    parameters: &mut Parameters,
-) -> Option<String> {
-    let substring = matches!(operator, Operator::Co | Operator::Sw | Operator::Ew);
-    (!substring).then(|| format!("{column} {} {}", sign(operator), parameters.bind(number)))
-}
-
 /// Whether the milliseconds in `column` stand in the relation `operator` to `at`, which may lie
 /// between two of them.
 pub(super) fn milliseconds(

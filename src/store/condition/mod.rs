@@ -1,6 +1,6 @@
 //! A filter as SQL: the strongest condition that loses no match.
 //!
-//! Every leaf is a subquery about one user, so that `not` means what it says; what the index cannot
+//! Every leaf is a subquery about one resource, so that `not` means what it says; what the index cannot
 //! tell counts as true where more is harmless and as false under `not`. Beside it stands, where one
 //! can be had, a subquery that lists candidates out of an index: it decides speed, never the answer.
 //!
@@ -13,7 +13,7 @@ mod tests;
 
 use super::engine::Datum;
 use super::index::{self, Index, Indexed, Place};
-use super::{Rows, UserType};
+use super::{Rows, TypeName, UserType};
 use crate::scim::filter::{Literal, Operator};
 use crate::scim::text::comparable;
 use crate::scim::{AttributePath, Filter};
@@ -25,32 +25,38 @@ pub(super) const TENANT: &str = "(SELECT key FROM tenants WHERE name = $1)";
 /// SQLite joins at most 500 subqueries by UNION ALL.
 const MAX_LISTS: usize = 256;
 
-/// A condition on the table `users u` for `WHERE`.
+/// A condition on the table `resources r` for `WHERE`.
 #[derive(Debug)]
 pub(super) struct Condition {
     pub sql: String,
-    /// `$1`, the tenant's name, and what follows.
+    /// `$1`, the tenant's name, `$2`, the type's, and what follows.
     pub values: Vec<Datum>,
     /// Whether it selects what the filter selects; else it selects more.
     pub exact: bool,
 }
 
 impl Condition {
-    /// The users of `tenant` that are among `rows` and may match `filter`.
-    pub(super) fn new(tenant: &str, filter: Option<&Filter>, rows: Rows, index: &Index) -> Self {
-        let mut builder =
-            Builder { index, parameters: Parameters(vec![tenant.into()]), exact: true };
+    /// The resources of the type in `tenant` that are among `rows` and may match `filter`.
+    pub(super) fn new(
+        tenant: &str,
+        type_name: &TypeName,
+        filter: Option<&Filter>,
+        rows: Rows,
+        index: &Index,
+    ) -> Self {
+        let parameters = Parameters(vec![tenant.into(), type_name.as_str().into()]);
+        let mut builder = Builder { index, type_name, parameters, exact: true };
         // `+`: with candidates at hand no index by tenant is to be used.
         let candidates = filter.and_then(|filter| builder.candidates(filter));
         let among = match candidates {
-            Some(keys) => format!("+u.tenant = {TENANT} AND u.key IN ({keys})"),
-            None => format!("u.tenant = {TENANT}"),
+            Some(keys) => format!("+r.tenant = {TENANT} AND r.type = $2 AND r.key IN ({keys})"),
+            None => format!("r.tenant = {TENANT} AND r.type = $2"),
         };
         let linked = UserType::FtressLdap.number();
         let rows = match rows {
             Rows::All => String::new(),
-            Rows::Linked => format!(" AND u.user_type = {linked}"),
-            Rows::Unlinked => format!(" AND u.user_type <> {linked}"),
+            Rows::Linked => format!(" AND r.user_type = {linked}"),
+            Rows::Unlinked => format!(" AND r.user_type <> {linked}"),
         };
         let check = match filter.map_or(Sql::Always, |filter| builder.check(filter, Bound::Upper)) {
             Sql::Always => String::new(),
@@ -95,6 +101,7 @@ impl From<bool> for Sql {
 
 struct Builder<'a> {
     index: &'a Index,
+    type_name: &'a TypeName,
     parameters: Parameters,
     exact: bool,
 }
@@ -171,11 +178,9 @@ impl Builder<'_> {
         if !path.known {
             return Sql::Never;
         }
-        match self.index.place(path) {
+        match self.index.place(self.type_name, path) {
             None => self.unknown(bound),
-            Some(Place::UserName) => {
-                Sql::Text("(u.user_name_absent = 0 AND u.user_name <> '')".to_owned())
-            }
+            Some(Place::Name) => Sql::Text("(r.name_absent = 0 AND r.name <> '')".to_owned()),
             Some(Place::Id | Place::UserType | Place::Created | Place::Modified) => Sql::Always,
             Some(Place::Attribute(indexed)) => {
                 Sql::Text(exists(&format!("{} AND a.fold <> ''", any_type(indexed))))
@@ -204,7 +209,7 @@ impl Builder<'_> {
         if !path.known {
             return (operator == Operator::Ne).into();
         }
-        match self.index.place(path) {
+        match self.index.place(self.type_name, path) {
             None => self.unknown(bound),
             Some(Place::UserType) => user_types(path, operator, literal),
             Some(Place::Attribute(indexed)) if operator == Operator::Ne => {
@@ -212,7 +217,7 @@ impl Builder<'_> {
                 else {
                     return Sql::Always;
                 };
-                let (any, other) = (any_type(indexed), -indexed.key);
+                let (any, other) = (any_type(indexed), indexed.foreign());
                 Sql::Text(format!(
                     "(NOT {} OR {})",
                     exists(&any),
@@ -221,16 +226,18 @@ impl Builder<'_> {
             }
             Some(Place::Attribute(indexed)) => {
                 match self.value(Place::Attribute(indexed), "a", operator, literal) {
-                    Some(sql) => Sql::Text(exists(&format!("a.path = {} AND {sql}", indexed.key))),
+                    Some(sql) => {
+                        Sql::Text(exists(&format!("a.path = {} AND {sql}", indexed.native())))
+                    }
                     None => self.undecided(literal, bound),
                 }
             }
-            Some(place) => match self.value(place, "u", operator, literal) {
-                Some(sql) if !matches!(place, Place::UserName) => Sql::Text(sql),
+            Some(place) => match self.value(place, "r", operator, literal) {
+                Some(sql) if !matches!(place, Place::Name) => Sql::Text(sql),
                 Some(sql) if operator == Operator::Ne => {
-                    Sql::Text(format!("(u.user_name_absent = 1 OR {sql})"))
+                    Sql::Text(format!("(r.name_absent = 1 OR {sql})"))
                 }
-                Some(sql) => Sql::Text(format!("(u.user_name_absent = 0 AND {sql})")),
+                Some(sql) => Sql::Text(format!("(r.name_absent = 0 AND {sql})")),
                 None if operator == Operator::Ne => Sql::Always,
                 None => self.undecided(literal, bound),
             },
@@ -257,7 +264,7 @@ impl Builder<'_> {
         let column = |name: &str| format!("{table}.{name}");
         let (fold, rest) = match place {
             Place::UserType => return None,
-            Place::UserName => (column("user_name"), Some(column("user_name_rest"))),
+            Place::Name => (column("name"), Some(column("name_rest"))),
             Place::Id => (column("id"), None),
             Place::Attribute(_) => (column("fold"), Some(column("rest"))),
             Place::Created | Place::Modified => {
@@ -277,7 +284,9 @@ impl Builder<'_> {
                 compare::text(columns, operator, &index::fixed_width(*at), parameters)
             }
             Literal::Number(number) => {
-                compare::number(&column("number"), operator, *number, parameters)
+                let substring = matches!(operator, Operator::Co | Operator::Sw | Operator::Ew);
+                let number = index::number(*number);
+                (!substring).then(|| compare::text(columns, operator, &number, parameters))?
             }
             Literal::Null => None,
         }
@@ -309,14 +318,19 @@ impl Builder<'_> {
             }
             Filter::Element { filter, .. } => self.lists(filter),
             Filter::Compare { path, operator, value } => {
-                let place = self.index.place(path)?;
+                let place = self.index.place(self.type_name, path)?;
                 let sql = self.value(place, "c", *operator, value)?;
                 let (key, table, more) = match place {
-                    Place::Attribute(indexed) => {
-                        ("user_key", "attributes", format!(" AND c.path = {}", indexed.key))
+                    Place::Attribute(indexed) => (
+                        "resource_key",
+                        "attributes",
+                        format!(" AND c.path = {}", indexed.native()),
+                    ),
+                    Place::Name => {
+                        ("key", "resources", " AND c.type = $2 AND c.name_absent = 0".to_owned())
                     }
-                    Place::UserName => ("key", "users", " AND c.user_name_absent = 0".to_owned()),
-                    _ => ("key", "users", String::new()),
+                    Place::Id => ("key", "resources", String::new()),
+                    _ => ("key", "resources", " AND c.type = $2".to_owned()),
                 };
                 Some(vec![format!(
                     "SELECT c.{key} FROM {table} c WHERE c.tenant = {TENANT}{more} AND {sql}"
@@ -337,9 +351,9 @@ impl Builder<'_> {
             }
             Filter::Element { filter, .. } => self.cost(filter),
             Filter::Compare { path, operator, value } => {
-                let identifying = match self.index.place(path)? {
+                let identifying = match self.index.place(self.type_name, path)? {
                     Place::UserType => return None,
-                    Place::UserName | Place::Id => true,
+                    Place::Name | Place::Id => true,
                     Place::Created | Place::Modified => false,
                     Place::Attribute(indexed) => indexed.is_identifying(),
                 };
@@ -403,16 +417,16 @@ fn user_types(path: &AttributePath, operator: Operator, literal: &Literal) -> Sq
     match matching.len() {
         0 => Sql::Never,
         3 => Sql::Always,
-        _ => Sql::Text(format!("u.user_type IN ({})", matching.join(", "))),
+        _ => Sql::Text(format!("r.user_type IN ({})", matching.join(", "))),
     }
 }
 
 fn any_type(indexed: &Indexed) -> String {
-    format!("a.path IN ({}, {})", indexed.key, -indexed.key)
+    format!("a.path IN ({}, {})", indexed.native(), indexed.foreign())
 }
 
 fn exists(condition: &str) -> String {
-    format!("EXISTS (SELECT 1 FROM attributes a WHERE a.user_key = u.key AND {condition})")
+    format!("EXISTS (SELECT 1 FROM attributes a WHERE a.resource_key = r.key AND {condition})")
 }
 
 fn join(texts: &[String], between: &str) -> String {

@@ -8,14 +8,13 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Value, json};
 
-use crate::audit::{Action, AuditRecord};
 use crate::clock::Clock;
 use crate::scim::filter::{Literal, Operator, Text};
 use crate::scim::schema::Kind;
 use crate::scim::{AttributePath, Attributes, Filter, ResourceType};
 
-use super::super::tests::server;
-use super::super::{LinkRow, Rows, Sort, Store, UserType, UserWrite};
+use super::super::tests::{new, page, server};
+use super::super::{LinkRow, NewResource, ResourceWrite, Rows, Sort, Store, TypeName, UserType};
 
 fn path(text: &str) -> AttributePath {
     static USER: LazyLock<ResourceType> = LazyLock::new(|| ResourceType::user(&[]));
@@ -263,7 +262,7 @@ fn filter(leaf: BoxedStrategy<Filter>, depth: u32) -> BoxedStrategy<Filter> {
     .boxed()
 }
 
-fn write(number: usize, person: &Person) -> UserWrite {
+fn write(number: usize, person: &Person) -> ResourceWrite {
     let link = (person.user_type == UserType::FtressLdap).then(|| LinkRow {
         repository: "corp".to_owned(),
         entry_key: number.to_string(),
@@ -272,10 +271,10 @@ fn write(number: usize, person: &Person) -> UserWrite {
         seen: person.at,
         entry_modified: person.entry_modified,
     });
-    UserWrite {
+    ResourceWrite {
         own: Attributes::new(),
         view: person.view.clone(),
-        owns_user_name: false,
+        owns_name: false,
         owns_external_id: false,
         link,
         at: person.at,
@@ -331,25 +330,16 @@ fn agree(url: &str, cases: u32) {
             let mut users = Vec::new();
             for (number, person) in people.iter().enumerate() {
                 let id = format!("user-{number}");
-                let record = AuditRecord {
-                    at: person.at,
-                    caller: "test".to_owned(),
-                    action: Action::UserCreate,
-                    subject: id.clone(),
-                    request_id: String::new(),
-                };
                 let write = write(number, person);
+                let new = NewResource { user_type: person.user_type, ..new(&id, &write) };
                 for tenant in [&tenant, &other] {
-                    store
-                        .create(tenant, &id, person.user_type, &write, false, record.clone())
-                        .await
-                        .unwrap();
+                    store.create(tenant, new.clone()).await.unwrap();
                 }
                 users.push((id.clone(), merged(&id, person)));
             }
             for filter in &filters {
                 let answer = store
-                    .search(&tenant, Some(filter), Rows::All, &by_user_name(), 0, 100, true)
+                    .search(&tenant, page(Some(filter), &by_user_name(), 0, 100))
                     .await
                     .unwrap();
                 let mut found: Vec<_> = answer.rows.iter().map(|row| row.id.clone()).collect();
@@ -402,9 +392,10 @@ async fn usual_filters_are_exact_and_use_an_index() {
         (r#"nickName eq "x" or title eq "y""#, false, false),
     ] {
         let filter = Filter::parse(text, &user).unwrap();
-        let condition = super::Condition::new("acme", Some(&filter), Rows::All, &store.index);
+        let condition =
+            super::Condition::new("acme", &TypeName::User, Some(&filter), Rows::All, &store.index);
         assert_eq!(condition.exact, exact, "{text}");
-        assert_eq!(condition.sql.contains("+u.tenant"), indexed, "{text}: {}", condition.sql);
+        assert_eq!(condition.sql.contains("+r.tenant"), indexed, "{text}: {}", condition.sql);
     }
 }
 
@@ -443,10 +434,8 @@ async fn largest(store: &Store) {
         (Filter::Not(Box::new(long)), false),
         (deep, true),
     ] {
-        let answer = store
-            .search("acme", Some(&filter), Rows::All, &by_user_name(), 0, 10, true)
-            .await
-            .unwrap();
+        let answer =
+            store.search("acme", page(Some(&filter), &by_user_name(), 0, 10)).await.unwrap();
         assert_eq!(answer.exact, exact);
     }
     assert_eq!(user.resolve("active").kind, Kind::Boolean);

@@ -1,7 +1,7 @@
 //! The databases that may stand behind the store, each behind the same two verbs: a query gives
 //! rows, a [`Change`] is a value that is done whole or not at all.
 //!
-//! Knows nothing of users: SQL goes in as text with `$1`, `$2`, … numbered in order of first
+//! Knows nothing of resources: SQL goes in as text with `$1`, `$2`, … numbered in order of first
 //! appearance, which every engine reads alike.
 
 mod migrate;

@@ -376,7 +376,7 @@ fn step(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
 }
 
 /// What a failed statement means. SQLite names the columns of the index that refused
-/// (`UNIQUE constraint failed: users.tenant, users.id`), never its name; indexes are named after
+/// (`UNIQUE constraint failed: resources.tenant, resources.id`), never its name; indexes are named after
 /// their table and their last column, which gives the name that other engines tell.
 fn refusal(statement: usize, error: &rusqlite::Error) -> Failure {
     if let rusqlite::Error::SqliteFailure(

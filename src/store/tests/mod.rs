@@ -2,6 +2,9 @@
 
 mod search;
 pub(super) mod server;
+mod token;
+mod types;
+mod upgrade;
 
 use std::sync::Arc;
 
@@ -37,8 +40,9 @@ fn urls(directory: &tempfile::TempDir) -> [String; 2] {
 
 fn open(url: &str, index: &[&str]) -> Store {
     let user = ResourceType::user(&[]);
-    let index: Vec<_> = index.iter().map(|text| user.resolve(text)).collect();
-    Store::open(url, &index, Clock::system()).unwrap()
+    let further = index.iter().map(|text| user.resolve(text)).collect();
+    let types = [IndexedType { resource_type: &user, further }];
+    Store::open(url, &types, Clock::system()).unwrap()
 }
 
 fn at(milliseconds: i64) -> Timestamp {
@@ -54,6 +58,7 @@ fn record(action: Action, subject: &str) -> AuditRecord {
     AuditRecord {
         at: at(0),
         caller: "tests".to_owned(),
+        kind: "User".to_owned(),
         action,
         subject: subject.to_owned(),
         request_id: "r1".to_owned(),
@@ -61,12 +66,12 @@ fn record(action: Action, subject: &str) -> AuditRecord {
 }
 
 /// A local user that owns all it shows.
-fn local(view: serde_json::Value) -> UserWrite {
+fn local(view: serde_json::Value) -> ResourceWrite {
     let view = attributes(view);
-    UserWrite {
+    ResourceWrite {
         own: view.clone(),
         view,
-        owns_user_name: true,
+        owns_name: true,
         owns_external_id: true,
         link: None,
         at: at(0),
@@ -74,11 +79,11 @@ fn local(view: serde_json::Value) -> UserWrite {
 }
 
 /// A bound user whose attributes all come from its entry.
-fn bound(entry_key: &str, view: serde_json::Value) -> UserWrite {
+fn bound(entry_key: &str, view: serde_json::Value) -> ResourceWrite {
     let view = attributes(view);
-    UserWrite {
+    ResourceWrite {
         own: attributes(json!({"nickName": "own"})),
-        owns_user_name: false,
+        owns_name: false,
         owns_external_id: false,
         link: Some(LinkRow {
             repository: "corp".to_owned(),
@@ -93,9 +98,49 @@ fn bound(entry_key: &str, view: serde_json::Value) -> UserWrite {
     }
 }
 
-async fn create(store: &Store, id: &str, write: &UserWrite) -> Result<UserRow, StoreError> {
-    let record = record(Action::UserCreate, id);
-    store.create(ACME, id, UserType::Ftress, write, false, record).await
+async fn create(store: &Store, id: &str, write: &ResourceWrite) -> Result<ResourceRow, StoreError> {
+    store.create(ACME, new(id, write)).await
+}
+
+pub(super) fn new<'a>(id: &'a str, write: &'a ResourceWrite) -> NewResource<'a> {
+    NewResource {
+        type_name: TypeName::User,
+        id,
+        user_type: UserType::Ftress,
+        write,
+        revive: false,
+        record: record(Action::Create, id),
+    }
+}
+
+/// The row as it was read at another time.
+fn version(row: &ResourceRow, version: i64) -> ResourceRow {
+    ResourceRow { version, ..row.clone() }
+}
+
+fn by_name(name: &str) -> RowKey {
+    RowKey::Name(TypeName::User, name.to_owned())
+}
+
+fn by_external_id(id: &str) -> RowKey {
+    RowKey::ExternalId(TypeName::User, id.to_owned())
+}
+
+pub(super) fn page<'a>(
+    filter: Option<&'a Filter>,
+    sort: &'a Sort,
+    offset: u64,
+    limit: u64,
+) -> Search<'a> {
+    Search {
+        type_name: &TypeName::User,
+        filter,
+        rows: Rows::All,
+        sort,
+        start: Start::Offset(offset),
+        limit,
+        count_total: true,
+    }
 }
 
 async fn ids(store: &Store, key: RowKey) -> Vec<String> {
@@ -109,14 +154,14 @@ fn sort(path: &str, descending: bool) -> Sort {
 
 async fn search(store: &Store, filter: &str, sort: &Sort) -> StoreAnswer {
     let filter = Filter::parse(filter, &ResourceType::user(&[])).unwrap();
-    store.search(ACME, Some(&filter), Rows::All, sort, 0, 100, true).await.unwrap()
+    store.search(ACME, page(Some(&filter), sort, 0, 100)).await.unwrap()
 }
 
-fn shown(rows: &[Arc<UserRow>]) -> Vec<&str> {
+fn shown(rows: &[Arc<ResourceRow>]) -> Vec<&str> {
     rows.iter().map(|row| row.id.as_str()).collect()
 }
 
-fn same(one: &UserRow, other: &UserRow) {
+fn same(one: &ResourceRow, other: &ResourceRow) {
     assert_eq!(format!("{one:?}"), format!("{other:?}"));
 }
 
@@ -132,11 +177,9 @@ async fn a_row_is_found_by_all_that_identifies_it() {
         let bound = create(store, "corp.e-1", &write).await.unwrap();
         assert_eq!((bound.number, bound.user_type), (10002, UserType::FtressLdap));
 
-        for key in [
-            RowKey::Id("u1".to_owned()),
-            RowKey::Id("10001".to_owned()),
-            RowKey::ExternalId("X-1".to_owned()),
-        ] {
+        for key in
+            [RowKey::Id("u1".to_owned()), RowKey::Id("10001".to_owned()), by_external_id("X-1")]
+        {
             let found = store.find(ACME, &key).await.unwrap();
             assert_eq!(found.len(), 1, "{key:?}");
             same(&found[0], &made);
@@ -144,17 +187,17 @@ async fn a_row_is_found_by_all_that_identifies_it() {
         }
         let link = RowKey::Link { repository: "corp".to_owned(), entry_key: "e-1".to_owned() };
         same(&store.find(ACME, &link).await.unwrap()[0], &bound);
-        let name = RowKey::UserName("A\u{308}NNA".to_owned());
+        let name = by_name("A\u{308}NNA");
         assert_eq!(ids(store, name).await, ["corp.e-1", "u1"]);
-        let external = RowKey::ExternalId("e\u{301}".repeat(400));
+        let external = by_external_id(&"e\u{301}".repeat(400));
         assert_eq!(ids(store, external).await, ["corp.e-1"]);
         for nobody in [
             RowKey::Id("U1".to_owned()),
             RowKey::Id("010001".to_owned()),
             RowKey::Id("99999999999999999999".to_owned()),
             RowKey::Id(String::new()),
-            RowKey::ExternalId("x-1".to_owned()),
-            RowKey::UserName(String::new()),
+            by_external_id("x-1"),
+            by_name(""),
             RowKey::Link { repository: "corp".to_owned(), entry_key: "E-1".to_owned() },
         ] {
             assert!(ids(store, nobody.clone()).await.is_empty(), "{nobody:?}");
@@ -174,8 +217,8 @@ async fn a_look_up_reads_no_more_than_it_finds() {
     for key in [
         RowKey::Id("u1".to_owned()),
         RowKey::Id("10001".to_owned()),
-        RowKey::UserName("anna".to_owned()),
-        RowKey::ExternalId("x".to_owned()),
+        by_name("anna"),
+        by_external_id("x"),
         RowKey::Link { repository: "corp".to_owned(), entry_key: "e".to_owned() },
     ] {
         let mut query = store.look_up(ACME, &key);
@@ -195,9 +238,8 @@ async fn each_tenant_counts_for_itself() {
     for store in &Stores::new().stores {
         let write = local(json!({"userName": "anna"}));
         create(store, "u1", &write).await.unwrap();
-        let record = record(Action::UserCreate, "u1");
-        let other =
-            store.create("other", "u1", UserType::ScimFed, &write, false, record).await.unwrap();
+        let agents = NewResource { user_type: UserType::ScimFed, ..new("u1", &write) };
+        let other = store.create("other", agents).await.unwrap();
         assert_eq!((other.number, other.user_type), (10001, UserType::ScimFed));
         // A refused write takes no number.
         create(store, "u2", &write).await.unwrap_err();
@@ -216,28 +258,29 @@ async fn what_the_store_owns_is_unique_and_the_holder_is_named() {
             other => panic!("{other}"),
         };
         let error = create(store, "u2", &local(json!({"userName": "ANNA"}))).await.unwrap_err();
-        assert_eq!(taken(error), ("userName", "u1".to_owned()));
+        assert_eq!(taken(error), ("userName".to_owned(), "u1".to_owned()));
         let again = local(json!({"userName": "berta", "externalId": "1"}));
         let error = create(store, "u2", &again).await.unwrap_err();
-        assert_eq!(taken(error), ("externalId", "u1".to_owned()));
+        assert_eq!(taken(error), ("externalId".to_owned(), "u1".to_owned()));
         let error = create(store, "u1", &local(json!({"userName": "c"}))).await.unwrap_err();
-        assert_eq!(taken(error), ("id", "u1".to_owned()));
+        assert_eq!(taken(error), ("id".to_owned(), "u1".to_owned()));
 
         // A name that the directory owns is under no unique index.
         let berta = bound("e-1", json!({"userName": "anna", "externalId": "1"}));
         let bound = create(store, "corp.e-1", &berta).await.unwrap();
         let mut owning = berta.clone();
-        owning.owns_user_name = true;
-        let replace = record(Action::UserReplace, "corp.e-1");
-        let error = store.update(ACME, bound.key, 1, &owning, replace.clone()).await.unwrap_err();
-        assert_eq!(taken(error), ("userName", "u1".to_owned()));
+        owning.owns_name = true;
+        let replace = record(Action::Replace, "corp.e-1");
+        let error =
+            store.update(ACME, &version(&bound, 1), &owning, replace.clone()).await.unwrap_err();
+        assert_eq!(taken(error), ("userName".to_owned(), "u1".to_owned()));
 
         // Giving the name up makes it free.
         let renamed = local(json!({"userName": "anna2", "externalId": "1"}));
-        let renaming = record(Action::UserReplace, "u1");
-        store.update(ACME, made.key, 1, &renamed, renaming).await.unwrap();
-        store.update(ACME, bound.key, 1, &owning, replace).await.unwrap();
-        assert_eq!(ids(store, RowKey::UserName("ANNA".to_owned())).await, ["corp.e-1"]);
+        let renaming = record(Action::Replace, "u1");
+        store.update(ACME, &version(&made, 1), &renamed, renaming).await.unwrap();
+        store.update(ACME, &version(&bound, 1), &owning, replace).await.unwrap();
+        assert_eq!(ids(store, by_name("ANNA")).await, ["corp.e-1"]);
     }
 }
 
@@ -249,8 +292,9 @@ async fn an_update_replaces_the_whole_row_once() {
         let made = create(store, "u1", &write).await.unwrap();
         let mut write = local(json!({"userName": "anna", "title": "new"}));
         write.at = at(60_000);
-        let replace = record(Action::UserReplace, "u1");
-        let updated = store.update(ACME, made.key, 1, &write, replace.clone()).await.unwrap();
+        let replace = record(Action::Replace, "u1");
+        let updated =
+            store.update(ACME, &version(&made, 1), &write, replace.clone()).await.unwrap();
         assert_eq!((updated.version, updated.number), (2, 10001));
         assert_eq!((updated.created, updated.last_modified), (at(0), at(60_000)));
         same(&store.find(ACME, &RowKey::Id("u1".to_owned())).await.unwrap()[0], &updated);
@@ -262,13 +306,18 @@ async fn an_update_replaces_the_whole_row_once() {
         );
 
         let stale = |outcome| assert!(matches!(outcome, Err(StoreError::Stale)), "{outcome:?}");
-        stale(store.update(ACME, made.key, 1, &write, replace.clone()).await);
-        stale(store.update("other", made.key, 2, &write, replace.clone()).await);
-        stale(store.update(ACME, 999, 1, &write, replace.clone()).await);
+        stale(store.update(ACME, &version(&made, 1), &write, replace.clone()).await);
+        stale(store.update("other", &version(&made, 2), &write, replace.clone()).await);
+        stale(
+            store
+                .update(ACME, &ResourceRow { key: 999, ..made.clone() }, &write, replace.clone())
+                .await,
+        );
         assert_eq!(store.audit_records(ACME, None).await.unwrap().len(), 2);
 
         // Many at once with one version: one wins.
-        let all = (0..20).map(|_| store.update(ACME, made.key, 2, &write, replace.clone()));
+        let second = version(&made, 2);
+        let all = (0..20).map(|_| store.update(ACME, &second, &write, replace.clone()));
         let all = futures_util::future::join_all(all).await;
         assert_eq!(all.iter().filter(|outcome| outcome.is_ok()).count(), 1);
     }
@@ -298,11 +347,11 @@ async fn a_deleted_bound_user_leaves_a_tombstone() {
     for store in &stores.stores {
         let write = bound("e-1", json!({"userName": "anna", "emails": [{"value": "a@x"}]}));
         let made = create(store, "corp.e-1", &write).await.unwrap();
-        let delete = record(Action::UserDelete, "corp.e-1");
-        let error = store.delete(ACME, made.key, 5, true, delete.clone()).await.unwrap_err();
+        let delete = record(Action::Delete, "corp.e-1");
+        let error = store.delete(ACME, &version(&made, 5), true, delete.clone()).await.unwrap_err();
         assert!(matches!(error, StoreError::Stale), "{error}");
         assert!(!store.is_tombstone(ACME, "corp", "e-1").await.unwrap());
-        store.delete(ACME, made.key, 1, true, delete.clone()).await.unwrap();
+        store.delete(ACME, &version(&made, 1), true, delete.clone()).await.unwrap();
         assert!(store.is_tombstone(ACME, "corp", "e-1").await.unwrap());
         assert!(!store.is_tombstone("other", "corp", "e-1").await.unwrap());
         assert_eq!(store.tombstones(ACME, "corp", 9).await.unwrap(), ["e-1"]);
@@ -318,33 +367,30 @@ async fn a_deleted_bound_user_leaves_a_tombstone() {
         let error = create(store, "corp.e-1", &write).await.unwrap_err();
         assert!(matches!(error, StoreError::Tombstone), "{error}");
         let other = create(store, "u2", &local(json!({"userName": "berta"}))).await.unwrap();
-        let replace = record(Action::UserReplace, "u2");
-        let error = store.update(ACME, other.key, 1, &write, replace).await.unwrap_err();
+        let replace = record(Action::Replace, "u2");
+        let error = store.update(ACME, &version(&other, 1), &write, replace).await.unwrap_err();
         assert!(matches!(error, StoreError::Tombstone), "{error}");
 
-        let bind = record(Action::UserBind, "corp.e-1");
-        let again =
-            store.create(ACME, "corp.e-1", UserType::Ftress, &write, true, bind).await.unwrap();
+        let reviving = |id| NewResource { revive: true, ..new(id, &write) };
+        let again = store.create(ACME, reviving("corp.e-1")).await.unwrap();
         assert_ne!(again.key, made.key, "a key is never given again");
         assert!(store.tombstones(ACME, "corp", 9).await.unwrap().is_empty());
         assert!(!store.is_tombstone(ACME, "corp", "e-1").await.unwrap());
         // Reviving takes no link from a row.
-        let bind = record(Action::UserBind, "u3");
-        let error =
-            store.create(ACME, "u3", UserType::Ftress, &write, true, bind).await.unwrap_err();
+        let error = store.create(ACME, reviving("u3")).await.unwrap_err();
         assert!(matches!(error, StoreError::Linked { .. }), "{error}");
 
-        store.delete(ACME, again.key, 1, false, delete.clone()).await.unwrap();
+        store.delete(ACME, &version(&again, 1), false, delete.clone()).await.unwrap();
         assert!(!store.is_tombstone(ACME, "corp", "e-1").await.unwrap());
         let last = create(store, "corp.e-1", &write).await.unwrap();
-        store.delete(ACME, last.key, 1, true, delete).await.unwrap();
+        store.delete(ACME, &version(&last, 1), true, delete).await.unwrap();
     }
     // Nothing of the person is left but the entry key.
     for store in &stores.stores {
         for (table, column, rows) in [
-            ("attributes", "fold", 0),
+            ("attributes", "NULLIF(fold, '')", 0),
             ("links", "NULLIF(dn || shadow, '{}')", 0),
-            ("users", "own", 1),
+            ("resources", "own", 1),
         ] {
             let sql = format!("SELECT COUNT({column}) FROM {table}").into();
             let left = store.engine.query(Query { sql, values: Vec::new() }).await;
@@ -361,8 +407,8 @@ async fn links_are_read_in_one_go() {
             let write = bound(&key, json!({"userName": key}));
             let made = create(store, &format!("corp.{key}"), &write).await.unwrap();
             if number == 3 {
-                let delete = record(Action::UserDelete, &made.id);
-                store.delete(ACME, made.key, 1, true, delete).await.unwrap();
+                let delete = record(Action::Delete, &made.id);
+                store.delete(ACME, &version(&made, 1), true, delete).await.unwrap();
             }
         }
         for asked in [1, 4, 9, 70, 1200] {
@@ -390,17 +436,17 @@ async fn links_are_read_in_one_go() {
 async fn a_row_may_win_and_lose_its_link() {
     for store in &Stores::new().stores {
         let made = create(store, "u1", &local(json!({"userName": "anna"}))).await.unwrap();
-        let modify = record(Action::UserBind, "u1");
+        let modify = record(Action::Bind, "u1");
         let mut write = bound("e-1", json!({"userName": "anna"}));
-        let row = store.update(ACME, made.key, 1, &write, modify.clone()).await.unwrap();
+        let row = store.update(ACME, &version(&made, 1), &write, modify.clone()).await.unwrap();
         assert_eq!(row.user_type, UserType::FtressLdap);
         write.link.as_mut().unwrap().entry_key = "e-2".to_owned();
-        let row = store.update(ACME, made.key, 2, &write, modify.clone()).await.unwrap();
+        let row = store.update(ACME, &version(&made, 2), &write, modify.clone()).await.unwrap();
         same(&store.find(ACME, &RowKey::Id("u1".to_owned())).await.unwrap()[0], &row);
         let keys = ["e-1".to_owned(), "e-2".to_owned()];
         assert_eq!(store.find_links(ACME, "corp", &keys).await.unwrap().len(), 1);
         let row = store
-            .update(ACME, made.key, 3, &local(json!({"userName": "anna"})), modify)
+            .update(ACME, &version(&made, 3), &local(json!({"userName": "anna"})), modify)
             .await
             .unwrap();
         assert_eq!(row.user_type, UserType::Ftress);
@@ -415,12 +461,12 @@ async fn every_change_is_written_down_and_persons_are_tokens() {
         let made = create(store, "u1", &local(json!({"userName": "anna"}))).await.unwrap();
         create(store, "u2", &local(json!({"userName": "berta"}))).await.unwrap();
         create(store, "u3", &local(json!({"userName": "anna"}))).await.unwrap_err();
-        let modify = record(Action::UserModify, "u1");
+        let modify = record(Action::Modify, "u1");
         let write = local(json!({"userName": "anna", "title": "t"}));
-        store.update(ACME, made.key, 1, &write, modify.clone()).await.unwrap();
-        store.update(ACME, made.key, 1, &write, modify).await.unwrap_err();
-        let delete = record(Action::UserDelete, "u1");
-        store.delete(ACME, made.key, 2, true, delete).await.unwrap();
+        store.update(ACME, &version(&made, 1), &write, modify.clone()).await.unwrap();
+        store.update(ACME, &version(&made, 1), &write, modify).await.unwrap_err();
+        let delete = record(Action::Delete, "u1");
+        store.delete(ACME, &version(&made, 2), true, delete).await.unwrap();
 
         let trail = store.audit_records(ACME, None).await.unwrap();
         let actions: Vec<_> = trail.iter().map(|entry| entry.action.as_str()).collect();

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::super::engine::{Change, Expect};
-use super::super::{Rows, condition};
+use super::super::{Rows, Search, TypeName, condition};
 use super::{ACME, Stores, bound, create, local, open, search, shown, sort, urls};
 use crate::scim::{Filter, ResourceType};
 
@@ -27,8 +27,7 @@ async fn pages_are_sorted_and_counted() {
         let order = |path: &str, descending| {
             let sort = sort(path, descending);
             async move {
-                let answer =
-                    store.search(ACME, None, Rows::All, &sort, 0, 100, true).await.unwrap();
+                let answer = store.search(ACME, super::page(None, &sort, 0, 100)).await.unwrap();
                 assert!(answer.exact);
                 assert_eq!(answer.total, Some(7));
                 shown(&answer.rows).join(" ")
@@ -47,7 +46,7 @@ async fn pages_are_sorted_and_counted() {
             let sort = sort("userName", false);
             async move {
                 let answer =
-                    store.search(ACME, None, Rows::All, &sort, offset, limit, true).await.unwrap();
+                    store.search(ACME, super::page(None, &sort, offset, limit)).await.unwrap();
                 (shown(&answer.rows).join(" "), answer.total)
             }
         };
@@ -59,7 +58,7 @@ async fn pages_are_sorted_and_counted() {
         assert_eq!(page(0, u64::MAX).await.1, Some(7));
         assert_eq!(page(u64::MAX, 1).await.1, Some(7));
         let sort = sort("userName", false);
-        let answer = store.search("nobody", None, Rows::All, &sort, 0, 5, true).await.unwrap();
+        let answer = store.search("nobody", super::page(None, &sort, 0, 5)).await.unwrap();
         assert_eq!((answer.rows.len(), answer.total), (0, Some(0)));
     }
 }
@@ -79,10 +78,13 @@ async fn what_sql_cannot_tell_is_left_to_memory() {
         let answer = search(store, r#"title eq "t""#, &sort("nickName", false)).await;
         assert_eq!((answer.exact, answer.rows.len(), answer.total), (false, 5, None));
         let filter = Filter::parse("nickName pr", &ResourceType::user(&[])).unwrap();
-        let cut = store.search(ACME, Some(&filter), Rows::All, &order, 3, 4, true).await.unwrap();
+        let cut = store.search(ACME, super::page(Some(&filter), &order, 3, 4)).await.unwrap();
         assert_eq!((cut.exact, cut.rows.len()), (false, 4));
         for (rows, count) in [(Rows::All, 6), (Rows::Linked, 1), (Rows::Unlinked, 5)] {
-            let answer = store.search(ACME, None, rows, &order, 0, 9, true).await.unwrap();
+            let answer = store
+                .search(ACME, Search { rows, ..super::page(None, &order, 0, 9) })
+                .await
+                .unwrap();
             assert_eq!(answer.total, Some(count), "{rows:?}");
         }
     }
@@ -100,7 +102,8 @@ async fn index_follows(url: &str) {
     let by_name = sort("userName", false);
     let exact = |store: &super::Store| {
         let filter = Filter::parse(r#"nickName eq "n7""#, &ResourceType::user(&[])).unwrap();
-        condition::Condition::new(ACME, Some(&filter), Rows::All, &store.index).exact
+        condition::Condition::new(ACME, &TypeName::User, Some(&filter), Rows::All, &store.index)
+            .exact
     };
     let store = open(url, &[]);
     for number in 0..450 {
@@ -127,8 +130,9 @@ async fn index_follows(url: &str) {
     made.unwrap();
     // An index that was left half built, and values whose rows went stale meanwhile.
     let mut change = Change::default();
-    let sql = "INSERT INTO paths (path, form) VALUES ($1, $2)";
-    change.push(sql, ["nickName".into(), "".into()], Expect::Exactly(1));
+    let sql = "INSERT INTO paths (type, path, form, whole) VALUES ($1, $2, $3, 0)";
+    let values = ["User".into(), "nickName".into(), "2 String".into()];
+    change.push(sql, values, Expect::Exactly(1));
     store.engine.execute(change).await.unwrap();
     store.close().await;
     let store = open(url, &["nickName"]);
@@ -148,8 +152,8 @@ async fn namesakes_come_in_one_go() {
         create(store, "corp.e", &bound("e", json!({ "userName": "ANNA" }))).await.unwrap();
         let find = |names: Vec<String>| async move {
             let names = names.into_iter().collect();
-            let rows = store.find_names(ACME, &names).await.unwrap();
-            assert!(store.find_names("other", &names).await.unwrap().is_empty());
+            let rows = store.find_names(ACME, &TypeName::User, &names).await.unwrap();
+            assert!(store.find_names("other", &TypeName::User, &names).await.unwrap().is_empty());
             let mut ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
             ids.sort();
             ids.join(" ")

@@ -1,0 +1,88 @@
+//! What a refused write means: who stands in its way.
+
+use super::engine::{Failure, Query};
+use super::write::{owned_external_id, owned_name};
+use super::{LinkState, ResourceWrite, Store, StoreError, TypeName};
+
+impl Store {
+    /// What a failed create (of the row `new`) or update means, with whoever stands in the way. When
+    /// that one has gone meanwhile, the write has lost a race that is over: [`StoreError::Stale`].
+    pub(super) async fn refused(
+        &self,
+        tenant: &str,
+        type_name: &TypeName,
+        new: Option<&str>,
+        write: &ResourceWrite,
+        failure: Failure,
+    ) -> StoreError {
+        let constraint = match failure {
+            Failure::Database(_) | Failure::Unavailable(_) | Failure::Undecided(_) => {
+                return failure.into();
+            }
+            Failure::Violated { constraint, .. } => constraint,
+            // An update's link stands already, for another row or as a tombstone.
+            Failure::Unexpected { .. } => "links_entry_key".to_owned(),
+        };
+        self.in_the_way(tenant, type_name, new, write, &constraint)
+            .await
+            .unwrap_or_else(|error| error)
+    }
+
+    async fn in_the_way(
+        &self,
+        tenant: &str,
+        type_name: &TypeName,
+        new: Option<&str>,
+        write: &ResourceWrite,
+        constraint: &str,
+    ) -> Result<StoreError, StoreError> {
+        // Whoever binds an entry that is bound collides with much; the link says why.
+        if let Some(link) = &write.link
+            && (new.is_some() || constraint == "links_entry_key")
+        {
+            let keys = std::slice::from_ref(&link.entry_key);
+            match self.find_links(tenant, &link.repository, keys).await?.into_iter().next() {
+                Some(LinkState::Row(row)) => return Ok(StoreError::Linked { id: row.id.clone() }),
+                Some(LinkState::Tombstone { .. }) => return Ok(StoreError::Tombstone),
+                None => {}
+            }
+        }
+        let of_type = |sql, value: Option<String>| {
+            Query::new(sql, [tenant.into(), type_name.as_str().into(), value.into()])
+        };
+        let (attribute, query) = match constraint {
+            "resources_owned_name" => (
+                type_name.naming().unwrap_or_default(),
+                of_type(
+                    "SELECT id FROM resources \
+                     WHERE tenant = (SELECT key FROM tenants WHERE name = $1) \
+                     AND type = $2 AND owned_name = $3",
+                    owned_name(type_name, write),
+                ),
+            ),
+            "resources_owned_external_id" => (
+                "externalId",
+                of_type(
+                    "SELECT id FROM resources \
+                     WHERE tenant = (SELECT key FROM tenants WHERE name = $1) \
+                     AND type = $2 AND owned_external_id = $3",
+                    owned_external_id(write),
+                ),
+            ),
+            "resources_id" => (
+                "id",
+                Query::new(
+                    "SELECT id FROM resources \
+                     WHERE tenant = (SELECT key FROM tenants WHERE name = $1) AND id = $2",
+                    [tenant.into(), new.into()],
+                ),
+            ),
+            "links_entry_key" => return Ok(StoreError::Stale),
+            other => return Err(StoreError::Database(format!("the write violates {other}"))),
+        };
+        Ok(match self.engine.query(query).await?.first_mut() {
+            Some(row) => StoreError::Taken { attribute: attribute.to_owned(), id: row.text()? },
+            None => StoreError::Stale,
+        })
+    }
+}

@@ -1,0 +1,210 @@
+//! Rows as they are found and read, by what identifies them.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::engine::{Datum, Query, Row};
+use super::{
+    LinkRow, ResourceRow, RowKey, Store, StoreError, TypeName, UserType, index, timestamp,
+};
+use crate::scim::Attributes;
+
+/// What [`decode`] reads, of `resources r` and `links l`, and where it comes from.
+macro_rules! columns {
+    () => {
+        "r.key, r.type, r.id, r.number, r.user_type, r.version, r.created, r.last_modified, r.own, \
+         l.repository, l.entry_key, l.dn, l.shadow, l.seen, l.entry_modified"
+    };
+}
+pub(super) use columns;
+
+/// A statement that reads whole rows of a tenant out of `resources r`: by columns that are indexed beside
+/// the tenant, or by key, where `+` keeps SQLite from reading the whole tenant by the index instead.
+macro_rules! select {
+    (by_key: $rest:literal) => {
+        select!("+", $rest)
+    };
+    ($rest:literal) => {
+        select!("", $rest)
+    };
+    ($sign:literal, $rest:literal) => {
+        concat!(
+            "SELECT ",
+            $crate::store::resource::columns!(),
+            " FROM resources r LEFT JOIN links l ON l.user_key = r.key WHERE ",
+            $sign,
+            "r.tenant = (SELECT key FROM tenants WHERE name = $1) AND ",
+            $rest
+        )
+    };
+}
+
+/// How many keys one statement asks for at most.
+pub(super) const KEYS: usize = 500;
+
+impl Store {
+    /// The rows that `key` leads to, in the order of their canonical ids, read from the database.
+    /// By id, number or link there is at most one.
+    pub async fn find(
+        &self,
+        tenant: &str,
+        key: &RowKey,
+    ) -> Result<Vec<Arc<ResourceRow>>, StoreError> {
+        let rows = self.engine.query(self.look_up(tenant, key)).await?;
+        rows.into_iter().map(|mut row| Ok(decode(&mut row)?.into())).collect()
+    }
+
+    /// The rows of the type whose view has one of these folded names, in no order. Names too long for
+    /// the index bring along those that begin alike.
+    pub async fn find_names(
+        &self,
+        tenant: &str,
+        type_name: &TypeName,
+        names: &HashSet<String>,
+    ) -> Result<Vec<Arc<ResourceRow>>, StoreError> {
+        let heads: Vec<Datum> =
+            names.iter().map(|name| index::cut(&index::compared(name, false)).0.into()).collect();
+        let mut found = Vec::new();
+        for chunk in heads.chunks(KEYS) {
+            let mut values = vec![tenant.into(), type_name.as_str().into()];
+            let heads = list(&mut values, chunk.iter().cloned());
+            let select = select!("r.type = $2 AND r.name_absent = 0 AND r.name IN (");
+            let sql = format!("{select}{heads})");
+            for mut row in self.engine.query(Query { sql: sql.into(), values }).await? {
+                found.push(Arc::new(decode(&mut row)?));
+            }
+        }
+        Ok(found)
+    }
+
+    pub(super) fn look_up(&self, tenant: &str, key: &RowKey) -> Query {
+        match key {
+            RowKey::Id(id) => match number(id) {
+                Some(number) => {
+                    Query::new(select!("r.number = $2"), [tenant.into(), number.into()])
+                }
+                None => Query::new(select!("r.id = $2"), [tenant.into(), id.as_str().into()]),
+            },
+            RowKey::Name(type_name, name) => {
+                let name = index::compared(name, false);
+                let (head, rest) = index::cut(&name);
+                Query::new(
+                    select!(
+                        "r.type = $2 AND r.name_absent = 0 AND r.name = $3 AND r.name_rest = $4 \
+                         ORDER BY r.id"
+                    ),
+                    [tenant.into(), type_name.as_str().into(), head.into(), rest.into()],
+                )
+            }
+            RowKey::ExternalId(type_name, id) => {
+                let id = index::compared(id, true);
+                let (head, rest) = index::cut(&id);
+                let path = self.index.external_id(type_name);
+                Query::new(
+                    select!(
+                        by_key: "r.key IN (SELECT a.resource_key FROM attributes a \
+                         WHERE a.tenant = (SELECT key FROM tenants WHERE name = $1) \
+                         AND a.path = $2 AND a.fold = $3 AND a.rest = $4) ORDER BY r.id"
+                    ),
+                    [tenant.into(), path.into(), head.into(), rest.into()],
+                )
+            }
+            RowKey::Link { repository, entry_key } => Query::new(
+                select!(
+                    by_key: "r.key = (SELECT k.user_key FROM links k \
+                     WHERE k.tenant = (SELECT key FROM tenants WHERE name = $1) \
+                     AND k.repository = $2 AND k.entry_key = $3)"
+                ),
+                [tenant.into(), repository.as_str().into(), entry_key.as_str().into()],
+            ),
+        }
+    }
+
+    /// The rows with these internal keys, in the order of `keys`; the ones that are gone are
+    /// missing.
+    pub async fn read(
+        &self,
+        tenant: &str,
+        keys: &[i64],
+    ) -> Result<Vec<Arc<ResourceRow>>, StoreError> {
+        let mut found = Vec::with_capacity(keys.len());
+        for chunk in keys.chunks(KEYS) {
+            let mut values = vec![tenant.into()];
+            let keys = list(&mut values, chunk.iter().map(|key| (*key).into()));
+            let sql = format!("{}{keys})", select!(by_key: "r.key IN ("));
+            for mut row in self.engine.query(Query { sql: sql.into(), values }).await? {
+                let row = decode(&mut row)?;
+                found.push((row.key, Arc::new(row)));
+            }
+        }
+        let found: std::collections::HashMap<_, _> = found.into_iter().collect();
+        Ok(keys.iter().filter_map(|key| found.get(key).cloned()).collect())
+    }
+}
+
+/// A number as `activid` writes ids: decimal without leading zeros.
+fn number(id: &str) -> Option<i64> {
+    let decimal = id.bytes().all(|byte| byte.is_ascii_digit()) && !id.starts_with('0');
+    if decimal { id.parse().ok() } else { None }
+}
+
+/// Adds `items` to `values` and gives their names, `$3, $4, …`. The last one is repeated up to one
+/// of few lengths, so that few texts of statements arise.
+pub(super) fn list(values: &mut Vec<Datum>, items: impl Iterator<Item = Datum>) -> String {
+    let first = values.len() + 1;
+    values.extend(items);
+    let count = values.len() + 1 - first;
+    let length = [1, 8, 64, KEYS].into_iter().find(|length| *length >= count).unwrap_or(count);
+    let last = values.last().cloned().unwrap_or(Datum::Null);
+    values.resize(first - 1 + length, last);
+    let names: Vec<_> = (first..first + length).map(|place| format!("${place}")).collect();
+    names.join(", ")
+}
+
+pub(super) fn encode(attributes: &Attributes) -> Result<String, StoreError> {
+    serde_json::to_string(attributes)
+        .map_err(|error| StoreError::Database(format!("a row cannot be written: {error}")))
+}
+
+pub(super) fn user_type(number: i64) -> Result<UserType, StoreError> {
+    UserType::from_number(number)
+        .ok_or_else(|| StoreError::Database(format!("a row has the unknown type {number}")))
+}
+
+/// A row as [`columns`] reads it.
+pub(super) fn decode(row: &mut Row) -> Result<ResourceRow, StoreError> {
+    let key = row.integer()?;
+    let type_name = TypeName::new(&row.text()?);
+    let json = |text: &str| {
+        serde_json::from_str(text)
+            .map_err(|error| StoreError::Database(format!("row {key} holds no JSON: {error}")))
+    };
+    let (id, number) = (row.text()?, row.integer()?);
+    let user_type = user_type(row.integer()?)?;
+    let version = row.integer()?;
+    let (created, last_modified) = (timestamp(row.integer()?)?, timestamp(row.integer()?)?);
+    let own = json(&row.text()?)?;
+    let link = match row.optional_text()? {
+        None => None,
+        Some(repository) => Some(LinkRow {
+            repository,
+            entry_key: row.text()?,
+            dn: row.text()?,
+            shadow: json(&row.text()?)?,
+            seen: timestamp(row.integer()?)?,
+            entry_modified: row.optional_integer()?.map(timestamp).transpose()?,
+        }),
+    };
+    Ok(ResourceRow {
+        key,
+        type_name,
+        id,
+        number,
+        user_type,
+        version,
+        created,
+        last_modified,
+        own,
+        link,
+    })
+}

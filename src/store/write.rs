@@ -1,0 +1,235 @@
+//! Rows as they are made, changed and removed, each with all that hangs on it as one atomic change.
+
+use super::engine::{Change, Expect, Failure, Value};
+use super::resource::{encode, user_type};
+use super::{
+    LinkRow, NewResource, ResourceRow, ResourceWrite, Store, StoreError, TypeName, UserType, audit,
+    index, link, milliseconds, timestamp,
+};
+use crate::audit::AuditRecord;
+use crate::scim::Attributes;
+
+impl Store {
+    /// Makes a row with the next number of the tenant's sequence, and its link where it has one.
+    pub async fn create(
+        &self,
+        tenant: &str,
+        new: NewResource<'_>,
+    ) -> Result<ResourceRow, StoreError> {
+        let NewResource { type_name, id, user_type, write, revive, record } = new;
+        let at = milliseconds(write.at);
+        let user_type = if write.link.is_some() { UserType::FtressLdap } else { user_type };
+        let held = Held::of(&type_name, write)?;
+        let mut change = Change::default();
+        let numbered = change.push(
+            "INSERT INTO tenants (name, last_number) VALUES ($1, 10001) \
+             ON CONFLICT (name) DO UPDATE SET last_number = tenants.last_number + 1 \
+             RETURNING key, last_number",
+            [tenant.into()],
+            Expect::Exactly(1),
+        );
+        let tenant_key = Value::From { statement: numbered, column: 0 };
+        let inserted = change.push(
+            "INSERT INTO resources (tenant, type, id, number, user_type, version, created, \
+             last_modified, shown_modified, name_absent, name, name_rest, display, owned_name, \
+             owned_external_id, own, view) \
+             VALUES ($1, $2, $3, $4, $5, 1, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
+             RETURNING key",
+            [
+                tenant_key.clone(),
+                type_name.as_str().into(),
+                id.into(),
+                Value::From { statement: numbered, column: 1 },
+                user_type.number().into(),
+                at.into(),
+                at.into(),
+                held.shown_modified.into(),
+                held.name_absent.into(),
+                held.name.into(),
+                held.name_rest.into(),
+                held.display.into(),
+                held.owned_name.into(),
+                held.owned_external_id.into(),
+                held.own.into(),
+                held.view.into(),
+            ],
+            Expect::Exactly(1),
+        );
+        let key = Value::From { statement: inserted, column: 0 };
+        if let Some(linked) = &write.link {
+            link::push_new(&mut change, &tenant_key, &key, linked, revive)?;
+        }
+        let rows = self.index.rows(&type_name, id, &write.view);
+        index::insert(&mut change, &key, &tenant_key, rows, "");
+        audit::push(&mut change, tenant, record, &self.token());
+
+        match self.engine.execute(change).await {
+            Ok(returned) => Ok(ResourceRow {
+                key: returned.row(inserted)?.integer()?,
+                type_name,
+                id: id.to_owned(),
+                number: {
+                    let mut row = returned.row(numbered)?;
+                    row.integer()?;
+                    row.integer()?
+                },
+                user_type,
+                version: 1,
+                created: timestamp(at)?,
+                last_modified: timestamp(at)?,
+                own: write.own.clone(),
+                link: write.link.as_ref().map(LinkRow::stored),
+            }),
+            Err(failure) => Err(self.refused(tenant, &type_name, Some(id), write, failure).await),
+        }
+    }
+
+    /// Puts `write` in the place of what `row` holds. [`StoreError::Stale`] where it has another
+    /// version than `row`, or is gone.
+    pub async fn update(
+        &self,
+        tenant: &str,
+        row: &ResourceRow,
+        write: &ResourceWrite,
+        record: AuditRecord,
+    ) -> Result<ResourceRow, StoreError> {
+        let at = milliseconds(write.at);
+        let held = Held::of(&row.type_name, write)?;
+        let linked = write.link.as_ref().map(|_| UserType::FtressLdap.number());
+        let mut change = Change::default();
+        let updated = change.push(
+            // A row that loses its link becomes a local one.
+            "UPDATE resources SET version = version + 1, \
+             user_type = COALESCE($1, CASE WHEN user_type = 1 THEN 0 ELSE user_type END), \
+             last_modified = $2, shown_modified = $3, name_absent = $4, name = $5, name_rest = $6, \
+             display = $7, owned_name = $8, owned_external_id = $9, own = $10, view = $11 \
+             WHERE key = $12 AND version = $13 \
+             AND tenant = (SELECT key FROM tenants WHERE name = $14) \
+             RETURNING user_type, version, tenant",
+            [
+                linked.into(),
+                at.into(),
+                held.shown_modified.into(),
+                held.name_absent.into(),
+                held.name.into(),
+                held.name_rest.into(),
+                held.display.into(),
+                held.owned_name.into(),
+                held.owned_external_id.into(),
+                held.own.into(),
+                held.view.into(),
+                row.key.into(),
+                row.version.into(),
+                tenant.into(),
+            ],
+            Expect::Exactly(1),
+        );
+        let tenant_key = Value::From { statement: updated, column: 2 };
+        link::push_replaced(&mut change, &tenant_key, row.key, write.link.as_ref())?;
+        let sql = "DELETE FROM attributes WHERE resource_key = $1";
+        change.push(sql, [row.key.into()], Expect::Any);
+        let rows = self.index.rows(&row.type_name, &row.id, &write.view);
+        index::insert(&mut change, &row.key.into(), &tenant_key, rows, "");
+        audit::push(&mut change, tenant, record, &self.token());
+
+        match self.engine.execute(change).await {
+            Ok(returned) => {
+                let mut returned = returned.row(updated)?;
+                Ok(ResourceRow {
+                    user_type: user_type(returned.integer()?)?,
+                    version: returned.integer()?,
+                    last_modified: timestamp(at)?,
+                    own: write.own.clone(),
+                    link: write.link.as_ref().map(LinkRow::stored),
+                    ..row.clone()
+                })
+            }
+            Err(Failure::Unexpected { statement, .. }) if statement == updated => {
+                Err(StoreError::Stale)
+            }
+            Err(failure) => Err(self.refused(tenant, &row.type_name, None, write, failure).await),
+        }
+    }
+
+    /// Removes the row with all that belongs to it. Its link becomes a tombstone, without anything
+    /// of the person but the entry key, or goes too. [`StoreError::Stale`] as in
+    /// [`Store::update`].
+    pub async fn delete(
+        &self,
+        tenant: &str,
+        row: &ResourceRow,
+        tombstone: bool,
+        record: AuditRecord,
+    ) -> Result<(), StoreError> {
+        let mut change = Change::default();
+        link::push_removed(&mut change, row.key, tombstone.then(|| milliseconds(record.at)));
+        let deleted = change.push(
+            "DELETE FROM resources WHERE key = $1 AND version = $2 \
+             AND tenant = (SELECT key FROM tenants WHERE name = $3)",
+            [row.key.into(), row.version.into(), tenant.into()],
+            Expect::Exactly(1),
+        );
+        audit::push(&mut change, tenant, record, &self.token());
+        match self.engine.execute(change).await {
+            Ok(_) => Ok(()),
+            Err(Failure::Unexpected { statement, .. }) if statement == deleted => {
+                Err(StoreError::Stale)
+            }
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    pub(super) fn token(&self) -> String {
+        self.clock.new_token().simple().to_string()
+    }
+}
+
+/// A write as the columns of the row hold it.
+struct Held {
+    shown_modified: i64,
+    name_absent: i64,
+    name: String,
+    name_rest: String,
+    display: Option<String>,
+    owned_name: Option<String>,
+    owned_external_id: Option<String>,
+    own: String,
+    view: Option<String>,
+}
+
+impl Held {
+    fn of(type_name: &TypeName, write: &ResourceWrite) -> Result<Self, StoreError> {
+        let written = type_name.naming().and_then(|naming| text(&write.view, naming));
+        let name = written.map(|name| index::compared(name, false));
+        let (head, name_rest) = name.as_deref().map_or(("", ""), index::cut);
+        let display = text(&write.view, "displayName").or(written);
+        let entry_modified = write.link.as_ref().and_then(|link| link.entry_modified);
+        let at = milliseconds(write.at);
+        Ok(Self {
+            shown_modified: entry_modified.map_or(at, |entry| at.max(milliseconds(entry))),
+            name_absent: i64::from(name.is_none()),
+            name: head.to_owned(),
+            name_rest: name_rest.to_owned(),
+            // PostgreSQL takes no U+0000.
+            display: display.map(|display| display.replace('\0', "\u{fffd}")),
+            owned_name: owned_name(type_name, write),
+            owned_external_id: owned_external_id(write),
+            own: encode(&write.own)?,
+            view: if write.view == write.own { None } else { Some(encode(&write.view)?) },
+        })
+    }
+}
+
+pub(super) fn owned_name(type_name: &TypeName, write: &ResourceWrite) -> Option<String> {
+    let name = text(&write.view, type_name.naming()?).filter(|_| write.owns_name)?;
+    Some(index::compared(name, false).into_owned())
+}
+
+pub(super) fn owned_external_id(write: &ResourceWrite) -> Option<String> {
+    let id = text(&write.view, "externalId").filter(|_| write.owns_external_id)?;
+    Some(index::compared(id, true).into_owned())
+}
+
+fn text<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a str> {
+    attributes.get(name)?.as_str()
+}
