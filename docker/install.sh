@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs from Debian what is missing of the packages named, and nothing else: install.sh slapd curl …
 #
-# Nothing that it installs starts by itself: a slapd of the system's own would listen on all addresses.
+# Nothing that it installs starts by itself: a slapd of the system's own would listen on all addresses,
+# and a PostgreSQL cluster of the system's own would be made only to run.
 # As another user than root it names what is missing, and stops.
 set -euo pipefail
 export PATH=$PATH:/usr/sbin:/sbin LC_ALL=C DEBIAN_FRONTEND=noninteractive
@@ -9,6 +10,7 @@ export PATH=$PATH:/usr/sbin:/sbin LC_ALL=C DEBIAN_FRONTEND=noninteractive
 # Whether what the package is needed for is there, however it came.
 present() {
   case $1 in
+    postgresql) compgen -G '/usr/lib/postgresql/*/bin/initdb' || command -v initdb ;;
     slapd) command -v slapd && [ -e /etc/ldap/schema/core.schema ] ;;
     ldap-utils) command -v ldapsearch && command -v ldapmodify ;;
     gcc) command -v cc ;;
@@ -47,7 +49,9 @@ echo "installing ${missing[*]}"
 
 policy=/usr/sbin/policy-rc.d
 saved=
+clusters=/etc/postgresql-common/createcluster.d/scimbridge.conf
 restore() {
+  rm -f "$clusters"
   if [ -n "$saved" ]; then mv -f "$saved" "$policy"; elif [ -n "${ours:-}" ]; then rm -f "$policy"; fi
 }
 trap restore EXIT
@@ -61,6 +65,11 @@ elif grep -qs '^# scimbridge' "$policy"; then
   ours=1 # left behind by one that was killed
 fi
 [ -z "${ours:-}" ] || printf '# scimbridge: for the time of an installation\n' >>"$policy"
+
+if [[ " ${missing[*]} " = *" postgresql "* ]]; then
+  mkdir -p "${clusters%/*}"
+  echo "create_main_cluster = off" >"$clusters"
+fi
 
 log=$(mktemp)
 # The lists have a lock of their own, for which apt-get does not wait.

@@ -45,8 +45,16 @@ place=$(cat "$dir/place" 2>/dev/null || true)
 
 server() { as "$bin/pg_ctl" -D "$place/data" "$@"; }
 
+# Whether it runs: not what its pid file says, since a process that was killed keeps its number until
+# somebody has waited for it.
+running() {
+  local pid
+  pid=$(head -n 1 "$place/data/postmaster.pid" 2>/dev/null) && [ -n "$pid" ] || return 1
+  tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | grep -qxF "$place/data"
+}
+
 stop() {
-  [ -n "$place" ] && [ -e "$place/data/postmaster.pid" ] || return 0
+  [ -n "$place" ] && running || return 0
   server -m fast -t 20 -w stop >/dev/null 2>&1 || server -m immediate -t 10 -w stop >/dev/null 2>&1 || true
 }
 
@@ -117,7 +125,8 @@ start() {
   find_place
   create
   given=${PORT:-$(cat "$dir/port" 2>/dev/null || true)}
-  if ! server status >/dev/null 2>&1; then
+  if ! running; then
+    as rm -f "$place/data/postmaster.pid"
     for attempt in $(seq 40); do
       # Below the range that the kernel hands out to clients; the server itself says whether it is free.
       port=${given:-$((10240 + (RANDOM * 32768 + RANDOM) % 22000))}

@@ -43,8 +43,8 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         let groups = ResourceType::group(&[]);
         let types = indexed(&config.store.index, &[&resource_type, &groups]);
         let store = Arc::new(
-            Store::open(&config.store.url, &types, clock.clone())
-                .with_context(|| format!("cannot open the store {}", config.store.url))?,
+            Store::open(config.store.url.expose(), &types, clock.clone())
+                .context("cannot open the store")?,
         );
         let tls = config.server.tls.clone().map(Tls::open).transpose()?.map(Arc::new);
         let scheme = if tls.is_some() { "https" } else { "http" };
@@ -62,10 +62,12 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         let metrics = Arc::new(Metrics::new(&repositories));
         let verified = config.cache_capacity / TOKEN_SHARE;
         let shares = Shares::new(config.cache_capacity - verified);
+        let cursors = store.key("cursor").await.context("the store has no key for cursors")?;
         let mut tenants = Vec::with_capacity(config.tenants.len());
         for tenant in &config.tenants {
             let federation = federation(tenant, &resource_type, &store, &shares, &metrics, &clock)
-                .with_context(|| format!("tenant \"{}\"", tenant.name))?;
+                .with_context(|| format!("tenant \"{}\"", tenant.name))?
+                .sealing(&cursors);
             tenants.push(TenantState::new(
                 Arc::clone(&tenant.name),
                 Arc::new(federation),
@@ -148,8 +150,8 @@ fn on_store<T>(
         let clock = Clock::system();
         let (users, groups) = (ResourceType::user(&[]), ResourceType::group(&[]));
         let types = indexed(&config.store.index, &[&users, &groups]);
-        let store = Store::open(&config.store.url, &types, clock.clone())
-            .with_context(|| format!("cannot open the store {}", config.store.url))?;
+        let store = Store::open(config.store.url.expose(), &types, clock.clone())
+            .context("cannot open the store")?;
         let outcome = work(&store, &clock).await;
         store.close().await;
         Ok(outcome?)

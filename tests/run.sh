@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Everything that has to hold before a change goes in, from any directory:
-# format, lints, unit, property, tidy and integration tests, and the demonstration.
+# format, lints, unit, property, tidy and integration tests (the latter on SQLite and once more on
+# PostgreSQL), and the demonstration.
 #
 # Stops at the first stage that fails. Ends with the line `N passed, N failed`, added up from cargo's
 # own `test result:` lines. Environment: CARGO_TARGET_DIR, DEMO_PROFILE.
@@ -42,15 +43,19 @@ stage() { # NAME COMMAND...
 }
 
 tests() { cargo test --locked --no-fail-fast 2>&1 | tee -a "$results"; }
+tests_on_postgresql() {
+  SCIMBRIDGE_TEST_STORE=postgres cargo test --locked --no-fail-fast --test it 2>&1 | tee -a "$results"
+}
 demo() { DEMO_ONCE=1 SCIMBRIDGE_DEMO_DIR=$work/demo docker/demo.sh; }
 
 # A Samba domain needs root; without, its tests are passed over.
 domain=
 if [ "$(id -u)" -eq 0 ] || [ -n "${CI:-}" ]; then domain="samba samba-ad-provision samba-dsdb-modules python3-samba"; fi
 # shellcheck disable=SC2086
-stage packages docker/install.sh slapd ldap-utils openssl curl gcc libc6-dev ca-certificates \
+stage packages docker/install.sh slapd ldap-utils postgresql openssl curl gcc libc6-dev ca-certificates \
   389-ds-base $domain
 stage format cargo fmt --check
 stage lints cargo clippy --locked --all-targets -- -D warnings
 stage tests tests
+stage "tests on PostgreSQL" tests_on_postgresql
 stage demonstration demo

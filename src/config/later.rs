@@ -36,7 +36,6 @@ const fn later(key: &'static str, takes: Takes) -> Later {
 }
 
 const LATER: &[Later] = &[
-    later("store.url", Takes::AllBut(&["postgres:", "postgresql:"])),
     later("telemetry.otlp", Takes::Nothing),
     later("tenant.dialect", Takes::Word("rfc", &["activid"])),
     later("tenant.mounts.dialect", Takes::Word("rfc", &["activid"])),

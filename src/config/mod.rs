@@ -10,6 +10,7 @@ mod later;
 mod repository;
 mod resolve;
 mod settings;
+mod store;
 mod tls;
 mod value;
 mod written;

@@ -227,36 +227,9 @@ fn is_windows_name(name: &str) -> bool {
     parts.is_some_and(|(one, other)| plain(one) && plain(other))
 }
 
-/// The secret itself. An empty one is refused: a simple bind with an empty password succeeds as
-/// nobody (RFC 4513 section 5.1.2).
+/// An empty password is refused: a simple bind with one succeeds as nobody (RFC 4513 section 5.1.2).
 fn secret(place: &Spanned<SecretText>, around: &Surroundings<'_>) -> Result<Secret<String>, Fault> {
-    let secret = match place.get_ref() {
-        SecretText::Text(secret) => secret.clone(),
-        SecretText::Environment(name) => match (around.environment)(name) {
-            Some(text) => Secret::new(text),
-            None => {
-                return Err(Fault::at_secret(
-                    place,
-                    format!("the environment variable {name} is not set"),
-                    format!("set {name} for this process, or write {{ file = \"path\" }}"),
-                ));
-            }
-        },
-        SecretText::File(path) => {
-            let path = around.path(path);
-            let text = std::fs::read_to_string(&path).map_err(|error| {
-                Fault::at_secret(
-                    place,
-                    format!("cannot read {}: {error}", path.display()),
-                    "name a file that this process may read; a relative path is relative to this file",
-                )
-            })?;
-            let whole = Secret::new(text);
-            // Editors end a file with a line break that is no part of the secret.
-            let line = whole.expose().strip_suffix('\n').unwrap_or(whole.expose());
-            Secret::new(line.strip_suffix('\r').unwrap_or(line).to_owned())
-        }
-    };
+    let secret = value::secret(place, around)?;
     if secret.expose().is_empty() {
         return Err(Fault::at_secret(
             place,

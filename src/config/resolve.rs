@@ -12,11 +12,11 @@ use toml::Spanned;
 
 use super::fault::{Fault, nearest};
 use super::settings::{
-    Config, Group, LogFormat, LogSettings, OnConflict, OnFailure, OnVanish, Role, Server,
-    StoreSettings, Tenant, VanishBrake,
+    Config, Group, LogFormat, LogSettings, OnConflict, OnFailure, OnVanish, Role, Server, Tenant,
+    VanishBrake,
 };
 use super::written::{self, Words};
-use super::{callers, repository, tls, value};
+use super::{callers, repository, store, tls, value};
 
 pub const MILLISECOND: Duration = Duration::from_millis(1);
 pub const SECOND: Duration = Duration::from_secs(1);
@@ -40,7 +40,7 @@ impl Surroundings<'_> {
 pub fn config(file: &written::File, around: &Surroundings<'_>) -> Result<Config, Fault> {
     Ok(Config {
         server: server(&file.server, around)?,
-        store: store(&file.store, around)?,
+        store: store::settings(&file.store, around)?,
         cache_capacity: value::size(file.cache.capacity.as_ref(), 128 << 20, 1 << 20..=1 << 40)?,
         log: log(&file.telemetry)?,
         tenants: tenants(&file.tenant, around)?,
@@ -101,30 +101,6 @@ fn server(file: &written::Server, around: &Surroundings<'_>) -> Result<Server, F
             .transpose()?,
         operations,
     })
-}
-
-fn store(file: &written::Store, around: &Surroundings<'_>) -> Result<StoreSettings, Fault> {
-    let written = file.url.as_ref().map_or("sqlite:scimbridge.db", |place| place.get_ref());
-    let path = written.strip_prefix("sqlite:").map(|rest| rest.strip_prefix("//").unwrap_or(rest));
-    let url = match (path, &file.url) {
-        (Some(":memory:"), _) => "sqlite::memory:".to_owned(),
-        (Some(path), _) if !path.is_empty() && !path.contains(['?', '\0']) => {
-            format!("sqlite:{}", around.path(path).display())
-        }
-        (_, Some(place)) => {
-            return Err(Fault::at(
-                place,
-                "this names no store",
-                "write \"sqlite:scimbridge.db\" (a path, relative to this file) or \"sqlite::memory:\"",
-            ));
-        }
-        (_, None) => written.to_owned(),
-    };
-    for place in &file.index {
-        value::attribute_path(place)?;
-    }
-    let index = file.index.iter().map(|place| place.get_ref().clone()).collect();
-    Ok(StoreSettings { url, index })
 }
 
 fn log(file: &written::Telemetry) -> Result<LogSettings, Fault> {

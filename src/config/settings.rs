@@ -52,8 +52,8 @@ pub struct Server {
 
 #[derive(Clone, Debug)]
 pub struct StoreSettings {
-    /// `sqlite:` and an absolute path, or `sqlite::memory:`.
-    pub url: String,
+    /// `sqlite:` and an absolute path, `sqlite::memory:`, or `postgres://`, perhaps with a password.
+    pub url: Secret<String>,
     /// Further SCIM paths to index, as written.
     pub index: Vec<String>,
 }

@@ -11,7 +11,10 @@ use toml::Spanned;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::fault::Fault;
+use super::resolve::Surroundings;
 use super::settings::ServerUrl;
+use super::written::SecretText;
+use crate::secret::Secret;
 
 type Outcome<T> = Result<T, Fault>;
 
@@ -412,4 +415,38 @@ pub fn attribute_path(place: &Spanned<String>) -> Outcome<()> {
         format!("\"{text}\" is no SCIM path"),
         "write it as in a filter: \"title\", \"name.familyName\", \"urn:…:User:department\"",
     ))
+}
+
+/// The secret itself, out of the file, the environment or another file.
+pub fn secret(
+    place: &Spanned<SecretText>,
+    around: &Surroundings<'_>,
+) -> Result<Secret<String>, Fault> {
+    Ok(match place.get_ref() {
+        SecretText::Text(secret) => secret.clone(),
+        SecretText::Environment(name) => match (around.environment)(name) {
+            Some(text) => Secret::new(text),
+            None => {
+                return Err(Fault::at_secret(
+                    place,
+                    format!("the environment variable {name} is not set"),
+                    format!("set {name} for this process, or write {{ file = \"path\" }}"),
+                ));
+            }
+        },
+        SecretText::File(path) => {
+            let path = around.path(path);
+            let text = std::fs::read_to_string(&path).map_err(|error| {
+                Fault::at_secret(
+                    place,
+                    format!("cannot read {}: {error}", path.display()),
+                    "name a file that this process may read; a relative path is relative to this file",
+                )
+            })?;
+            let whole = Secret::new(text);
+            // Editors end a file with a line break that is no part of the secret.
+            let line = whole.expose().strip_suffix('\n').unwrap_or(whole.expose());
+            Secret::new(line.strip_suffix('\r').unwrap_or(line).to_owned())
+        }
+    })
 }

@@ -81,8 +81,8 @@ pub struct ServerTls {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Store {
-    /// `sqlite:path` or `sqlite::memory:`.
-    pub url: Key<String>,
+    /// `sqlite:path`, `sqlite::memory:` or `postgres://user:password@host:port/database`.
+    pub url: Key<SecretText>,
     /// SCIM paths to index beside the usual ones.
     #[serde(default)]
     pub index: Words,

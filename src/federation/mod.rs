@@ -35,6 +35,7 @@ use crate::clock::Clock;
 use crate::config::{OnConflict, OnFailure};
 use crate::repository::{Repository, RepositoryError};
 use crate::scim::{ErrorKind, ResourceType, ScimError};
+use crate::secret::Secret;
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::{CacheNumbers, RepositoryMetrics};
 
@@ -170,7 +171,7 @@ impl Federation {
                 Arc::new(directory::Directory::new(Arc::clone(&tenant), part, shares, &clock))
             })
             .collect();
-        // Good for as long as this process.
+        // Good for as long as this process, where nobody gives another one.
         let seal = [clock.new_token(), clock.new_token()].map(uuid::Uuid::into_bytes).concat();
         Self {
             rows: rows::Rows::new(Arc::clone(&tenant), Arc::clone(&store), shares.rows.clone()),
@@ -190,6 +191,14 @@ impl Federation {
             directories,
             clock,
         }
+    }
+
+    /// The same with the key that cursors are sealed by: the store's, so that they are good on every
+    /// node and after a restart.
+    #[must_use]
+    pub fn sealing(mut self, key: &Secret<Vec<u8>>) -> Self {
+        self.walks = walk::Walks::new(key.expose(), &self.tenant, &self.rules, &self.shares.walks);
+        self
     }
 
     pub fn tenant(&self) -> &Arc<str> {

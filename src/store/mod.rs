@@ -13,6 +13,7 @@ mod prepare;
 mod refusal;
 mod resource;
 mod search;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod token;

@@ -96,7 +96,7 @@ fn five_thousand_people_of_three_sources_come_once_and_in_order() {
         .repository("labs", &labs.url())
         .with("size_limit = 50")
         .tenant("max_results = 500");
-    let bridge = TestBridge::start(&settings);
+    let mut bridge = TestBridge::start(&settings);
     let mut client = bridge.client();
     for number in 0..400 {
         let user = json!({ "userName": format!("local.{number:03}"), "title": "Here" });
@@ -123,6 +123,10 @@ fn five_thousand_people_of_three_sources_come_once_and_in_order() {
             bound.push(id);
         }
         client.post("/Users", &json!({ "userName": format!("aaa.{turn}") })).expect(201);
+        if turn == 9 {
+            bridge.restart();
+            client = bridge.client();
+        }
         pages.push(walk.page(&mut client, &next));
     }
     let people = all(&pages);

@@ -21,6 +21,7 @@ mod http;
 mod ours;
 mod outage;
 mod photos;
+mod postgres;
 mod readme;
 mod search;
 mod slow;

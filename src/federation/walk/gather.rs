@@ -2,7 +2,7 @@
 //! batch after another, are merged and judged as in any federated search, and leave their keys alone.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::{join, join_all};
@@ -19,7 +19,6 @@ use crate::federation::{Federation, Problem, RETRY_AFTER, View, too_many};
 use crate::repository::{Entry, EntryKey, RepositoryError};
 use crate::scim::dialect::ReportState;
 use crate::store::{LinkState, ResourceRow, Rows};
-use std::sync::Arc;
 
 /// Rows and keys that are looked at together.
 const CHUNK: usize = 500;

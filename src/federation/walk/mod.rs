@@ -27,9 +27,9 @@ use crate::caller::Caller;
 pub use self::shelf::WalkNumbers;
 
 /// Lists that a tenant puts together at the same time.
-const TURNS: usize = 4;
+const TURNS: usize = 2;
 /// What a key is taken to weigh, in bytes, for what `walk_limit` keys may weigh together.
-const KEY: u64 = 96;
+const KEY: u64 = 128;
 /// Walks need not be smaller than this, whatever `walk_limit` says.
 const LEAST: u64 = 4 << 20;
 
@@ -74,8 +74,13 @@ impl Federation {
             let list = List::Snapshot(walk);
             let (direction, place) = (Direction::Forward, Place::Start);
             let cursor = Cursor { query, direction, list, place };
-            let snapshot = self.made(caller, plan, view, walk).await?;
-            return self.page(plan, view, &cursor, &snapshot).await;
+            let snapshot = Arc::new(self.gather(plan, view).await?);
+            let page = self.page(plan, view, &cursor, &snapshot).await?;
+            // Nobody comes back for more of a list that is one page.
+            if page.cursors.as_ref().is_some_and(|cursors| cursors.next.is_some()) {
+                self.walks.shelf.put(walk, &caller.name, snapshot);
+            }
+            return Ok(page);
         }
         let cursor = self.walks.seal.open(text, query, self.clock.now())?;
         match cursor.list {
@@ -85,18 +90,6 @@ impl Federation {
             }
             List::Rows { .. } => Err(super::too_many("rows")),
         }
-    }
-
-    async fn made(
-        &self,
-        caller: &Caller,
-        plan: &Plan,
-        view: &View,
-        walk: Uuid,
-    ) -> Result<Arc<Snapshot>, Problem> {
-        let snapshot = Arc::new(self.gather(plan, view).await?);
-        self.walks.shelf.put(walk, &caller.name, Arc::clone(&snapshot));
-        Ok(snapshot)
     }
 
     async fn found_or_made(
@@ -110,9 +103,11 @@ impl Federation {
             return Ok(snapshot);
         }
         let _making = self.walks.making.hold(&walk.to_string()).await;
-        match self.walks.shelf.take(walk) {
-            Some(snapshot) => Ok(snapshot),
-            None => self.made(caller, plan, view, walk).await,
+        if let Some(snapshot) = self.walks.shelf.take(walk) {
+            return Ok(snapshot);
         }
+        let snapshot = Arc::new(self.gather(plan, view).await?);
+        self.walks.shelf.put(walk, &caller.name, Arc::clone(&snapshot));
+        Ok(snapshot)
     }
 }

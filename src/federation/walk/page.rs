@@ -70,8 +70,11 @@ impl Federation {
         let last = if end == 0 { Place::Start } else { snapshot.place(end - 1) };
         let cursors = Cursors {
             next: (end < snapshot.len()).then(|| at(Direction::Forward, last)),
-            previous: (start > 0 && start < snapshot.len())
-                .then(|| at(Direction::Backward, snapshot.place(start))),
+            previous: (start > 0).then(|| {
+                let here = start < snapshot.len();
+                let place = if here { snapshot.place(start) } else { cursor.place.clone() };
+                at(Direction::Backward, place)
+            }),
         };
         let report = plan.federated.then_some(report);
         Ok(Listing::page(people, snapshot.len() as u64, cursors, report))

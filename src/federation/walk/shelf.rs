@@ -57,9 +57,9 @@ impl Shelf {
         Arc::new(Self { kept: Mutex::default(), limits, timeout, numbers })
     }
 
-    /// What one snapshot may weigh.
+    /// What the keys of one snapshot may weigh; the rest is for knowing its namesakes.
     pub(super) fn room(&self) -> usize {
-        self.limits.token
+        self.limits.token / 4 * 3
     }
 
     /// The snapshot of a walk, if it is still here; its time begins anew.

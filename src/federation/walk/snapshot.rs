@@ -1,7 +1,7 @@
 //! Who is in a list, and in which order: keys alone, packed, so that a walk of a million people is
 //! some tens of megabytes. Knows nothing of what the people look like.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::hash::BuildHasher;
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -24,10 +24,7 @@ pub(super) struct Snapshot {
     bytes: Box<[u8]>,
     /// In order.
     items: Box<[Item]>,
-    /// The places of people who share their `userName` with others in the list, grouped.
-    twins: Box<[u32]>,
-    /// Which part of `twins` a place belongs to.
-    groups: HashMap<u32, Range<u32>, RandomState>,
+    twins: Twins,
     made: Instant,
     /// How each repository answered when the list was made.
     pub(super) report: Vec<RepositoryReport>,
@@ -166,35 +163,55 @@ impl Draft {
         items.sort_unstable_by(|one, other| {
             compare(descending, one.item.position(&bytes), other.item.position(&bytes))
         });
-        let (twins, groups) = twins(&items);
+        let twins = Twins::among(&items);
         Snapshot {
             descending,
             // What doubles have left behind is not worth a copy of the rest.
             bytes: bytes.into_boxed_slice(),
             items: items.into_iter().map(|drafted| drafted.item).collect(),
             twins,
-            groups,
             made: Instant::now(),
             report,
         }
     }
 }
 
-/// The places of equal names, grouped, and for each of them its group.
-fn twins(items: &[Drafted]) -> (Box<[u32]>, HashMap<u32, Range<u32>, RandomState>) {
-    let named = (0u32..).zip(items).filter(|(_, one)| one.name != 0);
-    let mut named: Vec<(u64, u32)> = named.map(|(place, one)| (one.name, place)).collect();
-    named.sort_unstable();
-    let mut twins = Vec::new();
-    let mut groups = HashMap::with_hasher(RandomState::default());
-    for group in named.chunk_by(|one, other| one.0 == other.0).filter(|group| group.len() > 1) {
-        let start = twins.len();
-        twins.extend(group.iter().map(|(_, place)| *place));
-        #[expect(clippy::cast_possible_truncation, reason = "there are fewer than 2^32 items")]
-        let range = start as u32..twins.len() as u32;
-        groups.extend(group.iter().map(|(_, place)| (*place, range.clone())));
+/// Who shares the `userName` with others in the list.
+#[derive(Debug)]
+struct Twins {
+    /// Their places, grouped.
+    places: Box<[u32]>,
+    /// For each of them, in order, which part of `places` is its group.
+    groups: Box<[(u32, Range<u32>)]>,
+}
+
+impl Twins {
+    fn among(items: &[Drafted]) -> Self {
+        let named = (0u32..).zip(items).filter(|(_, one)| one.name != 0);
+        let mut named: Vec<(u64, u32)> = named.map(|(place, one)| (one.name, place)).collect();
+        named.sort_unstable();
+        let (mut places, mut groups) = (Vec::new(), Vec::new());
+        for group in named.chunk_by(|one, other| one.0 == other.0).filter(|group| group.len() > 1) {
+            let start = places.len();
+            places.extend(group.iter().map(|(_, place)| *place));
+            #[expect(clippy::cast_possible_truncation, reason = "there are fewer than 2^32 items")]
+            let range = start as u32..places.len() as u32;
+            groups.extend(group.iter().map(|(_, place)| (*place, range.clone())));
+        }
+        groups.sort_unstable_by_key(|(place, _)| *place);
+        Self { places: places.into_boxed_slice(), groups: groups.into_boxed_slice() }
     }
-    (twins.into_boxed_slice(), groups)
+
+    /// All of the group of a place, itself included.
+    fn of(&self, place: u32) -> &[u32] {
+        match self.groups.binary_search_by_key(&place, |(place, _)| *place) {
+            Ok(group) => {
+                let Range { start, end } = self.groups[group].1;
+                &self.places[start as usize..end as usize]
+            }
+            Err(_) => &[],
+        }
+    }
 }
 
 impl Snapshot {
@@ -210,8 +227,8 @@ impl Snapshot {
     pub(super) fn weight(&self) -> usize {
         self.bytes.len()
             + size_of_val(&*self.items)
-            + size_of_val(&*self.twins)
-            + self.groups.capacity() * size_of::<(u32, Range<u32>)>()
+            + size_of_val(&*self.twins.places)
+            + size_of_val(&*self.twins.groups)
             + 256
     }
 
@@ -248,9 +265,7 @@ impl Snapshot {
     /// The ids of others in the list who have the same `userName`.
     pub(super) fn namesakes(&self, at: usize) -> Vec<&str> {
         let Ok(place) = u32::try_from(at) else { return Vec::new() };
-        let Some(group) = self.groups.get(&place) else { return Vec::new() };
-        let group = &self.twins[group.start as usize..group.end as usize];
-        let others = group.iter().filter(|other| **other != place);
+        let others = self.twins.of(place).iter().filter(|other| **other != place);
         others.map(|other| self.items[*other as usize].id(&self.bytes)).collect()
     }
 }

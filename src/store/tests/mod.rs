@@ -1,5 +1,6 @@
 //! The contract of the store: on a file, in memory and on PostgreSQL.
 
+mod passing;
 mod search;
 pub(super) mod server;
 mod token;

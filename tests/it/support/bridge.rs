@@ -9,6 +9,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::client::Client;
+use super::postgres::{self, Postgres};
 use super::slapd::{PASSWORD, READER, SUFFIX, Slapd};
 use super::{eventually, guard};
 
@@ -18,11 +19,15 @@ pub const BASE: &str = "/scim/acme/v2";
 /// The token that may do everything in [`TENANT`].
 pub const TOKEN: &str = "test-token-that-may-do-everything";
 
+/// Beside the configuration: the URL of the bridge's own database on the shared PostgreSQL.
+const URL_FILE: &str = "store-url";
+
 /// A configuration in the making. Lines are given as in the file.
 #[derive(Clone, Debug)]
 pub struct Settings {
     server: String,
-    store: String,
+    /// Where it is absent, a database of its own, of the engine that the environment names.
+    store: Option<String>,
     cache: String,
     tenant: String,
     tokens: String,
@@ -35,7 +40,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             server: String::new(),
-            store: "url = \"sqlite:scimbridge.db\"\n".to_owned(),
+            store: None,
             cache: String::new(),
             tenant: String::new(),
             tokens: String::new(),
@@ -63,10 +68,10 @@ impl Settings {
         self
     }
 
-    /// In place of the database file.
+    /// In place of a database of its own.
     #[must_use]
     pub fn store(mut self, lines: &str) -> Self {
-        self.store = format!("{lines}\n");
+        self.store = Some(format!("{lines}\n"));
         self
     }
 
@@ -130,10 +135,16 @@ impl Settings {
 
     /// The file.
     pub fn text(&self) -> String {
+        let own = if postgres::is_chosen() {
+            format!("url = {{ file = \"{URL_FILE}\" }}\n")
+        } else {
+            "url = \"sqlite:scimbridge.db\"\n".to_owned()
+        };
+        let store = self.store.as_ref().unwrap_or(&own);
         let mut text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\n{}\n[store]\n{}\n[cache]\n{}\n[telemetry]\n\
              log = \"info\"\nformat = \"json\"\n\n[[tenant]]\nname = \"{TENANT}\"\n{}\n{}",
-            self.server, self.store, self.cache, self.tenant, self.tokens
+            self.server, store, self.cache, self.tenant, self.tokens
         );
         for (id, lines) in &self.repositories {
             writeln!(text, "[[tenant.repository]]\nid = {id:?}\n{lines}").unwrap();
@@ -145,6 +156,9 @@ impl Settings {
     pub fn write(&self) -> PathBuf {
         let directory = guard::directory("bridge");
         std::fs::write(directory.join("scimbridge.toml"), self.text()).unwrap();
+        if self.store.is_none() && postgres::is_chosen() {
+            std::fs::write(directory.join(URL_FILE), Postgres::shared().database()).unwrap();
+        }
         directory
     }
 }
@@ -220,10 +234,23 @@ impl TestBridge {
 
     /// The actions of the audit trail, oldest first, as they stand in the database.
     pub fn audit(&self) -> Vec<String> {
+        self.query("SELECT action FROM audit ORDER BY key")
+    }
+
+    /// The first column, of texts, that a statement finds in the bridge's own database.
+    pub fn query(&self, sql: &str) -> Vec<String> {
+        if let Some(url) = self.database_url() {
+            return postgres::query(&url, sql);
+        }
         let database = rusqlite::Connection::open(self.directory.join("scimbridge.db")).unwrap();
-        let mut statement = database.prepare("SELECT action FROM audit ORDER BY key").unwrap();
-        let actions = statement.query_map([], |row| row.get(0)).unwrap();
-        actions.map(Result::unwrap).collect()
+        let mut statement = database.prepare(sql).unwrap();
+        let found = statement.query_map([], |row| row.get(0)).unwrap();
+        found.map(Result::unwrap).collect()
+    }
+
+    /// Where the bridge has a database of its own on the shared PostgreSQL.
+    pub fn database_url(&self) -> Option<String> {
+        std::fs::read_to_string(self.directory.join(URL_FILE)).ok()
     }
 
     /// Resident memory in bytes that belongs to no file.
@@ -312,6 +339,9 @@ impl Drop for TestBridge {
                 eprintln!("bridge: {line}");
             }
         } else {
+            if let Some(url) = self.database_url() {
+                Postgres::shared().drop_database(&url);
+            }
             let _ = std::fs::remove_dir_all(&self.directory);
         }
     }
