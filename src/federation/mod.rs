@@ -311,6 +311,10 @@ impl From<StoreError> for Problem {
                 "This user was deleted here; only a POST that names the person binds again."
                     .to_owned(),
             ),
+            StoreError::NoMember { id } => Self::Scim(ScimError::new(
+                ErrorKind::InvalidValue,
+                format!("members: there is no user and no group \"{id}\"; name one by its id."),
+            )),
             StoreError::Unavailable(_) => Self::StoreUnavailable(error),
             StoreError::Undecided(_) => Self::StoreLost(error),
             StoreError::Stale | StoreError::Database(_) => Self::Internal(error),

@@ -150,7 +150,7 @@ impl Federation {
             let tombstone = row.link.is_some();
             let deleted = self.store.delete(&self.tenant, &row, tombstone, audit).await;
             match deleted {
-                Ok(()) => {
+                Ok(_) => {
                     self.rows.touched(&row, &[&self.stored_view(&row)]);
                     return Ok(());
                 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::condition::Condition;
 use super::engine::Query;
 use super::resource::columns;
-use super::search::decode_all;
 use super::{ResourceRow, Rows, Store, StoreError, TypeName};
 use crate::scim::Filter;
 
@@ -32,6 +31,6 @@ impl Store {
             values.len() - 1,
             values.len()
         );
-        decode_all(self.engine.query(Query { sql: sql.into(), values }).await?).await
+        self.rows(self.engine.query(Query { sql: sql.into(), values }).await?).await
     }
 }

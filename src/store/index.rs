@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use jiff::tz::Offset;
@@ -81,6 +82,25 @@ pub(super) enum Place<'a> {
     /// The later of the row's and, as last seen, the entry's.
     Modified,
     Attribute(&'a Indexed),
+    /// Of the groups that a user is in, directly or not.
+    Group(Part),
+    /// The id of a group's members.
+    Member {
+        exact: bool,
+    },
+}
+
+/// What of a group is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Id {
+        /// Whether case counts.
+        exact: bool,
+    },
+    /// Its `displayName`, without regard to case.
+    Name,
+    /// That it is there.
+    Any,
 }
 
 /// A value as the index holds it.
@@ -166,6 +186,17 @@ fn column(type_name: &TypeName, path: &AttributePath) -> Option<Place<'static>> 
         ("meta.created", _) => Some(Place::Created),
         ("meta.lastModified", _) => Some(Place::Modified),
         ("userType", _) if *type_name == TypeName::User => Some(Place::UserType),
+        ("groups.value", exact) if *type_name == TypeName::User => {
+            Some(Place::Group(Part::Id { exact }))
+        }
+        ("groups.display", false) if *type_name == TypeName::User => Some(Place::Group(Part::Name)),
+        ("groups", _) if *type_name == TypeName::User && path.kind == Kind::Complex => {
+            Some(Place::Group(Part::Any))
+        }
+        ("members.value", exact) if *type_name == TypeName::Group => Some(Place::Member { exact }),
+        ("members", _) if *type_name == TypeName::Group && path.kind == Kind::Complex => {
+            Some(Place::Member { exact: true })
+        }
         (text, false) if type_name.naming() == Some(text) => Some(Place::Name),
         _ => None,
     }
@@ -204,7 +235,7 @@ impl Index {
         type_name: &TypeName,
         path: &AttributePath,
     ) -> Option<Place<'_>> {
-        if path.known && path.kind == Kind::Complex {
+        if path.known && path.kind == Kind::Complex && column(type_name, path).is_none() {
             // Whichever of its definitions it is: a list has one order only where there is one.
             let text = format!("{path}.value");
             let mut values = self.indexed(type_name, &text)?;
@@ -398,6 +429,21 @@ pub(super) fn compared(text: &str, case_exact: bool) -> Cow<'_, str> {
 /// characters, and all of it where it is longer.
 pub(super) fn cut(text: &str) -> (&str, &str) {
     if text.len() <= WIDTH { (text, "") } else { (&text[..text.floor_char_boundary(WIDTH)], text) }
+}
+
+/// A compared text as what must be unique is held: whole, but a long one as its beginning and its
+/// digest, since PostgreSQL takes no more than 2,700 bytes into an index.
+pub(super) fn identity(text: Cow<'_, str>) -> String {
+    if text.len() <= 1024 {
+        return text.into_owned();
+    }
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+    let mut identity = cut(&text).0.to_owned();
+    identity.push('\u{fffd}');
+    for byte in digest.as_ref() {
+        let _ = write!(identity, "{byte:02x}");
+    }
+    identity
 }
 
 pub(super) fn boolean(value: bool) -> &'static str {

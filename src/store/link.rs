@@ -1,8 +1,6 @@
 //! Links: which entry of which repository is bound to which row, and what is left of a link whose
 //! row is deleted.
 
-use std::sync::Arc;
-
 use super::engine::{Change, Expect, Query, Value};
 use super::resource::{KEYS, columns, decode, encode, list};
 use super::{LinkRow, LinkState, Store, StoreError, milliseconds};
@@ -25,14 +23,16 @@ impl Store {
                  AND l.repository = $2 AND l.entry_key IN ({keys})",
                 columns!()
             );
+            let mut bound = Vec::new();
             for mut row in self.engine.query(Query { sql: sql.into(), values }).await? {
                 let entry_key = row.text()?;
-                found.push(if row.is_null() {
-                    LinkState::Tombstone { entry_key }
+                if row.is_null() {
+                    found.push(LinkState::Tombstone { entry_key });
                 } else {
-                    LinkState::Row(Arc::new(decode(&mut row)?))
-                });
+                    bound.push(decode(&mut row)?);
+                }
             }
+            found.extend(self.enrolled(bound).await?.into_iter().map(LinkState::Row));
         }
         Ok(found)
     }

@@ -9,6 +9,8 @@ mod condition;
 mod engine;
 mod index;
 mod link;
+mod member;
+mod membership;
 mod prepare;
 mod refusal;
 mod resource;
@@ -17,6 +19,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod token;
+mod walk;
 mod write;
 
 use std::sync::Arc;
@@ -30,6 +33,8 @@ use engine::{Engine, Query};
 use index::Index;
 
 pub use engine::OpenError;
+pub use member::{Member, Membership};
+pub use membership::{Enrolled, Members};
 pub use token::{IssuedToken, KeptToken};
 
 /// Our own database: rows, links, their index, and the audit trail of what was changed.
@@ -101,8 +106,11 @@ pub struct ResourceRow {
     pub version: i64,
     pub created: Timestamp,
     pub last_modified: Timestamp,
-    /// The values that the store owns, under canonical names.
+    /// The values that the store owns, under canonical names; a group's members are not among them.
     pub own: Attributes,
+    /// The groups that a user or group is in, directly or through groups, in the order of their ids,
+    /// as they were when the row was read.
+    pub groups: Arc<[Membership]>,
     pub link: Option<LinkRow>,
 }
 
@@ -213,6 +221,9 @@ pub enum StoreError {
     /// The user that the entry was bound to is deleted; only an explicit POST binds it again.
     #[error("the user that the entry was bound to is deleted")]
     Tombstone,
+    /// There is no user and no group with this id, to be a member.
+    #[error("there is no user and no group {id}")]
+    NoMember { id: String },
     /// The row has another version than the caller read, or is gone.
     #[error("the row changed since it was read")]
     Stale,
@@ -242,7 +253,7 @@ pub struct Search<'a> {
     pub filter: Option<&'a Filter>,
     pub rows: Rows,
     pub sort: &'a Sort,
-    pub start: Start,
+    pub start: Start<'a>,
     /// How many rows at most.
     pub limit: u64,
     /// Whether [`StoreAnswer::total`] is wanted.
@@ -251,9 +262,32 @@ pub struct Search<'a> {
 
 /// Where a page begins.
 #[derive(Clone, Copy, Debug)]
-pub enum Start {
+pub enum Start<'a> {
     /// After so many rows.
     Offset(u64),
+    /// After the row that stands here.
+    After(&'a Position),
+    /// So that it ends before the row that stands here.
+    Before(&'a Position),
+}
+
+/// Where a row stands in a list of one type, sorted in one way; the row itself may be gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// Whether the row has no value to sort by.
+    pub absent: bool,
+    /// The value to sort by as the index holds it: the beginning of a text, a number in decimal.
+    pub fold: String,
+    /// The whole of a text that is longer than what `fold` holds, else empty.
+    pub rest: String,
+    /// Canonical id.
+    pub id: String,
+}
+
+impl Position {
+    fn same_key(&self, other: &Self) -> bool {
+        (self.absent, &self.fold, &self.rest) == (other.absent, &other.fold, &other.rest)
+    }
 }
 
 /// The order of a search's answer. Resources without the attribute come last, in descending order
@@ -273,6 +307,11 @@ pub struct StoreAnswer {
     /// Whether `rows` is the page asked for: matches only, sorted, beginning at the offset. Else it
     /// holds all who may match, in no order, cut only where there are as many as the limit.
     pub exact: bool,
+    /// Where the first and the last row of an exact page stand.
+    pub first: Option<Position>,
+    pub last: Option<Position>,
+    /// Whether an exact page has more rows after it, or before it where the search went backwards.
+    pub more: bool,
 }
 
 /// Which rows a search is about.

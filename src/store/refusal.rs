@@ -2,9 +2,19 @@
 
 use super::engine::{Failure, Query};
 use super::write::{owned_external_id, owned_name};
-use super::{LinkState, ResourceWrite, Store, StoreError, TypeName};
+use super::{LinkState, NewResource, ResourceWrite, Store, StoreError, TypeName};
 
 impl Store {
+    /// What a failed create means.
+    pub(super) async fn refused_new(
+        &self,
+        tenant: &str,
+        new: &NewResource<'_>,
+        failure: Failure,
+    ) -> StoreError {
+        self.refused(tenant, &new.type_name, Some(new.id), new.write, failure).await
+    }
+
     /// What a failed create (of the row `new`) or update means, with whoever stands in the way. When
     /// that one has gone meanwhile, the write has lost a race that is over: [`StoreError::Stale`].
     pub(super) async fn refused(

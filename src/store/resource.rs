@@ -13,6 +13,7 @@ use crate::scim::Attributes;
 macro_rules! columns {
     () => {
         "r.key, r.type, r.id, r.number, r.user_type, r.version, r.created, r.last_modified, r.own, \
+         CASE WHEN EXISTS (SELECT 1 FROM members m WHERE m.member_key = r.key) THEN 1 ELSE 0 END, \
          l.repository, l.entry_key, l.dn, l.shadow, l.seen, l.entry_modified"
     };
 }
@@ -50,8 +51,7 @@ impl Store {
         tenant: &str,
         key: &RowKey,
     ) -> Result<Vec<Arc<ResourceRow>>, StoreError> {
-        let rows = self.engine.query(self.look_up(tenant, key)).await?;
-        rows.into_iter().map(|mut row| Ok(decode(&mut row)?.into())).collect()
+        self.rows(self.engine.query(self.look_up(tenant, key)).await?).await
     }
 
     /// The rows of the type whose view has one of these folded names, in no order. Names too long for
@@ -70,9 +70,8 @@ impl Store {
             let heads = list(&mut values, chunk.iter().cloned());
             let select = select!("r.type = $2 AND r.name_absent = 0 AND r.name IN (");
             let sql = format!("{select}{heads})");
-            for mut row in self.engine.query(Query { sql: sql.into(), values }).await? {
-                found.push(Arc::new(decode(&mut row)?));
-            }
+            let rows = self.engine.query(Query { sql: sql.into(), values }).await?;
+            found.extend(self.rows(rows).await?);
         }
         Ok(found)
     }
@@ -132,10 +131,8 @@ impl Store {
             let mut values = vec![tenant.into()];
             let keys = list(&mut values, chunk.iter().map(|key| (*key).into()));
             let sql = format!("{}{keys})", select!(by_key: "r.key IN ("));
-            for mut row in self.engine.query(Query { sql: sql.into(), values }).await? {
-                let row = decode(&mut row)?;
-                found.push((row.key, Arc::new(row)));
-            }
+            let rows = self.engine.query(Query { sql: sql.into(), values }).await?;
+            found.extend(self.rows(rows).await?.into_iter().map(|row| (row.key, row)));
         }
         let found: std::collections::HashMap<_, _> = found.into_iter().collect();
         Ok(keys.iter().filter_map(|key| found.get(key).cloned()).collect())
@@ -143,19 +140,22 @@ impl Store {
 }
 
 /// A number as `activid` writes ids: decimal without leading zeros.
-fn number(id: &str) -> Option<i64> {
+pub(super) fn number(id: &str) -> Option<i64> {
     let decimal = id.bytes().all(|byte| byte.is_ascii_digit()) && !id.starts_with('0');
     if decimal { id.parse().ok() } else { None }
 }
 
 /// Adds `items` to `values` and gives their names, `$3, $4, …`. The last one is repeated up to one
 /// of few lengths, so that few texts of statements arise.
-pub(super) fn list(values: &mut Vec<Datum>, items: impl Iterator<Item = Datum>) -> String {
+pub(super) fn list<T: Clone + From<Datum>>(
+    values: &mut Vec<T>,
+    items: impl Iterator<Item = T>,
+) -> String {
     let first = values.len() + 1;
     values.extend(items);
     let count = values.len() + 1 - first;
     let length = [1, 8, 64, KEYS].into_iter().find(|length| *length >= count).unwrap_or(count);
-    let last = values.last().cloned().unwrap_or(Datum::Null);
+    let last = values.last().cloned().unwrap_or_else(|| Datum::Null.into());
     values.resize(first - 1 + length, last);
     let names: Vec<_> = (first..first + length).map(|place| format!("${place}")).collect();
     names.join(", ")
@@ -171,8 +171,8 @@ pub(super) fn user_type(number: i64) -> Result<UserType, StoreError> {
         .ok_or_else(|| StoreError::Database(format!("a row has the unknown type {number}")))
 }
 
-/// A row as [`columns`] reads it.
-pub(super) fn decode(row: &mut Row) -> Result<ResourceRow, StoreError> {
+/// A row as [`columns`] reads it, without its groups, and whether it is in one.
+pub(super) fn decode(row: &mut Row) -> Result<(ResourceRow, bool), StoreError> {
     let key = row.integer()?;
     let type_name = TypeName::new(&row.text()?);
     let json = |text: &str| {
@@ -184,6 +184,7 @@ pub(super) fn decode(row: &mut Row) -> Result<ResourceRow, StoreError> {
     let version = row.integer()?;
     let (created, last_modified) = (timestamp(row.integer()?)?, timestamp(row.integer()?)?);
     let own = json(&row.text()?)?;
+    let member = row.integer()? == 1;
     let link = match row.optional_text()? {
         None => None,
         Some(repository) => Some(LinkRow {
@@ -195,7 +196,7 @@ pub(super) fn decode(row: &mut Row) -> Result<ResourceRow, StoreError> {
             entry_modified: row.optional_integer()?.map(timestamp).transpose()?,
         }),
     };
-    Ok(ResourceRow {
+    let row = ResourceRow {
         key,
         type_name,
         id,
@@ -205,6 +206,8 @@ pub(super) fn decode(row: &mut Row) -> Result<ResourceRow, StoreError> {
         created,
         last_modified,
         own,
+        groups: Arc::default(),
         link,
-    })
+    };
+    Ok((row, member))
 }

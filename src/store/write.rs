@@ -1,6 +1,8 @@
 //! Rows as they are made, changed and removed, each with all that hangs on it as one atomic change.
 
-use super::engine::{Change, Expect, Failure, Value};
+use std::sync::Arc;
+
+use super::engine::{Change, Expect, Failure, Returned, Row, Value};
 use super::resource::{encode, user_type};
 use super::{
     LinkRow, NewResource, ResourceRow, ResourceWrite, Store, StoreError, TypeName, UserType, audit,
@@ -16,11 +18,24 @@ impl Store {
         tenant: &str,
         new: NewResource<'_>,
     ) -> Result<ResourceRow, StoreError> {
-        let NewResource { type_name, id, user_type, write, revive, record } = new;
-        let at = milliseconds(write.at);
-        let user_type = if write.link.is_some() { UserType::FtressLdap } else { user_type };
-        let held = Held::of(&type_name, write)?;
         let mut change = Change::default();
+        let made = self.push_create(&mut change, tenant, &new)?;
+        match self.engine.execute(change).await {
+            Ok(returned) => made.row(&new, &returned),
+            Err(failure) => Err(self.refused_new(tenant, &new, failure).await),
+        }
+    }
+
+    /// Adds the statements that make a row to `change`.
+    pub(super) fn push_create(
+        &self,
+        change: &mut Change,
+        tenant: &str,
+        new: &NewResource<'_>,
+    ) -> Result<Made, StoreError> {
+        let NewResource { type_name, id, write, revive, .. } = new;
+        let at = milliseconds(write.at);
+        let held = Held::of(type_name, write)?;
         let numbered = change.push(
             "INSERT INTO tenants (name, last_number) VALUES ($1, 10001) \
              ON CONFLICT (name) DO UPDATE SET last_number = tenants.last_number + 1 \
@@ -38,9 +53,9 @@ impl Store {
             [
                 tenant_key.clone(),
                 type_name.as_str().into(),
-                id.into(),
+                (*id).into(),
                 Value::From { statement: numbered, column: 1 },
-                user_type.number().into(),
+                new.given_type().number().into(),
                 at.into(),
                 at.into(),
                 held.shown_modified.into(),
@@ -55,33 +70,14 @@ impl Store {
             ],
             Expect::Exactly(1),
         );
-        let key = Value::From { statement: inserted, column: 0 };
+        let made = Made { numbered, inserted };
         if let Some(linked) = &write.link {
-            link::push_new(&mut change, &tenant_key, &key, linked, revive)?;
+            link::push_new(change, &tenant_key, &made.key(), linked, *revive)?;
         }
-        let rows = self.index.rows(&type_name, id, &write.view);
-        index::insert(&mut change, &key, &tenant_key, rows, "");
-        audit::push(&mut change, tenant, record, &self.token());
-
-        match self.engine.execute(change).await {
-            Ok(returned) => Ok(ResourceRow {
-                key: returned.row(inserted)?.integer()?,
-                type_name,
-                id: id.to_owned(),
-                number: {
-                    let mut row = returned.row(numbered)?;
-                    row.integer()?;
-                    row.integer()?
-                },
-                user_type,
-                version: 1,
-                created: timestamp(at)?,
-                last_modified: timestamp(at)?,
-                own: write.own.clone(),
-                link: write.link.as_ref().map(LinkRow::stored),
-            }),
-            Err(failure) => Err(self.refused(tenant, &type_name, Some(id), write, failure).await),
-        }
+        let rows = self.index.rows(type_name, id, &write.view);
+        index::insert(change, &made.key(), &tenant_key, rows, "");
+        audit::push(change, tenant, new.record.clone(), &self.token());
+        Ok(made)
     }
 
     /// Puts `write` in the place of what `row` holds. [`StoreError::Stale`] where it has another
@@ -93,10 +89,29 @@ impl Store {
         write: &ResourceWrite,
         record: AuditRecord,
     ) -> Result<ResourceRow, StoreError> {
-        let at = milliseconds(write.at);
+        let mut change = Change::default();
+        let updated = self.push_update(&mut change, tenant, row, write)?;
+        audit::push(&mut change, tenant, record, &self.token());
+        match self.engine.execute(change).await {
+            Ok(returned) => rewritten(row, write, &mut returned.row(updated)?),
+            Err(Failure::Unexpected { statement, .. }) if statement == updated => {
+                Err(StoreError::Stale)
+            }
+            Err(failure) => Err(self.refused(tenant, &row.type_name, None, write, failure).await),
+        }
+    }
+
+    /// Adds the statements that put `write` in the place of what `row` holds to `change`, and gives
+    /// the first one's place, which is [`Failure::Unexpected`] where the row is another one by now.
+    pub(super) fn push_update(
+        &self,
+        change: &mut Change,
+        tenant: &str,
+        row: &ResourceRow,
+        write: &ResourceWrite,
+    ) -> Result<usize, StoreError> {
         let held = Held::of(&row.type_name, write)?;
         let linked = write.link.as_ref().map(|_| UserType::FtressLdap.number());
-        let mut change = Change::default();
         let updated = change.push(
             // A row that loses its link becomes a local one.
             "UPDATE resources SET version = version + 1, \
@@ -108,7 +123,7 @@ impl Store {
              RETURNING user_type, version, tenant",
             [
                 linked.into(),
-                at.into(),
+                milliseconds(write.at).into(),
                 held.shown_modified.into(),
                 held.name_absent.into(),
                 held.name.into(),
@@ -125,44 +140,37 @@ impl Store {
             Expect::Exactly(1),
         );
         let tenant_key = Value::From { statement: updated, column: 2 };
-        link::push_replaced(&mut change, &tenant_key, row.key, write.link.as_ref())?;
+        link::push_replaced(change, &tenant_key, row.key, write.link.as_ref())?;
         let sql = "DELETE FROM attributes WHERE resource_key = $1";
         change.push(sql, [row.key.into()], Expect::Any);
         let rows = self.index.rows(&row.type_name, &row.id, &write.view);
-        index::insert(&mut change, &row.key.into(), &tenant_key, rows, "");
-        audit::push(&mut change, tenant, record, &self.token());
-
-        match self.engine.execute(change).await {
-            Ok(returned) => {
-                let mut returned = returned.row(updated)?;
-                Ok(ResourceRow {
-                    user_type: user_type(returned.integer()?)?,
-                    version: returned.integer()?,
-                    last_modified: timestamp(at)?,
-                    own: write.own.clone(),
-                    link: write.link.as_ref().map(LinkRow::stored),
-                    ..row.clone()
-                })
-            }
-            Err(Failure::Unexpected { statement, .. }) if statement == updated => {
-                Err(StoreError::Stale)
-            }
-            Err(failure) => Err(self.refused(tenant, &row.type_name, None, write, failure).await),
-        }
+        index::insert(change, &row.key.into(), &tenant_key, rows, "");
+        Ok(updated)
     }
 
     /// Removes the row with all that belongs to it. Its link becomes a tombstone, without anything
     /// of the person but the entry key, or goes too. [`StoreError::Stale`] as in
     /// [`Store::update`].
+    ///
+    /// Gives the internal keys of the groups that the row was a member of: they have a new version.
+    /// Of who is beneath a group that goes, [`Store::beneath`] tells before.
     pub async fn delete(
         &self,
         tenant: &str,
         row: &ResourceRow,
         tombstone: bool,
         record: AuditRecord,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<i64>, StoreError> {
+        let at = milliseconds(record.at);
         let mut change = Change::default();
-        link::push_removed(&mut change, row.key, tombstone.then(|| milliseconds(record.at)));
+        let left = change.push(
+            "UPDATE resources SET version = version + 1, last_modified = $1, shown_modified = $1 \
+             WHERE key IN (SELECT m.group_key FROM members m WHERE m.member_key = $2) \
+             RETURNING key",
+            [at.into(), row.key.into()],
+            Expect::Any,
+        );
+        link::push_removed(&mut change, row.key, tombstone.then_some(at));
         let deleted = change.push(
             "DELETE FROM resources WHERE key = $1 AND version = $2 \
              AND tenant = (SELECT key FROM tenants WHERE name = $3)",
@@ -171,7 +179,7 @@ impl Store {
         );
         audit::push(&mut change, tenant, record, &self.token());
         match self.engine.execute(change).await {
-            Ok(_) => Ok(()),
+            Ok(returned) => returned.rows(left).map(|mut row| Ok(row.integer()?)).collect(),
             Err(Failure::Unexpected { statement, .. }) if statement == deleted => {
                 Err(StoreError::Stale)
             }
@@ -182,6 +190,72 @@ impl Store {
     pub(super) fn token(&self) -> String {
         self.clock.new_token().simple().to_string()
     }
+}
+
+impl NewResource<'_> {
+    fn given_type(&self) -> UserType {
+        if self.write.link.is_some() { UserType::FtressLdap } else { self.user_type }
+    }
+}
+
+/// Where the statements stand that make a row.
+pub(super) struct Made {
+    /// Gives the tenant's key and the row's number.
+    numbered: usize,
+    /// Gives the row's key.
+    inserted: usize,
+}
+
+impl Made {
+    pub(super) fn key(&self) -> Value {
+        Value::From { statement: self.inserted, column: 0 }
+    }
+
+    /// Whether a statement of a change is one of those that make the row; others follow it from
+    /// `next` on.
+    pub(super) fn has(&self, statement: usize, next: usize) -> bool {
+        (self.numbered..next).contains(&statement)
+    }
+
+    /// The row that was made.
+    pub(super) fn row(
+        &self,
+        new: &NewResource<'_>,
+        returned: &Returned,
+    ) -> Result<ResourceRow, StoreError> {
+        let mut numbered = returned.row(self.numbered)?;
+        numbered.integer()?;
+        let at = timestamp(milliseconds(new.write.at))?;
+        Ok(ResourceRow {
+            key: returned.row(self.inserted)?.integer()?,
+            type_name: new.type_name.clone(),
+            id: new.id.to_owned(),
+            number: numbered.integer()?,
+            user_type: new.given_type(),
+            version: 1,
+            created: at,
+            last_modified: at,
+            own: new.write.own.clone(),
+            groups: Arc::default(),
+            link: new.write.link.as_ref().map(LinkRow::stored),
+        })
+    }
+}
+
+/// The row after `write`, from what its statement returned.
+pub(super) fn rewritten(
+    row: &ResourceRow,
+    write: &ResourceWrite,
+    returned: &mut Row,
+) -> Result<ResourceRow, StoreError> {
+    Ok(ResourceRow {
+        user_type: user_type(returned.integer()?)?,
+        version: returned.integer()?,
+        last_modified: timestamp(milliseconds(write.at))?,
+        own: write.own.clone(),
+        link: write.link.as_ref().map(LinkRow::stored),
+        ..row.clone()
+    })
 }
 
 /// A write as the columns of the row hold it.
@@ -222,12 +296,12 @@ impl Held {
 
 pub(super) fn owned_name(type_name: &TypeName, write: &ResourceWrite) -> Option<String> {
     let name = text(&write.view, type_name.naming()?).filter(|_| write.owns_name)?;
-    Some(index::compared(name, false).into_owned())
+    Some(index::identity(index::compared(name, false)))
 }
 
 pub(super) fn owned_external_id(write: &ResourceWrite) -> Option<String> {
     let id = text(&write.view, "externalId").filter(|_| write.owns_external_id)?;
-    Some(index::compared(id, true).into_owned())
+    Some(index::identity(index::compared(id, true)))
 }
 
 fn text<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a str> {

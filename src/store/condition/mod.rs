@@ -8,11 +8,14 @@
 //! as last seen, the linked entry's.
 
 mod compare;
+mod group;
+#[cfg(test)]
+mod group_tests;
 #[cfg(test)]
 mod tests;
 
 use super::engine::Datum;
-use super::index::{self, Index, Indexed, Place};
+use super::index::{self, Index, Indexed, Part, Place};
 use super::{Rows, TypeName, UserType};
 use crate::scim::filter::{Literal, Operator};
 use crate::scim::text::comparable;
@@ -33,6 +36,8 @@ pub(super) struct Condition {
     pub values: Vec<Datum>,
     /// Whether it selects what the filter selects; else it selects more.
     pub exact: bool,
+    /// Whether it lists candidates, in place of looking at every row.
+    pub candidates: bool,
 }
 
 impl Condition {
@@ -45,9 +50,10 @@ impl Condition {
         index: &Index,
     ) -> Self {
         let parameters = Parameters(vec![tenant.into(), type_name.as_str().into()]);
-        let mut builder = Builder { index, type_name, parameters, exact: true };
+        let mut builder = Builder { index, type_name, parameters, exact: true, decided: None };
         // `+`: with candidates at hand no index by tenant is to be used.
         let candidates = filter.and_then(|filter| builder.candidates(filter));
+        let listed = candidates.is_some();
         let among = match candidates {
             Some(keys) => format!("+r.tenant = {TENANT} AND r.type = $2 AND r.key IN ({keys})"),
             None => format!("r.tenant = {TENANT} AND r.type = $2"),
@@ -64,7 +70,7 @@ impl Condition {
             Sql::Text(check) => format!(" AND {check}"),
         };
         let sql = among + &rows + &check;
-        Self { sql, values: builder.parameters.0, exact: builder.exact }
+        Self { sql, values: builder.parameters.0, exact: builder.exact, candidates: listed }
     }
 }
 
@@ -104,10 +110,15 @@ struct Builder<'a> {
     type_name: &'a TypeName,
     parameters: Parameters,
     exact: bool,
+    /// The leaf that all candidates satisfy.
+    decided: Option<&'a Filter>,
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
     fn check(&mut self, filter: &Filter, bound: Bound) -> Sql {
+        if self.decided.is_some_and(|decided| std::ptr::eq(decided, filter)) {
+            return Sql::Always;
+        }
         match filter {
             Filter::And(parts) => self.all(parts, |builder, part| builder.check(part, bound)),
             Filter::Or(parts) => self.any(parts, |builder, part| builder.check(part, bound)),
@@ -185,6 +196,9 @@ impl Builder<'_> {
             Some(Place::Attribute(indexed)) => {
                 Sql::Text(exists(&format!("{} AND a.fold <> ''", any_type(indexed))))
             }
+            Some(place @ (Place::Group(_) | Place::Member { .. })) => {
+                Sql::Text(group::belongs(place))
+            }
         }
     }
 
@@ -212,6 +226,9 @@ impl Builder<'_> {
         match self.index.place(self.type_name, path) {
             None => self.unknown(bound),
             Some(Place::UserType) => user_types(path, operator, literal),
+            Some(place @ (Place::Group(_) | Place::Member { .. })) => {
+                self.belonging(place, operator, literal, bound)
+            }
             Some(Place::Attribute(indexed)) if operator == Operator::Ne => {
                 let Some(differs) = self.value(Place::Attribute(indexed), "a", operator, literal)
                 else {
@@ -263,7 +280,7 @@ impl Builder<'_> {
         let parameters = &mut self.parameters;
         let column = |name: &str| format!("{table}.{name}");
         let (fold, rest) = match place {
-            Place::UserType => return None,
+            Place::UserType | Place::Group(_) | Place::Member { .. } => return None,
             Place::Name => (column("name"), Some(column("name_rest"))),
             Place::Id => (column("id"), None),
             Place::Attribute(_) => (column("fold"), Some(column("rest"))),
@@ -293,20 +310,40 @@ impl Builder<'_> {
     }
 
     /// Subqueries that together list the keys of all who may match, where an index makes that cheap.
-    fn candidates(&mut self, filter: &Filter) -> Option<String> {
+    fn candidates(&mut self, filter: &'a Filter) -> Option<String> {
         let bound = self.parameters.0.len();
         let lists = self.cost(filter).and_then(|_| self.lists(filter));
         if lists.is_none() {
             self.parameters.0.truncate(bound);
+        } else {
+            self.decided = self.decisive(filter);
         }
         lists.map(|lists| lists.join(" UNION ALL "))
+    }
+
+    /// The leaf that the candidates were listed by, where they are just those who satisfy it: to find
+    /// out again who is in a group, one by one, would take longest of all.
+    fn decisive<'f>(&self, filter: &'f Filter) -> Option<&'f Filter> {
+        match filter {
+            Filter::And(parts) => self.decisive(self.cheapest(parts)?),
+            Filter::Element { filter, .. } => self.decisive(filter),
+            Filter::Compare { path, .. } => {
+                let place = self.index.place(self.type_name, path)?;
+                matches!(place, Place::Group(_) | Place::Member { .. }).then_some(filter)
+            }
+            _ => None,
+        }
+    }
+
+    fn cheapest<'f>(&self, parts: &'f [Filter]) -> Option<&'f Filter> {
+        let costs = parts.iter().filter_map(|part| Some((self.cost(part)?, part)));
+        costs.min_by_key(|(cost, _)| *cost).map(|(_, part)| part)
     }
 
     fn lists(&mut self, filter: &Filter) -> Option<Vec<String>> {
         match filter {
             Filter::And(parts) => {
-                let costs = parts.iter().filter_map(|part| Some((self.cost(part)?, part)));
-                let (_, best) = costs.min_by_key(|(cost, _)| *cost)?;
+                let best = self.cheapest(parts)?;
                 self.lists(best)
             }
             Filter::Or(parts) => {
@@ -319,6 +356,9 @@ impl Builder<'_> {
             Filter::Element { filter, .. } => self.lists(filter),
             Filter::Compare { path, operator, value } => {
                 let place = self.index.place(self.type_name, path)?;
+                if let Place::Group(_) | Place::Member { .. } = place {
+                    return Some(vec![self.belonging_to(place, value)?]);
+                }
                 let sql = self.value(place, "c", *operator, value)?;
                 let (key, table, more) = match place {
                     Place::Attribute(indexed) => (
@@ -352,7 +392,11 @@ impl Builder<'_> {
             Filter::Element { filter, .. } => self.cost(filter),
             Filter::Compare { path, operator, value } => {
                 let identifying = match self.index.place(self.type_name, path)? {
-                    Place::UserType => return None,
+                    Place::UserType | Place::Group(Part::Any) => return None,
+                    Place::Group(_) | Place::Member { .. } => {
+                        return matches!((operator, value), (Operator::Eq, Literal::String(_)))
+                            .then_some(3);
+                    }
                     Place::Name | Place::Id => true,
                     Place::Created | Place::Modified => false,
                     Place::Attribute(indexed) => indexed.is_identifying(),

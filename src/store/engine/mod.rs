@@ -257,6 +257,16 @@ fn unexpected(wanted: &str, found: &Datum) -> Failure {
 }
 
 impl Failure {
+    /// The place of the statement that was refused.
+    pub fn statement(&self) -> Option<usize> {
+        match self {
+            Self::Violated { statement, .. } | Self::Unexpected { statement, .. } => {
+                Some(*statement)
+            }
+            Self::Unavailable(_) | Self::Undecided(_) | Self::Database(_) => None,
+        }
+    }
+
     fn closed() -> Self {
         Self::Database("the store is closed".to_owned())
     }
@@ -268,6 +278,11 @@ impl Returned {
             Value::Known(datum) => Some(datum),
             Value::From { statement, column } => self.0.get(*statement)?.first()?.get(*column),
         }
+    }
+
+    /// All rows that a statement of the change returned.
+    pub fn rows(&self, statement: usize) -> impl Iterator<Item = Row> {
+        self.0.get(statement).into_iter().flatten().map(|row| Row::new(row.clone()))
     }
 
     /// The first row that a statement of the change returned.

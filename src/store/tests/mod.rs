@@ -1,5 +1,7 @@
 //! The contract of the store: on a file, in memory and on PostgreSQL.
 
+mod members;
+mod page;
 mod passing;
 mod search;
 pub(super) mod server;
@@ -50,7 +52,7 @@ fn at(milliseconds: i64) -> Timestamp {
     Timestamp::from_millisecond(1_704_067_200_000 + milliseconds).unwrap()
 }
 
-fn attributes(value: serde_json::Value) -> Attributes {
+pub(super) fn attributes(value: serde_json::Value) -> Attributes {
     let serde_json::Value::Object(attributes) = value else { panic!("an object") };
     attributes
 }
@@ -67,7 +69,7 @@ fn record(action: Action, subject: &str) -> AuditRecord {
 }
 
 /// A local user that owns all it shows.
-fn local(view: serde_json::Value) -> ResourceWrite {
+pub(super) fn local(view: serde_json::Value) -> ResourceWrite {
     let view = attributes(view);
     ResourceWrite {
         own: view.clone(),
@@ -512,6 +514,24 @@ async fn two_stores_on_one_database_see_each_other() {
         for store in [&one, &two] {
             assert_eq!(search(store, "userName pr", &order).await.total, Some(40));
         }
+    }
+}
+
+/// Longer than what an index of PostgreSQL takes, and not to be compressed to less.
+#[tokio::test]
+async fn what_is_long_is_unique_as_well() {
+    for store in &Stores::new().stores {
+        let random = (0..300).map(|_| uuid::Uuid::new_v4().to_string()).collect::<String>();
+        let user = |name: &str, id: &str| local(json!({"userName": name, "externalId": id}));
+        create(store, "u1", &user(&random, &random)).await.unwrap();
+        let error = create(store, "u2", &user(&random.to_uppercase(), "x")).await.unwrap_err();
+        assert_eq!(error.to_string(), "userName is taken by u1");
+        let error = create(store, "u2", &user("x", &random)).await.unwrap_err();
+        assert_eq!(error.to_string(), "externalId is taken by u1");
+        let other = format!("{random}0");
+        create(store, "u2", &user(&other, &other)).await.unwrap();
+        assert_eq!(ids(store, by_name(&random)).await, ["u1"]);
+        assert_eq!(ids(store, by_external_id(&other)).await, ["u2"]);
     }
 }
 
