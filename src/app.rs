@@ -39,9 +39,8 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
     open_files(config.server.max_connections);
     runtime()?.block_on(async {
         let clock = Clock::system();
-        let resource_type = Arc::new(ResourceType::user(&[]));
-        let groups = ResourceType::group(&[]);
-        let types = indexed(&config.store.index, &[&resource_type, &groups]);
+        let kinds = kinds(config);
+        let types = indexed(&config.store.index, &kinds);
         let store = Arc::new(
             Store::open(config.store.url.expose(), &types, clock.clone())
                 .context("cannot open the store")?,
@@ -65,7 +64,7 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         let cursors = store.key("cursor").await.context("the store has no key for cursors")?;
         let mut tenants = Vec::with_capacity(config.tenants.len());
         for tenant in &config.tenants {
-            let federation = federation(tenant, &resource_type, &store, &shares, &metrics, &clock)
+            let federation = federation(tenant, &store, &shares, &metrics, &clock)
                 .with_context(|| format!("tenant \"{}\"", tenant.name))?
                 .sealing(&cursors);
             tenants.push(TenantState::new(
@@ -148,8 +147,9 @@ fn on_store<T>(
 ) -> anyhow::Result<T> {
     runtime()?.block_on(async {
         let clock = Clock::system();
-        let (users, groups) = (ResourceType::user(&[]), ResourceType::group(&[]));
-        let types = indexed(&config.store.index, &[&users, &groups]);
+        // The same as whoever serves: else its index would be made anew under its feet.
+        let kinds = kinds(config);
+        let types = indexed(&config.store.index, &kinds);
         let store = Store::open(config.store.url.expose(), &types, clock.clone())
             .context("cannot open the store")?;
         let outcome = work(&store, &clock).await;
@@ -158,22 +158,36 @@ fn on_store<T>(
     })
 }
 
-/// What the store is to index of each type: `path` is one of users, `Type:path` one of that type. What
-/// no type knows is left to the store, which refuses it.
+/// The resource types of all tenants.
+fn kinds(config: &Config) -> Vec<&ResourceType> {
+    config
+        .tenants
+        .iter()
+        .flat_map(|tenant| tenant.resource_types.all().iter().map(AsRef::as_ref))
+        .collect()
+}
+
+/// What the store is to index of each type: `path` is one of users, `Type:path` one of that type,
+/// and each is meant of every tenant's type of that name that knows it. What no type knows is left
+/// to the store, which refuses it.
 fn indexed<'a>(paths: &[String], types: &[&'a ResourceType]) -> Vec<IndexedType<'a>> {
     let mut indexed: Vec<_> = types
         .iter()
         .map(|resource_type| IndexedType { resource_type, further: Vec::new() })
         .collect();
     for written in paths {
-        let named = written.split_once(':').and_then(|(name, path)| {
-            let place = types.iter().position(|one| one.name.eq_ignore_ascii_case(name))?;
-            Some((place, path))
-        });
-        let user =
-            || types.iter().position(|one| one.name == "User").map(|place| (place, &**written));
-        if let Some((place, path)) = named.or_else(user) {
-            indexed[place].further.push(types[place].resolve(path));
+        let is_named = |name: &str| types.iter().any(|one| one.name.eq_ignore_ascii_case(name));
+        let named = written.split_once(':').filter(|(name, _)| is_named(name));
+        let (name, path) = named.unwrap_or(("User", written));
+        let of_that_name =
+            |one: &&mut IndexedType<'_>| one.resource_type.name.eq_ignore_ascii_case(name);
+        let known =
+            types.iter().any(|one| one.name.eq_ignore_ascii_case(name) && one.resolve(path).known);
+        for one in indexed.iter_mut().filter(of_that_name) {
+            let path = one.resource_type.resolve(path);
+            if path.known || !known {
+                one.further.push(path);
+            }
         }
     }
     indexed
@@ -182,12 +196,11 @@ fn indexed<'a>(paths: &[String], types: &[&'a ResourceType]) -> Vec<IndexedType<
 /// Looks at every directory and prints what was found; whether nothing is broken.
 pub fn check(config: &Config) -> anyhow::Result<bool> {
     runtime()?.block_on(async {
-        let resource_type = Arc::new(ResourceType::user(&[]));
         let mut well = true;
         for tenant in &config.tenants {
             for settings in &tenant.repositories {
                 println!("tenant {}, repository {}", tenant.name, settings.id);
-                let repository = repositories::open(settings, &resource_type)
+                let repository = repositories::open(settings, tenant.resource_types.user())
                     .with_context(|| format!("repository \"{}\"", settings.id))?;
                 for finding in repository.check().await {
                     well &= finding.severity != Severity::Broken;
@@ -214,7 +227,6 @@ fn print(finding: &Finding) {
 
 fn federation(
     tenant: &Tenant,
-    resource_type: &Arc<ResourceType>,
     store: &Arc<Store>,
     shares: &Shares,
     metrics: &Metrics,
@@ -225,7 +237,7 @@ fn federation(
         let numbers = metrics
             .repository(&tenant.name, &settings.id)
             .context("the metrics were made for other repositories")?;
-        let part = repositories::part(settings, resource_type, numbers)
+        let part = repositories::part(settings, tenant.resource_types.user(), numbers)
             .with_context(|| format!("repository \"{}\"", settings.id))?;
         prepare(&part);
         parts.push(part);
@@ -241,7 +253,7 @@ fn federation(
     Ok(Federation::new(
         Arc::clone(&tenant.name),
         rules,
-        vec![Arc::clone(resource_type), Arc::new(ResourceType::group(&[]))],
+        tenant.resource_types.all().to_vec(),
         Arc::clone(store),
         parts,
         shares,

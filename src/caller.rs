@@ -16,6 +16,23 @@ pub struct Caller {
     pub binds: bool,
     /// The id that `/Me` answers, if the token stands for a person.
     pub user: Option<Arc<str>>,
+    pub client: Client,
+}
+
+/// As which client the caller is understood, where real ones contradict the RFC or each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Client {
+    /// RFC 7644, and whatever harms nobody beyond it.
+    #[default]
+    Rfc,
+    /// Entra ID: a PATCH that replaces what a value filter does not find, creates it.
+    Entra,
+    /// Okta: what it sends is understood as RFC 7644 has it.
+    Okta,
+    /// Nothing beyond RFC 7644, and of what it leaves open the strict half: names that no schema
+    /// knows are refused, a PATCH names its paths, and `replace` of a complex attribute leaves
+    /// nothing of it.
+    Strict,
 }
 
 /// One thing that a caller may be allowed to do; the text form is `users:search` and so on.

@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq;
 use super::gate::{Gate, Known, Refused};
 use super::mint::{ISSUED, fresh, hex, sha256};
 use crate::caller::{Caller, PermissionSet};
-use crate::config::Client;
+use crate::config::OauthClient;
 use crate::secret::Secret;
 use crate::store::IssuedToken;
 
@@ -100,8 +100,8 @@ impl Gate {
 }
 
 impl Clients {
-    pub fn new(clients: &[Client], start: Instant) -> Self {
-        let entry = |client: &Client| {
+    pub fn new(clients: &[OauthClient], start: Instant) -> Self {
+        let entry = |client: &OauthClient| {
             let known = Known::new(&client.rights, start);
             (
                 client.id.clone(),

@@ -265,6 +265,26 @@ where
         self.0.changes[self.0.place(key)].fetch_add(1, Ordering::Release);
     }
 
+    /// Forgets the keys that `concerns` names, as [`Cache::invalidate`] forgets one. Goes through all
+    /// keys; of others what is being loaded is not kept.
+    pub fn invalidate_where(&self, concerns: impl Fn(&K) -> bool) {
+        let epoch = self.0.sequence.fetch_add(1, Ordering::SeqCst);
+        for shard in &self.0.shards {
+            let mut shard = lock(shard);
+            shard.epoch = shard.epoch.max(epoch);
+            shard.flights.clear();
+        }
+        // What lands from now on began later.
+        for (key, _) in &self.0.entries {
+            if concerns(&key) {
+                self.0.entries.invalidate(&*key);
+            }
+        }
+        for changes in &self.0.changes {
+            changes.fetch_add(1, Ordering::Release);
+        }
+    }
+
     /// Forgets everything, as [`Cache::invalidate`] forgets one key.
     pub fn invalidate_all(&self) {
         let epoch = self.0.sequence.fetch_add(1, Ordering::SeqCst);

@@ -7,10 +7,18 @@ use toml::Spanned;
 
 use super::fault::{Fault, listed, nearest};
 use super::resolve::{DAY, HOUR, MILLISECOND, MINUTE, SECOND, Taken, twice};
-use super::settings::{Allowance, Client, Rights, Token};
+use super::settings::{Allowance, OauthClient, Rights, Token};
 use super::value;
 use super::written::{self, Words};
-use crate::caller::{Caller, PERMISSIONS, PermissionSet};
+use crate::caller::{Caller, Client, PERMISSIONS, PermissionSet};
+
+/// What a client sends, beside what the RFCs say.
+const MODES: [(&str, Client); 4] = [
+    ("rfc", Client::Rfc),
+    ("entra", Client::Entra),
+    ("okta", Client::Okta),
+    ("strict", Client::Strict),
+];
 
 pub fn tokens(
     file: &[written::Token],
@@ -43,8 +51,8 @@ pub fn clients(
     file: &[written::Client],
     tenant: &Arc<str>,
     tokens: &[Token],
-) -> Result<Vec<Client>, Fault> {
-    let mut clients: Vec<Client> = Vec::with_capacity(file.len());
+) -> Result<Vec<OauthClient>, Fault> {
+    let mut clients: Vec<OauthClient> = Vec::with_capacity(file.len());
     for client in file {
         value::name(&client.id)?;
         let id = client.id.get_ref().clone();
@@ -58,7 +66,7 @@ pub fn clients(
                 "give it another id: the audit trail tells callers apart by their names",
             ));
         }
-        clients.push(Client {
+        clients.push(OauthClient {
             secret_sha256: value::digest(&client.secret_sha256)?,
             rights: rights(client.rights(), tenant, &id)?,
             lifetime: lifetime(client.lifetime.as_ref())?,
@@ -79,6 +87,7 @@ fn rights(written: written::Rights<'_>, tenant: &Arc<str>, name: &str) -> Result
         permissions: permissions(written.permissions)?,
         binds: written.binds,
         user: written.user.map(|place| Arc::from(place.get_ref().as_str())),
+        client: value::choice(written.client, &MODES, Client::Rfc)?,
     });
     let rate = written.rate.map(|rate| allowance(&rate.requests, &rate.per)).transpose()?;
     Ok(Rights { caller, rate })

@@ -25,8 +25,8 @@ use toml::de::{DeTable, Deserializer};
 
 pub use fault::{ConfigError, Report};
 pub use settings::{
-    Allowance, AttributeOverride, Authority, CacheTimes, Client, Config, Group, LogFormat,
-    LogSettings, OnConflict, OnFailure, OnVanish, RepositorySettings, Rights, Role, Rule, Server,
+    Allowance, AttributeOverride, Authority, CacheTimes, Config, Group, LogFormat, LogSettings,
+    OauthClient, OnConflict, OnFailure, OnVanish, RepositorySettings, Rights, Role, Rule, Server,
     ServerUrl, Source, StoreSettings, Tenant, Token, VanishBrake,
 };
 

@@ -17,6 +17,7 @@ use super::settings::{
 };
 use super::written::{self, Words};
 use super::{callers, repository, store, tls, value};
+use crate::scim::schema::ResourceTypes;
 
 pub const MILLISECOND: Duration = Duration::from_millis(1);
 pub const SECOND: Duration = Duration::from_secs(1);
@@ -183,12 +184,35 @@ fn tenant(
         allow_scan: file.allow_scan.unwrap_or(true),
         walk_limit: value::number(file.walk_limit.as_ref(), 1_000_000, 1..=1_000_000_000)?,
         cursor_timeout: value::duration(file.cursor_timeout.as_ref(), 10 * MINUTE, SECOND..=DAY)?,
+        resource_types: Arc::new(resource_types(&file.schemas, around)?),
         groups,
         roles,
         tokens,
         clients,
         repositories,
         name,
+    })
+}
+
+/// What the files say, each once.
+fn resource_types(places: &Words, around: &Surroundings<'_>) -> Result<ResourceTypes, Fault> {
+    let mut texts = Vec::with_capacity(places.len());
+    for place in places {
+        let path = around.path(place.get_ref());
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            Fault::at(
+                place,
+                format!("{} cannot be read: {error}", path.display()),
+                "name a file with Schema or ResourceType documents; relative to this file",
+            )
+        })?;
+        texts.push(text);
+    }
+    ResourceTypes::read(&texts).map_err(|misfit| match places.get(misfit.file) {
+        Some(place) => {
+            Fault::at(place, format!("{}: {misfit}", place.get_ref()), misfit.remedy.clone())
+        }
+        None => Fault::absent(misfit.to_string(), misfit.remedy),
     })
 }
 

@@ -12,6 +12,7 @@ use tracing_subscriber::filter::Targets;
 
 use super::tls::TlsFiles;
 use crate::caller::Caller;
+use crate::scim::schema::ResourceTypes;
 use crate::secret::Secret;
 
 /// Everything that an administrator decides.
@@ -92,10 +93,12 @@ pub struct Tenant {
     /// Keys that one cursor walk may cover.
     pub walk_limit: u64,
     pub cursor_timeout: Duration,
+    /// The shipped ones with what the files of `schemas` add.
+    pub resource_types: Arc<ResourceTypes>,
     pub groups: Vec<Group>,
     pub roles: Vec<Role>,
     pub tokens: Vec<Token>,
-    pub clients: Vec<Client>,
+    pub clients: Vec<OauthClient>,
     /// In the order of the file, which is the priority of `on_conflict = "first"`.
     pub repositories: Vec<RepositorySettings>,
 }
@@ -179,7 +182,7 @@ pub struct Rights {
 
 /// A client of the token endpoint (RFC 6749 section 4.4), its secret known by its digest alone.
 #[derive(Clone, Debug)]
-pub struct Client {
+pub struct OauthClient {
     /// Unique in the tenant.
     pub id: String,
     /// SHA-256 of the secret's bytes.

@@ -124,6 +124,9 @@ pub struct Tenant {
     pub allow_scan: Option<bool>,
     pub walk_limit: Key<u64>,
     pub cursor_timeout: Key<String>,
+    /// Files with Schema and ResourceType documents.
+    #[serde(default)]
+    pub schemas: Words,
     #[serde(default)]
     pub group: Vec<Group>,
     #[serde(default)]
@@ -180,6 +183,8 @@ macro_rules! callers {
             pub binds: bool,
             /// The id that `/Me` answers.
             pub user: Key<String>,
+            /// `rfc`, `entra`, `okta` or `strict`.
+            pub client: Key<String>,
             pub rate: Option<Rate>,
         }
 
@@ -189,6 +194,7 @@ macro_rules! callers {
                     permissions: &self.permissions,
                     binds: self.binds,
                     user: self.user.as_ref(),
+                    client: self.client.as_ref(),
                     rate: self.rate.as_ref(),
                 }
             }
@@ -216,6 +222,7 @@ pub struct Rights<'a> {
     pub permissions: &'a Words,
     pub binds: bool,
     pub user: Option<&'a Spanned<String>>,
+    pub client: Option<&'a Spanned<String>>,
     pub rate: Option<&'a Rate>,
 }
 

@@ -1,15 +1,17 @@
 //! POST: a new local user, or the explicit binding of a directory person (rule 2).
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::Value;
 
 use super::authority::{Division, Mode, Owner};
 use super::directory::{Directory, Known};
+use super::members::{MEMBERS, listed};
 use super::resource::{Half, Resource};
 use super::standing::{Standing, divided};
 use super::write::{local_write, record};
-use super::{Deed, Federation, Problem, View, demand, is_user, permit};
+use super::{Deed, Federation, Problem, View, demand, is_group, is_user, permit};
 use crate::audit::Action;
 use crate::cache::State;
 use crate::caller::{Caller, Permission};
@@ -36,6 +38,9 @@ impl Federation {
         view: &View,
     ) -> Result<Created, Problem> {
         permit(caller, kind, Deed::Create)?;
+        if is_group(kind) {
+            return self.create_group(caller, kind, checked.attributes, view).await;
+        }
         if !is_user(kind) {
             return self.create_local(caller, kind, checked.attributes, view).await;
         }
@@ -159,7 +164,7 @@ impl Federation {
         let at = self.clock.now();
         let id = self.clock.new_id().to_string();
         let type_name = TypeName::new(&kind.name);
-        let write = local_write(&type_name, own, at);
+        let write = local_write(kind, own, at);
         let audit = record(caller, kind, Action::Create, &id, at, view);
         let new = NewResource {
             type_name,
@@ -173,6 +178,52 @@ impl Federation {
         // An earlier look-up of the name may have kept "nobody".
         self.rows.touched(&row, &[&write.view]);
         Ok(Created { resource: self.people.stored(&row, None, &Half::Unasked), bound: false })
+    }
+
+    async fn create_group(
+        &self,
+        caller: &Caller,
+        kind: &ResourceType,
+        mut own: Attributes,
+        view: &View,
+    ) -> Result<Created, Problem> {
+        let membership = listed(own.shift_remove(MEMBERS).as_ref())?;
+        let id = self.clock.new_id().to_string();
+        loop {
+            let at = self.clock.now();
+            let enrolling = self.enrolling(caller, &membership).await?;
+            let write = local_write(kind, own.clone(), at);
+            let bindings = self.bindings(&enrolling, at);
+            let bind = self.new_rows(caller, &bindings, view);
+            let new = NewResource {
+                type_name: TypeName::Group,
+                id: &id,
+                user_type: UserType::Ftress,
+                write: &write,
+                revive: false,
+                record: record(caller, kind, Action::Create, &id, at, view),
+            };
+            let made = self.store.create_group(&self.tenant, new, enrolling.members(&bind)).await;
+            let enrolled = match made {
+                Ok(enrolled) => enrolled,
+                // A person was bound, or a member has gone, meanwhile.
+                Err(StoreError::Linked { .. } | StoreError::Stale)
+                    if Instant::now() < view.deadline =>
+                {
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let row = &enrolled.row;
+            self.rows.touched(row, &[&write.view]);
+            self.regrouped(&enrolled, &bindings, false).await;
+            let resource = if view.members {
+                self.with_members(row).await?
+            } else {
+                self.people.stored(row, None, &Half::Unasked)
+            };
+            return Ok(Created { resource, bound: false });
+        }
     }
 
     pub(super) async fn insert_bound(

@@ -5,6 +5,7 @@ mod stream;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -40,6 +41,8 @@ pub struct Shares {
     pub plans: Arc<Derived<String, Arc<Plan>>>,
     /// What the snapshots of all tenants' walks weigh; bounded by each tenant's `walk_limit`.
     pub walks: Arc<WalkNumbers>,
+    /// How many members of groups were read.
+    pub members_read: Arc<AtomicU64>,
 }
 
 impl Shares {
@@ -66,6 +69,7 @@ impl Shares {
                 text.saturating_mul(2).saturating_add(256)
             })),
             walks: Arc::default(),
+            members_read: Arc::default(),
         }
     }
 }

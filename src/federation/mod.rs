@@ -11,6 +11,7 @@ mod everywhere;
 mod folding;
 mod identity;
 mod listing;
+mod members;
 mod memory;
 mod merge;
 mod outcomes;
@@ -96,6 +97,8 @@ pub struct View {
     pub no_cache: bool,
     /// Photos are asked for; they are large and not fetched otherwise.
     pub photos: bool,
+    /// The members of a group are shown; there may be many, and they are not read otherwise.
+    pub members: bool,
     /// Ties audit records to the request's log line.
     pub request_id: String,
     /// When the caller stops waiting.
@@ -148,6 +151,8 @@ pub enum Problem {
 
 /// The name of the users' resource type.
 const USER: &str = "User";
+/// The name of the groups' resource type.
+const GROUP: &str = "Group";
 
 /// How long a caller should wait before asking a repository again, in seconds.
 const RETRY_AFTER: u32 = 5;
@@ -177,7 +182,7 @@ impl Federation {
             rows: rows::Rows::new(Arc::clone(&tenant), Arc::clone(&store), shares.rows.clone()),
             people: resource::Resources::new(
                 Arc::clone(&tenant),
-                Arc::clone(&types[0]),
+                &types,
                 shares.people.clone(),
                 mounts,
             ),
@@ -240,6 +245,11 @@ impl Federation {
         self.shares.numbers()
     }
 
+    /// How many members of groups were read so far, for all tenants.
+    pub fn members_read(&self) -> u64 {
+        self.shares.members_read.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
     fn directory(&self, id: &str) -> Option<&Arc<directory::Directory>> {
         self.directories.iter().find(|directory| directory.id() == id)
     }
@@ -269,6 +279,11 @@ fn permit(caller: &Caller, kind: &ResourceType, deed: Deed) -> Result<(), Proble
         Deed::Create | Deed::Replace | Deed::Delete => Permission::GroupsWrite,
     };
     demand(caller, permission)
+}
+
+/// Whether a type's resources have members.
+fn is_group(kind: &ResourceType) -> bool {
+    kind.name == GROUP
 }
 
 /// Whether a type's resources may be a directory's: only users are.
@@ -302,7 +317,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Taken { attribute, id } => Self::Conflict(format!(
-                "{attribute} is taken by the user {id}; choose another or change that user."
+                "{attribute} is taken by the resource {id}; choose another value or change that one."
             )),
             StoreError::Linked { id } => {
                 Self::Conflict(format!("This directory person is bound already, as the user {id}."))

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use super::directory::AskedKey;
 use super::folding::{Asked, concerns, for_directory, for_type};
+use super::members::MEMBERS;
 use super::memory::Memory;
 use super::resource::Resource;
 use super::rows::{StoredKey, external_id_key, name_key};
 use super::sort::Order;
-use super::{Federation, is_user};
+use super::{Federation, is_group, is_user};
 use crate::scim::{AttributePath, Filter, Query, ResourceType};
 use crate::store::{RowKey, TypeName};
 
@@ -30,6 +31,9 @@ pub struct Plan {
     pub(super) photos: bool,
     /// Photos decide who is in the list, or where.
     pub(super) photos_decide: bool,
+    /// Of groups: members are shown; or they decide who is in the list, where SQL cannot tell.
+    pub(super) members: bool,
+    pub(super) members_decide: bool,
     /// Whether the filter can concern rows of the store.
     pub(super) concerns_store: bool,
     /// The one key under which every row that can match stands.
@@ -100,6 +104,9 @@ impl Federation {
         let filter = for_type(filter, kind);
         let photos_decide = filter.paths().chain(&query.sort_by).any(is_photos);
         let photos = photos_decide || query.projection.asks_for("photos");
+        let of_members = |path: &AttributePath| path.attribute == MEMBERS;
+        let members_decide = is_group(kind) && filter.paths().chain(&query.sort_by).any(of_members);
+        let members = query.projection.includes(MEMBERS);
         let type_name = TypeName::new(&kind.name);
         let by_name = || kind.resolve(type_name.naming().unwrap_or("id"));
         let order = Order {
@@ -125,6 +132,8 @@ impl Federation {
             page,
             photos,
             photos_decide,
+            members,
+            members_decide,
             asks,
             memory: Memory::default(),
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::directory::Directory;
 use super::identity::{Care, Subject, nobody};
 use super::resource::{Half, Resource};
-use super::{Deed, Federation, Problem, View, is_user, permit, unavailable};
+use super::{Deed, Federation, Problem, View, is_group, is_user, permit, unavailable};
 use crate::caller::Caller;
 use crate::repository::RepositoryError;
 use crate::scim::ResourceType;
@@ -30,7 +30,8 @@ impl Federation {
 
     /// Who is meant, where the caches know everything about it: nothing waits, nothing is asked.
     fn hot_read(&self, kind: &ResourceType, id: &str, view: &View) -> Option<Arc<Resource>> {
-        if view.no_cache || view.photos {
+        // A group changes with its members, which change of themselves.
+        if view.no_cache || view.photos || is_group(kind) {
             return None;
         }
         let stored = self.rows.peek(&self.rows.key(RowKey::Id(id.to_owned())))?;
@@ -62,7 +63,7 @@ impl Federation {
         id: &str,
         view: &View,
     ) -> Result<Arc<Resource>, Problem> {
-        let care = if view.no_cache { Care::Fresh } else { Care::Cached };
+        let care = if view.no_cache || is_group(kind) { Care::Fresh } else { Care::Cached };
         match self.resolve(kind, id, care).await? {
             Subject::Unbound { directory, known, state } => {
                 if !view.photos {
@@ -74,6 +75,7 @@ impl Federation {
                     Err(error) => Err(unavailable(directory.id(), error)),
                 }
             }
+            Subject::Row(row) if view.members && is_group(kind) => self.with_members(&row).await,
             Subject::Row(row) => Ok(self.shown(&row, view).await),
         }
     }

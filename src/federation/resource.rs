@@ -6,25 +6,27 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::USER;
 use super::authority::{Owner, merge};
 use super::directory::{Directory, Known};
+use super::members::MEMBERS;
+use super::{USER, is_group};
 use crate::cache::{Derived, State};
 use crate::repository::EntryKey;
-use crate::scim::resource::digest;
+use crate::scim::dialect::location;
+use crate::scim::resource::{digest, digest_text};
 use crate::scim::{Attributes, ResourceType};
-use crate::store::{ResourceRow, TypeName};
+use crate::store::{Member, Membership, ResourceRow, TypeName};
 
 /// The extension that says where a person comes from.
 pub const SOURCE_URN: &str = "urn:scimbridge:schemas:2.0:Source";
 
-/// One user of the merged list. Immutable and shared.
+/// One resource as it is shown. Immutable and shared.
 #[derive(Debug)]
 pub struct Resource {
     pub id: String,
     /// The inner text of the entity tag: `<row version>`, `<row version>.<hash of the entry>` for a
     /// bound user, the hash alone for an unbound one; then, where they are shown, `.<hash of the
-    /// directory's photos>`.
+    /// directory's photos>`, `.g<hash of the user's groups>` or `.m<hash of the group's members>`.
     pub version: String,
     /// Everything under canonical names: `id`, `meta`, `userType` and the source extension too.
     pub attributes: Arc<Attributes>,
@@ -78,6 +80,7 @@ pub(super) enum Half {
 pub(super) struct Resources {
     tenant: Arc<str>,
     resource_type: Arc<ResourceType>,
+    groups: Arc<ResourceType>,
     kept: Arc<Derived<ResourceKey, Arc<Resource>>>,
     mounts: usize,
 }
@@ -95,18 +98,20 @@ pub struct ResourceKey {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Who {
-    Row { key: i64, version: i64 },
+    Row { key: i64, version: i64, groups: u64 },
     Entry { repository: Arc<str>, key: EntryKey },
 }
 
 impl Resources {
     pub(super) fn new(
         tenant: Arc<str>,
-        resource_type: Arc<ResourceType>,
+        types: &[Arc<ResourceType>],
         kept: Arc<Derived<ResourceKey, Arc<Resource>>>,
         mounts: usize,
     ) -> Self {
-        Self { tenant, resource_type, kept, mounts }
+        let groups = types.iter().find(|kind| is_group(kind)).cloned();
+        let groups = groups.unwrap_or_else(|| Arc::new(ResourceType::group(&[])));
+        Self { tenant, resource_type: Arc::clone(&types[0]), groups, kept, mounts }
     }
 
     /// Somebody whom only a directory knows.
@@ -179,7 +184,7 @@ impl Resources {
         };
         let key = ResourceKey {
             tenant: Arc::clone(&self.tenant),
-            who: Who::Row { key: row.key, version: row.version },
+            who: Who::Row { key: row.key, version: row.version, groups: groups_digest(row) },
             entry,
             state,
         };
@@ -242,9 +247,60 @@ impl Resources {
         if row.type_name == TypeName::User {
             attributes.insert("userType".into(), row.user_type.name().into());
         }
+        if row.type_name == TypeName::User && !row.groups.is_empty() {
+            let groups = attributes.entry("groups").or_insert_with(|| json!([]));
+            if let Some(groups) = groups.as_array_mut() {
+                groups.extend(row.groups.iter().map(|group| self.group_of(group)));
+            }
+            version = format!("{version}.g{:016x}", groups_digest(row));
+        }
         attributes.insert("meta".into(), meta(name, (Some(row.created), Some(modified)), &version));
         attributes.insert("id".into(), Value::String(row.id.clone()));
         self.person(row.id.clone(), version, Arc::new(attributes), show_source)
+    }
+
+    /// A group with its members. What is shown of a member may change without the group, so that the
+    /// version tells both.
+    pub(super) fn group(
+        &self,
+        types: &[Arc<ResourceType>],
+        row: &ResourceRow,
+        members: &[Member],
+    ) -> Arc<Resource> {
+        let bare = self.make_stored(row, None, &Half::Unasked);
+        let mut attributes = (*bare.attributes).clone();
+        let member = |member: &Member| {
+            let name = member.type_name.as_str();
+            let mut shown = Attributes::new();
+            shown.insert("value".into(), member.id.as_str().into());
+            if let Some(kind) = types.iter().find(|kind| kind.name == name) {
+                shown.insert("$ref".into(), location("", kind, &member.id).into());
+            }
+            shown.insert("type".into(), name.into());
+            if let Some(display) = &member.display {
+                shown.insert("display".into(), display.as_str().into());
+            }
+            Value::Object(shown)
+        };
+        let members = Value::Array(members.iter().map(member).collect());
+        let hash = digest(&Attributes::from_iter([(MEMBERS.to_owned(), members.clone())]));
+        let version = format!("{}.m{hash:016x}", bare.version);
+        attributes.insert(MEMBERS.into(), members);
+        if let Some(meta) = attributes.get_mut("meta").and_then(Value::as_object_mut) {
+            meta.insert("version".into(), format!("W/\"{version}\"").into());
+        }
+        self.person(bare.id.clone(), version, Arc::new(attributes), false)
+    }
+
+    fn group_of(&self, group: &Membership) -> Value {
+        let mut shown = Attributes::new();
+        shown.insert("value".into(), group.id.as_str().into());
+        shown.insert("$ref".into(), location("", &self.groups, &group.id).into());
+        if let Some(display) = &group.display {
+            shown.insert("display".into(), display.as_str().into());
+        }
+        shown.insert("type".into(), if group.direct { "direct" } else { "indirect" }.into());
+        Value::Object(shown)
     }
 
     /// The same person with the mark `conflict`: the ids of who else has the same `userName`.
@@ -269,6 +325,15 @@ impl Resources {
         let located = OnceLock::new();
         Arc::new(Resource { id, version, attributes, show_source, rendered, located })
     }
+}
+
+/// Differs where the groups that are shown do, the same on every node; 0 where there are none.
+fn groups_digest(row: &ResourceRow) -> u64 {
+    let mix = |sum: u64, text: &str| sum.rotate_left(5).wrapping_mul(31) ^ digest_text(text);
+    row.groups.iter().fold(0, |sum, group| {
+        let sum = mix(sum.wrapping_add(u64::from(group.direct)), &group.id);
+        mix(sum, group.display.as_deref().unwrap_or_default())
+    })
 }
 
 fn state_name(state: State) -> &'static str {

@@ -46,7 +46,9 @@ impl Stored {
     fn new(rows: Vec<Arc<ResourceRow>>, tombstone: bool) -> Self {
         let each = |row: &Arc<ResourceRow>| {
             let shadow = row.link.as_ref().map_or(0, |link| weigh(&link.shadow));
-            weigh(&row.own).saturating_add(shadow).saturating_add(256)
+            let groups = u32::try_from(row.groups.len() * 160).unwrap_or(u32::MAX);
+            let own = weigh(&row.own).saturating_add(groups);
+            own.saturating_add(shadow).saturating_add(256)
         };
         let weight = rows.iter().map(each).fold(64, u32::saturating_add);
         Self { rows, tombstone, weight }
@@ -162,6 +164,11 @@ impl Rows {
                 drop(external_id_key(&row.type_name, id));
             }
         }
+    }
+
+    /// Drops everything of the tenant.
+    pub(super) fn forget_all(&self) {
+        self.kept.invalidate_where(|key| key.tenant == self.tenant);
     }
 
     pub(super) fn link(&self, repository: &str, entry_key: &str) -> StoredKey {

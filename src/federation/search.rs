@@ -15,7 +15,7 @@ use super::merge::{Merge, StorePart};
 use super::plan::{Ask, Page, Plan};
 use super::resource::{Half, Resource};
 use super::sort::sort;
-use super::{Deed, Federation, Problem, View, permit, too_many};
+use super::{Deed, Federation, Problem, View, is_group, permit, too_many};
 use crate::caller::Caller;
 use crate::repository::EntryKey;
 use crate::store::{ResourceRow, Rows, Search, Sort, Start, TypeName};
@@ -54,11 +54,7 @@ impl Federation {
     async fn stored(&self, plan: &Plan, view: &View) -> Result<Listing, Problem> {
         let page = &plan.page;
         let part = self.rows_matching(plan, Rows::All, page, view).await?;
-        let show = |row: &Arc<ResourceRow>| {
-            let directory = row.link.as_ref().and_then(|link| self.directory(&link.repository));
-            self.people.stored(row, directory.map(Arc::as_ref), &Half::Unasked)
-        };
-        let mut people: Vec<Arc<Resource>> = part.rows.iter().map(show).collect();
+        let mut people = self.as_stored(plan, &part.rows, part.total.is_none()).await?;
         let total = if let Some(total) = part.total {
             total
         } else {
@@ -69,6 +65,28 @@ impl Federation {
             total
         };
         Ok(Listing::new(people, total, page.skip + 1, None))
+    }
+
+    /// Rows as they are shown where no directory is asked; groups with their members where those are
+    /// shown, or are needed to judge.
+    pub(super) async fn as_stored(
+        &self,
+        plan: &Plan,
+        rows: &[Arc<ResourceRow>],
+        judged: bool,
+    ) -> Result<Vec<Arc<Resource>>, Problem> {
+        if is_group(&plan.kind) && (plan.members || judged && plan.members_decide) {
+            let keys: Vec<i64> = rows.iter().map(|row| row.key).collect();
+            let members = self.members(&keys).await?;
+            let of = |row: &ResourceRow| members.get(&row.key).map_or(&[][..], Vec::as_slice);
+            let show = |row: &Arc<ResourceRow>| self.people.group(self.types(), row, of(row));
+            return Ok(rows.iter().map(show).collect());
+        }
+        let show = |row: &Arc<ResourceRow>| {
+            let directory = row.link.as_ref().and_then(|link| self.directory(&link.repository));
+            self.people.stored(row, directory.map(Arc::as_ref), &Half::Unasked)
+        };
+        Ok(rows.iter().map(show).collect())
     }
 
     /// The whole answer where everything is in the caches: nothing waits, nothing is asked.
@@ -234,7 +252,8 @@ impl Federation {
         view: &View,
     ) -> Result<Matching, Problem> {
         if let Some(key) = &plan.row {
-            let stored = self.rows.find_key(key.clone(), view.no_cache).await?;
+            let no_cache = view.no_cache || is_group(&plan.kind);
+            let stored = self.rows.find_key(key.clone(), no_cache).await?;
             return Ok(Matching { rows: of_type(&stored.rows, &plan.type_name), total: None });
         }
         let filter = plan.stored_filter();

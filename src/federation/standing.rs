@@ -29,6 +29,13 @@ impl Standing {
         Self::Unbound { directory: Arc::clone(directory), known: Arc::clone(known) }
     }
 
+    pub(super) fn row(&self) -> Option<&Arc<ResourceRow>> {
+        match self {
+            Self::Unbound { .. } => None,
+            Self::Stored { row, .. } => Some(row),
+        }
+    }
+
     pub(super) fn own(&self) -> &Attributes {
         match self {
             Self::Unbound { .. } => &NOTHING,

@@ -7,20 +7,24 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
+use serde_json::json;
 
 use super::authority::{Mode, Owner, merge};
 use super::create::checked_user_type;
 use super::directory::{Directory, Known};
 use super::identity::{Care, Subject};
+use super::members::{Enrolling, MEMBERS, listed};
 use super::resource::{Half, Resource};
 use super::standing::{Standing, changed_meanwhile, divided, first_part};
-use super::{Deed, Federation, IfMatch, Problem, View, demand, permit};
+use super::{Deed, Federation, IfMatch, Problem, View, demand, is_group, permit};
 use crate::audit::{Action, AuditRecord};
 use crate::caller::{Caller, Permission};
-use crate::scim::patch::Tolerance;
+use crate::scim::patch::{Membership, Tolerance};
 use crate::scim::schema::check::Checked;
 use crate::scim::{Attributes, Patch, ResourceType, ScimError};
-use crate::store::{LinkRow, ResourceRow, ResourceWrite, RowKey, StoreError, TypeName};
+use crate::store::{
+    LinkRow, ResourceRow, ResourceWrite, RowKey, StoreError, TypeName, UniqueValue,
+};
 
 impl Federation {
     /// PUT: the whole resource as given.
@@ -35,9 +39,16 @@ impl Federation {
     ) -> Result<Arc<Resource>, Problem> {
         permit(caller, kind, Deed::Replace)?;
         checked_user_type(&checked)?;
-        let wanted = |_: &Attributes| Ok(checked.attributes.clone());
+        let mut checked = checked;
+        let membership = if is_group(kind) {
+            Asked::Of(listed(checked.attributes.shift_remove(MEMBERS).as_ref())?)
+        } else {
+            Asked::Of(Membership::default())
+        };
+        let wanted = |current: &Attributes| kind.over(current, &checked.attributes);
         let change = Change {
             wanted: &wanted,
+            membership,
             mode: Mode::Replace,
             says_active: false,
             photos: view.photos || checked.attributes.contains_key("photos"),
@@ -55,12 +66,20 @@ impl Federation {
         patch: &Patch,
         view: &View,
     ) -> Result<Arc<Resource>, Problem> {
-        let wanted = |current: &Attributes| patch.apply(current, kind, Tolerance::default());
+        let parted = if is_group(kind) { patch.parted(MEMBERS, kind)? } else { None };
+        let (patch, membership) = match &parted {
+            Some(parted) => (&parted.rest, Asked::Of(parted.membership.clone())),
+            None if is_group(kind) => (patch, Asked::Seen),
+            None => (patch, Asked::Of(Membership::default())),
+        };
+        let tolerance = Tolerance::from(caller.client);
+        let wanted = |current: &Attributes| patch.apply(current, kind, tolerance);
         let names = |attribute: &str| {
             patch.paths().any(|path| path.extension.is_none() && path.attribute == attribute)
         };
         let change = Change {
             wanted: &wanted,
+            membership,
             mode: Mode::Modify,
             says_active: names("active"),
             photos: view.photos || names("photos"),
@@ -84,11 +103,10 @@ impl Federation {
         loop {
             let standing = self.standing(kind, &canonical, change.photos).await?;
             standing.must_match(if_match)?;
-            let current = standing.merged(self);
-            let wanted = (change.wanted)(&current)?;
+            let (wanted, enrolling) = self.wanted(caller, &standing, change).await?;
             let after = divided(kind, &standing, &wanted, change.mode, change.says_active)?;
-            if after == *standing.own() {
-                return Ok(standing.person(self));
+            if after == *standing.own() && enrolling.is_nothing() {
+                return self.told(standing, view).await;
             }
             kind.require(&standing.with_own(self, &after))?;
             let written = match &standing {
@@ -101,11 +119,14 @@ impl Federation {
                         Mode::Replace => Action::Replace,
                         Mode::Modify => Action::Modify,
                     };
-                    self.update(caller, kind, row, &standing, after, action, view).await
+                    self.update(caller, kind, row, &standing, after, &enrolling, action, view).await
                 }
             };
             match written {
-                Ok(row) => return Ok(standing.after(row).person(self)),
+                Ok(row) => return self.told(standing.after(row), view).await,
+                // A person whom this was to bind has been bound meanwhile; the group is as it was.
+                Err(StoreError::Linked { .. })
+                    if is_group(kind) && Instant::now() < view.deadline => {}
                 // Another node was faster: read again and apply again, unless the caller asked for
                 // exactly the version that is gone or has stopped waiting.
                 Err(StoreError::Stale | StoreError::Linked { .. }) if if_match.is_some() => {
@@ -115,6 +136,42 @@ impl Federation {
                     if Instant::now() < view.deadline => {}
                 Err(error) => return Err(error.into()),
             }
+        }
+    }
+
+    /// What the resource shall be, without members, and what becomes of those.
+    async fn wanted(
+        &self,
+        caller: &Caller,
+        standing: &Standing,
+        change: &Change<'_>,
+    ) -> Result<(Attributes, Enrolling), Problem> {
+        let mut current = standing.merged(self);
+        match &change.membership {
+            Asked::Of(membership) => {
+                let wanted = (change.wanted)(&current)?;
+                Ok((wanted, self.enrolling(caller, membership).await?))
+            }
+            Asked::Seen => {
+                if let Some(row) = standing.row() {
+                    let shown = self.with_members(row).await?;
+                    let members = shown.attributes.get(MEMBERS).filter(|list| **list != json!([]));
+                    current.extend(members.map(|members| (MEMBERS.to_owned(), members.clone())));
+                }
+                let mut wanted = (change.wanted)(&current)?;
+                let membership = listed(wanted.shift_remove(MEMBERS).as_ref())?;
+                Ok((wanted, self.enrolling(caller, &membership).await?))
+            }
+        }
+    }
+
+    /// A resource as it is shown after a write.
+    async fn told(&self, standing: Standing, view: &View) -> Result<Arc<Resource>, Problem> {
+        match standing.row() {
+            Some(row) if view.members && row.type_name == TypeName::Group => {
+                self.with_members(row).await
+            }
+            _ => Ok(standing.person(self)),
         }
     }
 
@@ -148,10 +205,15 @@ impl Federation {
             }
             let audit = record(caller, kind, Action::Delete, &row.id, self.clock.now(), view);
             let tombstone = row.link.is_some();
+            // Of a group that goes, nobody can tell afterwards who was in it.
+            let inside = if is_group(kind) { Some(self.inside(&[row.key]).await) } else { None };
             let deleted = self.store.delete(&self.tenant, &row, tombstone, audit).await;
             match deleted {
                 Ok(_) => {
                     self.rows.touched(&row, &[&self.stored_view(&row)]);
+                    if let Some(inside) = &inside {
+                        self.forget(inside);
+                    }
                     return Ok(());
                 }
                 Err(StoreError::Stale) if if_match.is_none() && Instant::now() < view.deadline => {}
@@ -175,6 +237,7 @@ impl Federation {
         row: &ResourceRow,
         standing: &Standing,
         own: Attributes,
+        enrolling: &Enrolling,
         action: Action,
         view: &View,
     ) -> Result<Arc<ResourceRow>, StoreError> {
@@ -185,14 +248,25 @@ impl Federation {
                 _ => self.shadow_write(Some(directory), row, own, at),
             },
             (Some(_), _) => self.shadow_write(None, row, own, at),
-            (None, _) => local_write(&row.type_name, own, at),
+            (None, _) => local_write(kind, own, at),
         };
         let audit = record(caller, kind, action, &row.id, at, view);
         let before = self.stored_view(row);
-        let updated = self.store.update(&self.tenant, row, &write, audit).await;
-        let row = Arc::new(updated?);
-        self.rows.touched(&row, &[&before, &write.view]);
-        Ok(row)
+        if !is_group(kind) {
+            let updated = Arc::new(self.store.update(&self.tenant, row, &write, audit).await?);
+            self.rows.touched(&updated, &[&before, &write.view]);
+            return Ok(updated);
+        }
+        let bindings = self.bindings(enrolling, at);
+        let bind = self.new_rows(caller, &bindings, view);
+        let members = enrolling.members(&bind);
+        let rewritten = (write.own != row.own).then_some(&write);
+        let enrolled =
+            self.store.update_group(&self.tenant, row, rewritten, members, audit).await?;
+        self.rows.touched(&enrolled.row, &[&before, &write.view]);
+        let renamed = before.get("displayName") != write.view.get("displayName");
+        self.regrouped(&enrolled, &bindings, renamed).await;
+        Ok(Arc::new(enrolled.row))
     }
 
     pub(super) fn bound_write(
@@ -222,7 +296,7 @@ impl Federation {
     ) -> ResourceWrite {
         match row.link.clone() {
             Some(link) => self.linked_write(directory, link, own, at),
-            None => local_write(&row.type_name, own, at),
+            None => local_write(self.users(), own, at),
         }
     }
 
@@ -242,6 +316,7 @@ impl Federation {
             ),
             owns_name: own.contains_key("userName"),
             owns_external_id: own.contains_key("externalId"),
+            unique: UniqueValue::all(self.users(), &own),
             own,
             link: Some(link),
             at,
@@ -249,7 +324,7 @@ impl Federation {
     }
 
     /// The merged values under which a row was last written and indexed.
-    fn stored_view(&self, row: &ResourceRow) -> Attributes {
+    pub(super) fn stored_view(&self, row: &ResourceRow) -> Attributes {
         match &row.link {
             None => row.own.clone(),
             Some(link) => {
@@ -261,10 +336,18 @@ impl Federation {
     }
 }
 
-/// What PUT and PATCH do to a person.
+/// What is asked of a group's members.
+enum Asked {
+    Of(Membership),
+    /// What can be told only with the members at hand: they are part of the attributes then.
+    Seen,
+}
+
+/// What PUT and PATCH do to a resource.
 struct Change<'a> {
-    /// From the user as it is to the user as it shall be.
+    /// From the resource as it is to the resource as it shall be.
     wanted: &'a (dyn Fn(&Attributes) -> Result<Attributes, ScimError> + Sync),
+    membership: Asked,
     mode: Mode,
     /// Whether `active` is named, and is not what any client sends that hands back what it read.
     says_active: bool,
@@ -274,11 +357,12 @@ struct Change<'a> {
 
 /// The row of a resource of which all is ours. Whose `externalId` a user has, nobody else may have;
 /// that of other resources is their client's own.
-pub(super) fn local_write(type_name: &TypeName, own: Attributes, at: Timestamp) -> ResourceWrite {
+pub(super) fn local_write(kind: &ResourceType, own: Attributes, at: Timestamp) -> ResourceWrite {
     ResourceWrite {
         view: own.clone(),
         owns_name: true,
-        owns_external_id: *type_name == TypeName::User,
+        owns_external_id: TypeName::new(&kind.name) == TypeName::User,
+        unique: UniqueValue::all(kind, &own),
         own,
         link: None,
         at,

@@ -46,6 +46,7 @@ pub async fn authenticate(
     let view = View {
         no_cache: query::no_cache(&head.headers),
         photos: false,
+        members: false,
         request_id: asked.id.clone(),
         deadline: asked.at + app.limits.request_timeout,
     };

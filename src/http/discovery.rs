@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::body::ScimJson;
 use super::error::Failure;
-use super::{Parts, TenantMount, etag, query};
+use super::{Parts, TenantMount, bulk, etag, query};
 use crate::scim::ResourceType;
 use crate::scim::dialect::{self, Capabilities, Document};
 use crate::scim::resource::digest_bytes;
@@ -21,7 +21,7 @@ pub fn service_provider_config(
     let capabilities = Capabilities {
         max_results: mount.tenant.federation.max_results(),
         max_payload_size: app.limits.max_body as u64,
-        bulk_operations: None,
+        bulk_operations: Some(bulk::MAX_OPERATIONS as u64),
         change_password: false,
         sort: true,
         etag: true,

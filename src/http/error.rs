@@ -32,6 +32,9 @@ pub enum Failure {
     /// With the limit, in bytes.
     #[error("the body is longer than {0} bytes")]
     TooLarge(usize),
+    /// With how many are accepted.
+    #[error("more than {0} operations")]
+    TooManyOperations(usize),
     #[error("the body broke off")]
     BrokenBody,
     #[error("the body stood still")]
@@ -48,8 +51,6 @@ pub enum Failure {
     UnknownDefinition(String),
     #[error("the token stands for no user")]
     NoUser,
-    #[error("{0} is not supported")]
-    NotSupported(&'static str),
     #[error("the request took too long")]
     TimedOut,
     /// With what the panic said.
@@ -75,17 +76,28 @@ impl Failure {
     /// The answer. What is the bridge's own fault goes to the log here, once and whole; the client
     /// reads the request's id.
     pub fn answer(self, request_id: &str) -> Response {
-        let row = self.row(request_id);
-        if row.status.is_server_error() {
-            self.log(request_id, row.status);
-        }
-        let message = dialect::render_error(row.status.as_u16(), row.kind, &row.detail);
+        let (row, message) = self.told(request_id);
         let mut response = Response::new(Body::from(message));
         *response.status_mut() = row.status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, SCIM_JSON);
         headers.extend(row.header);
         response
+    }
+
+    /// The status and the message alone, for an operation of a bulk request.
+    pub fn message(self, request_id: &str) -> (StatusCode, Vec<u8>) {
+        let (row, message) = self.told(request_id);
+        (row.status, message)
+    }
+
+    fn told(self, request_id: &str) -> (Row, Vec<u8>) {
+        let row = self.row(request_id);
+        if row.status.is_server_error() {
+            self.log(request_id, row.status);
+        }
+        let message = dialect::render_error(row.status.as_u16(), row.kind, &row.detail);
+        (row, message)
     }
 
     fn row(&self, request_id: &str) -> Row {
@@ -123,6 +135,10 @@ impl Failure {
             Self::TooLarge(limit) => row(
                 S::PAYLOAD_TOO_LARGE,
                 format!("the body is longer than the {limit} bytes that are accepted; send less"),
+            ),
+            Self::TooManyOperations(limit) => row(
+                S::PAYLOAD_TOO_LARGE,
+                format!("at most {limit} operations are accepted in one request; send several"),
             ),
             Self::BrokenBody => {
                 row(S::BAD_REQUEST, "the body ended before it was whole; send the request again")
@@ -165,10 +181,6 @@ impl Failure {
                 S::NOT_FOUND,
                 "this token stands for no user; only a token configured with `user` has a /Me",
             ),
-            Self::NotSupported(what) => row(
-                S::NOT_IMPLEMENTED,
-                format!("{what} is not supported; see /ServiceProviderConfig for what is"),
-            ),
             Self::TimedOut => row(
                 S::SERVICE_UNAVAILABLE,
                 format!(
@@ -183,8 +195,6 @@ impl Failure {
 
     fn log(&self, request_id: &str, status: StatusCode) {
         match self {
-            // Not a fault; the log line of the request says as much.
-            Self::NotSupported(_) => {}
             Self::Problem(
                 Problem::Unavailable { .. } | Problem::StoreUnavailable(_) | Problem::StoreLost(_),
             )

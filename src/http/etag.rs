@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::error::Failure;
 use crate::federation::{IfMatch, Problem};
+use crate::scim::{ErrorKind, ScimError};
 
 /// The `ETag` of a version: always a weak one, for the bytes depend on the projection.
 fn etag(version: &impl Display) -> Option<HeaderValue> {
@@ -48,6 +49,19 @@ fn if_match(headers: &HeaderMap) -> Result<Option<IfMatch>, Failure> {
         Some(Tags::Any) => Some(IfMatch::Any),
         Some(Tags::These(versions)) => Some(IfMatch::Versions(versions)),
     })
+}
+
+/// What the `version` of a bulk operation asks for: the same as the header `If-Match`.
+pub fn matching(text: &str) -> Result<IfMatch, Failure> {
+    let mut versions = Vec::new();
+    match list(text, &mut versions) {
+        Some(true) => Ok(IfMatch::Any),
+        Some(false) if !versions.is_empty() => Ok(IfMatch::Versions(versions)),
+        _ => {
+            Err(ScimError::new(ErrorKind::InvalidValue, "version is no entity tag like W/\"1\"")
+                .into())
+        }
+    }
 }
 
 /// Whether the client holds this version already (`If-None-Match`), so that 304 is the answer.

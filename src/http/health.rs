@@ -74,11 +74,12 @@ async fn ready(State(tenants): State<Tenants>) -> Response {
 async fn metrics(
     State((metrics, tenant)): State<(Arc<Metrics>, Option<Arc<TenantState>>)>,
 ) -> Response {
-    // All tenants share the caches.
+    // All tenants share the caches and the count.
+    let members = tenant.as_ref().map_or(0, |tenant| tenant.federation.members_read());
     let caches = tenant.map(|tenant| tenant.federation.caches());
     let caches = caches.as_ref().map_or(&[][..], |caches| caches);
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    ([(header::CONTENT_TYPE, kind)], metrics.render(caches)).into_response()
+    ([(header::CONTENT_TYPE, kind)], metrics.render(caches, members)).into_response()
 }
 
 fn json_answer(status: StatusCode, body: &Value) -> Response {

@@ -7,6 +7,7 @@
 //! is answered by the table in `error`.
 
 mod body;
+mod bulk;
 mod caller;
 mod discovery;
 mod error;

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::caller::Call;
 use super::error::Failure;
+use crate::caller::Client;
 use crate::federation::{IfMatch, Resource};
 use crate::scim::dialect::{self, render_resource};
 use crate::scim::schema::check::Purpose;
@@ -56,6 +57,7 @@ pub async fn create(
     body: Value,
     projection: &Projection,
 ) -> Result<Done, Failure> {
+    known(call, kind, &body)?;
     let checked = kind.check(body, Purpose::Create)?;
     let created = call.federation().create(&call.caller, kind, checked, &call.view).await?;
     Ok(Done::new(call, kind, created.resource, projection, StatusCode::CREATED))
@@ -70,6 +72,7 @@ pub async fn replace(
     body: Value,
     projection: &Projection,
 ) -> Result<Done, Failure> {
+    known(call, kind, &body)?;
     let checked = kind.check(body, Purpose::Replace)?;
     let (caller, view) = (&call.caller, &call.view);
     let resource = call.federation().replace(caller, kind, id, if_match, checked, view).await?;
@@ -85,7 +88,7 @@ pub async fn modify(
     body: &Value,
     projection: &Projection,
 ) -> Result<Done, Failure> {
-    let patch = Patch::parse(body, kind)?;
+    let patch = Patch::parse(body, kind, call.caller.client.into())?;
     let (caller, view) = (&call.caller, &call.view);
     let resource = call.federation().modify(caller, kind, id, if_match, &patch, view).await?;
     Ok(Done::new(call, kind, resource, projection, StatusCode::OK))
@@ -99,6 +102,14 @@ pub async fn remove(
 ) -> Result<Done, Failure> {
     call.federation().remove(&call.caller, kind, id, if_match, &call.view).await?;
     Ok(Done { status: StatusCode::NO_CONTENT, shown: None })
+}
+
+/// Holds a strict client to the schemas; of others, what nobody knows is left out.
+fn known(call: &Call, kind: &ResourceType, body: &Value) -> Result<(), Failure> {
+    match call.caller.client {
+        Client::Strict => Ok(kind.only_known(body)?),
+        Client::Rfc | Client::Entra | Client::Okta => Ok(()),
+    }
 }
 
 /// The resource's message under the projection; `source` is whether it tells without being asked

@@ -113,19 +113,23 @@ fn answer(done: Done) -> Response {
 
 /// What `attributes` or `excludedAttributes` of the query string select (RFC 7644 section 3.9).
 fn projection(call: &mut Call, kind: &ResourceType) -> Result<Projection, Failure> {
-    let Some(written) = call.head.uri.query() else { return Ok(Projection::Default) };
+    let Some(written) = call.head.uri.query() else {
+        call.view.members = true;
+        return Ok(Projection::Default);
+    };
     // What else there is, is for searches and means nothing here.
     let pairs = query::pairs(Some(written))?.into_iter().filter(|(name, _)| {
         name.eq_ignore_ascii_case("attributes") || name.eq_ignore_ascii_case("excludedAttributes")
     });
     let projection = Query::from_parameters(pairs, kind)?.projection;
     call.view.photos = projection.asks_for("photos");
+    call.view.members = projection.includes("members");
     Ok(projection)
 }
 
 /// Runs a write that nothing cuts off halfway: when the client hangs up or the request's time is
 /// over, the write goes on until it is whole, caches and all; a shutdown waits for it.
-async fn to_the_end(
+pub async fn to_the_end(
     writes: &Writes,
     write: impl Future<Output = Result<Response, Failure>> + Send + 'static,
 ) -> Result<Response, Failure> {

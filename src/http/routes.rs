@@ -13,7 +13,9 @@ use super::caller::{Call, authenticate};
 use super::error::Failure;
 use super::layers::{Asked, Seen};
 use super::writes::Writes;
-use super::{Parts, TenantMount, body, discovery, everywhere, query, resource, search, token};
+use super::{
+    Parts, TenantMount, body, bulk, discovery, everywhere, query, resource, search, token,
+};
 use crate::scim::ResourceType;
 
 /// What a path below a mount leads to. Names are matched without case, ids as they are written.
@@ -288,7 +290,7 @@ pub async fn dispatch(
             let id = decoded(id)?;
             Box::pin(one(call, payload, at, &id, verb, writes)).await
         }
-        (Route::Bulk, Verb::Post) => Err(Failure::NotSupported("Bulk")),
+        (Route::Bulk, Verb::Post) => Box::pin(bulk::run(call, payload, writes)).await,
         (route, _) => Err(Failure::Method(route.allowed())),
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of HTTP, SQL or LDAP: no async, no I/O, no framework.
 
+pub mod bulk;
 pub mod dialect;
 pub mod error;
 pub mod filter;

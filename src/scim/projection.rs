@@ -40,6 +40,17 @@ impl Projection {
         }
     }
 
+    /// Whether anything is shown of a core attribute that is returned by default.
+    pub fn includes(&self, attribute: &str) -> bool {
+        match self {
+            Self::Default => true,
+            Self::Only(_) => self.asks_for(attribute),
+            Self::Without(paths) => !paths.iter().any(|path| {
+                path.extension.is_none() && path.attribute == attribute && path.sub.is_none()
+            }),
+        }
+    }
+
     /// How much of `attribute` is shown; `extension` is the one that it belongs to.
     ///
     /// The extension `Source` is shown by default only where `show_source`; asked for by name it is

@@ -138,7 +138,7 @@ impl Store {
             }
             Err(failure) => match (write, failure.statement()) {
                 (Some(write), Some(statement)) if statement < enrolling => {
-                    Err(self.refused(tenant, &row.type_name, None, write, failure).await)
+                    Err(self.refused_update(tenant, row, write, failure).await)
                 }
                 _ => Err(self.refused_members(tenant, &bound, members.bind, failure).await),
             },

@@ -19,6 +19,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod token;
+mod unique;
 mod walk;
 mod write;
 
@@ -36,6 +37,7 @@ pub use engine::OpenError;
 pub use member::{Member, Membership};
 pub use membership::{Enrolled, Members};
 pub use token::{IssuedToken, KeptToken};
+pub use unique::UniqueValue;
 
 /// Our own database: rows, links, their index, and the audit trail of what was changed.
 #[derive(Debug)]
@@ -204,6 +206,9 @@ pub struct ResourceWrite {
     pub owns_name: bool,
     /// Whether the store owns the view's `externalId` and it must be unique, in the same way.
     pub owns_external_id: bool,
+    /// Further values of `own` that nobody else of the type in the tenant may have
+    /// ([`UniqueValue::all`]).
+    pub unique: Vec<UniqueValue>,
     pub link: Option<LinkRow>,
     pub at: Timestamp,
 }

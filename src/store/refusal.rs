@@ -2,7 +2,7 @@
 
 use super::engine::{Failure, Query};
 use super::write::{owned_external_id, owned_name};
-use super::{LinkState, NewResource, ResourceWrite, Store, StoreError, TypeName};
+use super::{LinkState, NewResource, ResourceRow, ResourceWrite, Store, StoreError, TypeName};
 
 impl Store {
     /// What a failed create means.
@@ -12,16 +12,27 @@ impl Store {
         new: &NewResource<'_>,
         failure: Failure,
     ) -> StoreError {
-        self.refused(tenant, &new.type_name, Some(new.id), new.write, failure).await
+        self.refused(tenant, &new.type_name, (new.id, true), new.write, failure).await
     }
 
-    /// What a failed create (of the row `new`) or update means, with whoever stands in the way. When
+    /// What a failed update means.
+    pub(super) async fn refused_update(
+        &self,
+        tenant: &str,
+        row: &ResourceRow,
+        write: &ResourceWrite,
+        failure: Failure,
+    ) -> StoreError {
+        self.refused(tenant, &row.type_name, (&row.id, false), write, failure).await
+    }
+
+    /// What a failed create (of a `new` row) or update means, with whoever stands in the way. When
     /// that one has gone meanwhile, the write has lost a race that is over: [`StoreError::Stale`].
-    pub(super) async fn refused(
+    async fn refused(
         &self,
         tenant: &str,
         type_name: &TypeName,
-        new: Option<&str>,
+        (id, new): (&str, bool),
         write: &ResourceWrite,
         failure: Failure,
     ) -> StoreError {
@@ -33,7 +44,7 @@ impl Store {
             // An update's link stands already, for another row or as a tombstone.
             Failure::Unexpected { .. } => "links_entry_key".to_owned(),
         };
-        self.in_the_way(tenant, type_name, new, write, &constraint)
+        self.in_the_way(tenant, type_name, (id, new), write, &constraint)
             .await
             .unwrap_or_else(|error| error)
     }
@@ -42,13 +53,13 @@ impl Store {
         &self,
         tenant: &str,
         type_name: &TypeName,
-        new: Option<&str>,
+        (id, new): (&str, bool),
         write: &ResourceWrite,
         constraint: &str,
     ) -> Result<StoreError, StoreError> {
         // Whoever binds an entry that is bound collides with much; the link says why.
         if let Some(link) = &write.link
-            && (new.is_some() || constraint == "links_entry_key")
+            && (new || constraint == "links_entry_key")
         {
             let keys = std::slice::from_ref(&link.entry_key);
             match self.find_links(tenant, &link.repository, keys).await?.into_iter().next() {
@@ -84,9 +95,10 @@ impl Store {
                 Query::new(
                     "SELECT id FROM resources \
                      WHERE tenant = (SELECT key FROM tenants WHERE name = $1) AND id = $2",
-                    [tenant.into(), new.into()],
+                    [tenant.into(), id.into()],
                 ),
             ),
+            "unique_values_value" => return self.holder(tenant, type_name, id, write).await,
             "links_entry_key" => return Ok(StoreError::Stale),
             other => return Err(StoreError::Database(format!("the write violates {other}"))),
         };

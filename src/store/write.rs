@@ -6,7 +6,7 @@ use super::engine::{Change, Expect, Failure, Returned, Row, Value};
 use super::resource::{encode, user_type};
 use super::{
     LinkRow, NewResource, ResourceRow, ResourceWrite, Store, StoreError, TypeName, UserType, audit,
-    index, link, milliseconds, timestamp,
+    index, link, milliseconds, timestamp, unique,
 };
 use crate::audit::AuditRecord;
 use crate::scim::Attributes;
@@ -76,6 +76,7 @@ impl Store {
         }
         let rows = self.index.rows(type_name, id, &write.view);
         index::insert(change, &made.key(), &tenant_key, rows, "");
+        unique::push(change, &tenant_key, &made.key(), type_name, &write.unique, true);
         audit::push(change, tenant, new.record.clone(), &self.token());
         Ok(made)
     }
@@ -97,7 +98,7 @@ impl Store {
             Err(Failure::Unexpected { statement, .. }) if statement == updated => {
                 Err(StoreError::Stale)
             }
-            Err(failure) => Err(self.refused(tenant, &row.type_name, None, write, failure).await),
+            Err(failure) => Err(self.refused_update(tenant, row, write, failure).await),
         }
     }
 
@@ -145,6 +146,8 @@ impl Store {
         change.push(sql, [row.key.into()], Expect::Any);
         let rows = self.index.rows(&row.type_name, &row.id, &write.view);
         index::insert(change, &row.key.into(), &tenant_key, rows, "");
+        let key = row.key.into();
+        unique::push(change, &tenant_key, &key, &row.type_name, &write.unique, false);
         Ok(updated)
     }
 

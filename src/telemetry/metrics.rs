@@ -121,7 +121,7 @@ impl Metrics {
     }
 
     /// Everything, in the text form; the caches count for themselves.
-    pub fn render(&self, caches: &[CacheNumbers]) -> String {
+    pub fn render(&self, caches: &[CacheNumbers], members_read: u64) -> String {
         let mut page = Page(String::with_capacity(4096));
         page.family("scimbridge_build_info", "gauge", "The version that runs.");
         page.sample("scimbridge_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
@@ -149,6 +149,9 @@ impl Metrics {
                 page.sample(name, &[("cache", cache.name)], number(cache));
             }
         }
+        let name = "scimbridge_members_read_total";
+        page.family(name, "counter", "Members of groups read from the store.");
+        page.sample(name, &[], members_read);
         page.0
     }
 
@@ -280,7 +283,7 @@ mod tests {
         metrics.denied();
         let rows =
             CacheNumbers { name: "row", hits: 0, misses: 1, loads: 1, entries: 1, bytes: 300 };
-        let page = metrics.render(&[rows]);
+        let page = metrics.render(&[rows], 7);
         holds(
             &page,
             &[
@@ -310,7 +313,7 @@ mod tests {
         corp.operation(Operation::Read, Outcome::Complete, Duration::from_millis(3));
         corp.operation(Operation::Search, Outcome::Timeout, Duration::from_secs(5));
         assert!(metrics.repository("other", "corp").is_none());
-        let page = metrics.render(&[]);
+        let page = metrics.render(&[], 0);
         let of = |name: &str, rest: &str| {
             format!("scimbridge_repository_{name}{{tenant=\"acme\",repository=\"corp\"{rest}")
         };
@@ -327,12 +330,12 @@ mod tests {
         );
         assert!(!page.contains("scimbridge_repository_up{tenant=\"acme\",repository=\"labs\"}"));
         corp.contact(true);
-        holds(&metrics.render(&[]), &[&of("up", "} 1")]);
+        holds(&metrics.render(&[], 0), &[&of("up", "} 1")]);
     }
 
     #[test]
     fn every_line_is_a_comment_or_a_name_and_a_number() {
-        let page = Metrics::new(&[("acme", "corp")]).render(&[]);
+        let page = Metrics::new(&[("acme", "corp")]).render(&[], 0);
         for line in page.lines().filter(|line| !line.starts_with("# ")) {
             let (name, value) = line.rsplit_once(' ').unwrap();
             assert!(name.starts_with("scimbridge_"), "{line}");

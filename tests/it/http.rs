@@ -185,7 +185,8 @@ fn discovery_is_open_and_true() {
     let mut anyone = crate::support::client::Client::new(bridge.address(), BASE, None);
     let config = anyone.get("/ServiceProviderConfig").expect(200);
     assert_eq!(config["patch"]["supported"], true);
-    assert_eq!(config["bulk"]["supported"], false);
+    assert_eq!(config["bulk"]["supported"], true);
+    assert_eq!(config["bulk"]["maxOperations"], 1_000);
     assert_eq!(config["filter"]["maxResults"], 100);
     assert_eq!(config["etag"]["supported"], true);
     let types = anyone.get("/ResourceTypes").expect(200);

@@ -9,20 +9,24 @@
 
 mod binding;
 mod bound;
+mod bulk;
 mod cache;
 mod configuration;
 mod cursors;
 mod directories;
 mod durability;
 
+mod groups;
 mod harness;
 mod hostile;
 mod http;
+mod modes;
 mod ours;
 mod outage;
 mod photos;
 mod postgres;
 mod readme;
+mod schemas;
 mod search;
 mod slow;
 mod smoke;

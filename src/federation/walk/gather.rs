@@ -143,6 +143,13 @@ impl Gather<'_> {
         let rows = if federated { Rows::Unlinked } else { Rows::All };
         let mut after = None;
         while let Some(chunk) = self.chunk(rows, &mut after).await? {
+            if self.plan.members_decide {
+                let shown = self.federation.as_stored(self.plan, &chunk, true).await?;
+                for (row, shown) in chunk.iter().zip(shown) {
+                    self.take(&shown, Some(row.key), None, false)?;
+                }
+                continue;
+            }
             for row in chunk {
                 self.row(&row, None, &Half::Unasked, Some(row.key))?;
             }

@@ -14,7 +14,7 @@ use crate::federation::listing::{Cursors, Listing};
 use crate::federation::outcomes::Outcome;
 use crate::federation::plan::Plan;
 use crate::federation::resource::{Half, Resource};
-use crate::federation::{Federation, Problem, RETRY_AFTER, View};
+use crate::federation::{Federation, Problem, RETRY_AFTER, View, is_group};
 use crate::repository::{EntryKey, RepositoryError};
 use crate::scim::dialect::{ReportState, RepositoryReport};
 use crate::store::ResourceRow;
@@ -103,8 +103,14 @@ impl Federation {
         }
         let living = persons.into_iter().map(|(at, keys)| self.living(plan, view, at, keys));
         let (rows, living) = join(self.store.read(&self.tenant, &keys), join_all(living)).await;
+        let rows = rows?;
+        let mut groups = HashMap::new();
+        if is_group(&plan.kind) {
+            let shown = self.as_stored(plan, &rows, true).await?;
+            groups.extend(rows.iter().map(|row| row.key).zip(shown));
+        }
         let rows: HashMap<i64, Arc<ResourceRow>> =
-            rows?.into_iter().map(|row| (row.key, row)).collect();
+            rows.into_iter().map(|row| (row.key, row)).collect();
         let mut people = HashMap::new();
         for living in living {
             let living = living?;
@@ -120,7 +126,9 @@ impl Federation {
         let mut shown = Vec::with_capacity(places.len());
         for place in places {
             let person = match snapshot.who(place) {
-                Who::Row(key) => rows.get(&key).map(|row| self.of_row(plan, row)),
+                Who::Row(key) => {
+                    groups.remove(&key).or_else(|| rows.get(&key).map(|row| self.of_row(plan, row)))
+                }
                 Who::Person(id) => people.remove(id),
             };
             let Some(person) = person.filter(|one| plan.filter.matches(&one.attributes)) else {

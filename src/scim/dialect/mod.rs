@@ -2,6 +2,7 @@
 //!
 //! A resource is written once, when its bytes are not cached; a list only joins bytes.
 
+mod bulk;
 mod discovery;
 mod json;
 mod report;
@@ -9,6 +10,7 @@ mod resource;
 #[cfg(test)]
 mod tests;
 
+pub use bulk::{BulkOutcome, render_bulk};
 pub use discovery::{
     Capabilities, Document, resource_type, resource_types_list, schema, schemas_list,
     service_provider_config,

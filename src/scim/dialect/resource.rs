@@ -41,7 +41,7 @@ pub fn render_resource(
     base: &str,
     show_source: bool,
 ) -> Vec<u8> {
-    let render = Render { projection, show_source };
+    let render = Render { projection, show_source, base };
     let (urns, extensions) = render.extensions(attributes, kind);
     let mut out = Vec::with_capacity(1536 + extensions.len());
     out.extend_from_slice(br#"{"schemas":["#);
@@ -75,6 +75,7 @@ pub fn location(base: &str, kind: &ResourceType, id: &str) -> String {
 struct Render<'a> {
     projection: &'a Projection,
     show_source: bool,
+    base: &'a str,
 }
 
 impl Render<'_> {
@@ -128,7 +129,45 @@ impl Render<'_> {
         };
         out.push(b',');
         out.name(&attribute.name);
-        out.value(part.as_ref().unwrap_or(value));
+        let value = part.as_ref().unwrap_or(value);
+        if attribute.sub_attribute("$ref").is_some() {
+            self.referring(out, value);
+        } else {
+            out.value(value);
+        }
+    }
+
+    /// A value whose `$ref`s lead to resources of this mount where they begin with a slash.
+    fn referring(&self, out: &mut Vec<u8>, value: &Value) {
+        match value {
+            Value::Array(elements) => {
+                out.push(b'[');
+                for (index, element) in elements.iter().enumerate() {
+                    if index > 0 {
+                        out.push(b',');
+                    }
+                    self.referring(out, element);
+                }
+                out.push(b']');
+            }
+            Value::Object(members) => {
+                out.push(b'{');
+                for (index, (name, member)) in members.iter().enumerate() {
+                    if index > 0 {
+                        out.push(b',');
+                    }
+                    out.name(name);
+                    match member {
+                        Value::String(path) if name == "$ref" && path.starts_with('/') => {
+                            out.text(&[self.base, path].concat());
+                        }
+                        member => out.value(member),
+                    }
+                }
+                out.push(b'}');
+            }
+            other => out.value(other),
+        }
     }
 
     fn meta(

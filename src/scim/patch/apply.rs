@@ -8,7 +8,7 @@ use super::{Operation, Patch, Tolerance, Verb};
 use crate::scim::error::{ErrorKind, ScimError};
 use crate::scim::filter::Filter;
 use crate::scim::resource::Attributes;
-use crate::scim::schema::elements::{bounded, complete, each, is_primary, settle};
+use crate::scim::schema::elements::{bounded, complete, each, is_primary, same, settle};
 use crate::scim::schema::value::{Place, canonical, invalid, is_blank, members};
 use crate::scim::schema::{Attribute, Kind, Mutability, ResourceType};
 
@@ -116,6 +116,12 @@ impl Operation {
         let sub = self.path.sub.as_deref().and_then(|sub| attribute.sub_attribute(sub));
         let given = self.value.as_ref();
         match (&self.filter, sub) {
+            (None, None) if self.replaces_whole(attribute, tolerance) => {
+                match given.map(|given| canonical(attribute, given.clone(), &place)).transpose()? {
+                    Some(Some(value)) => set(holder, attribute, value, &place),
+                    _ => remove(holder, attribute, &place),
+                }
+            }
             (None, None) => write(holder, attribute, self.verb, given, &place, budget),
             (None, Some(sub)) if !attribute.multi_valued => {
                 let mut members = match holder.get(&attribute.name) {
@@ -126,11 +132,7 @@ impl Operation {
                 put_back(holder, attribute, Value::Object(members), &place)
             }
             (filter, sub) => {
-                let mut elements = match holder.get_mut(&attribute.name).map(Value::take) {
-                    Some(Value::Array(elements)) => elements,
-                    Some(Value::Null) | None => Vec::new(),
-                    Some(other) => vec![other],
-                };
+                let mut elements = taken(holder, attribute);
                 let creates = self.verb == Verb::Add
                     || self.verb == Verb::Replace
                         && (filter.is_none() || tolerance.create_on_absent_value_path);
@@ -148,6 +150,13 @@ impl Operation {
                 put_back(holder, attribute, Value::Array(elements), &place)
             }
         }
+    }
+
+    fn replaces_whole(&self, attribute: &Attribute, tolerance: Tolerance) -> bool {
+        tolerance.strict
+            && self.verb == Verb::Replace
+            && attribute.kind == Kind::Complex
+            && !attribute.multi_valued
     }
 
     fn complete(&self, attributes: &Attributes, attribute: &Attribute) -> Result<(), ScimError> {
@@ -428,17 +437,13 @@ fn add(
     // Told apart from what is there first: two primary values in one body are a fault, one beside
     // a present one is a change of mind.
     let given = settle(attribute, each(attribute, given.clone(), place)?, place)?;
-    let mut elements = match holder.get_mut(&attribute.name).map(Value::take) {
-        Some(Value::Array(elements)) => elements,
-        Some(Value::Null) | None => Vec::new(),
-        Some(other) => vec![other],
-    };
+    let mut elements = taken(holder, attribute);
     let mut finder = Finder::new(attribute, &elements, given.len(), budget)?;
     let mut primary = None;
     for value in given {
         let promotes = is_primary(&value);
-        let same = |element: &Value| element::stands_for(attribute, &value, element);
-        let at = if let Some(at) = finder.find(&elements, &value, same)? {
+        let meant = |element: &Value| element::stands_for(attribute, &value, element);
+        let at = if let Some(at) = finder.find(&elements, &value, meant)? {
             if let Some(element) = elements.get_mut(at) {
                 refine(element, attribute, value);
             }
@@ -507,22 +512,36 @@ fn remove_listed(
     place: &Place<'_>,
     budget: &Budget,
 ) -> Result<(), ScimError> {
-    let elements = match holder.get_mut(&attribute.name).map(Value::take) {
-        Some(Value::Array(elements)) => elements,
-        Some(Value::Null) | None => return Ok(()),
-        Some(other) => vec![other],
-    };
+    let elements = taken(holder, attribute);
+    if elements.is_empty() {
+        holder.shift_remove(&attribute.name);
+        return Ok(());
+    }
     let listed = each(attribute, listed.clone(), place)?;
     let finder = Finder::new(attribute, &listed, elements.len(), budget)?;
     let mut kept = Vec::with_capacity(elements.len());
     for element in elements {
         budget.spend(size(&element), 1)?;
-        let same = |listed: &Value| element::is_meant(attribute, listed, &element);
-        if finder.find(&listed, &element, same)?.is_none() {
+        let meant = |listed: &Value| element::is_meant(attribute, listed, &element);
+        if finder.find(&listed, &element, meant)?.is_none() {
             kept.push(element);
         }
     }
     put_back(holder, attribute, Value::Array(kept), place)
+}
+
+/// The elements of a list, to be put back; what is immutable is compared then, and so stays there.
+fn taken(holder: &mut Map<String, Value>, attribute: &Attribute) -> Vec<Value> {
+    let value = if attribute.mutability == Mutability::Immutable {
+        holder.get(&attribute.name).cloned()
+    } else {
+        holder.get_mut(&attribute.name).map(Value::take)
+    };
+    match value {
+        Some(Value::Array(elements)) => elements,
+        Some(Value::Null) | None => Vec::new(),
+        Some(other) => vec![other],
+    }
 }
 
 /// Sets a value that is there to stay.
@@ -533,8 +552,11 @@ fn set(
     place: &Place<'_>,
 ) -> Result<(), ScimError> {
     if attribute.mutability == Mutability::Immutable
-        && holder.get(&attribute.name).is_some_and(|present| *present != value)
+        && let Some(present) = holder.get(&attribute.name)
     {
+        if same(attribute, present, &value) {
+            return Ok(());
+        }
         let detail = format!("{place} is immutable and has another value");
         return Err(ScimError::new(ErrorKind::Mutability, detail));
     }

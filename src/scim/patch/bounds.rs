@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Patch;
+use super::Tolerance;
 use super::budget::Budget;
 use super::tests::{RFC, object};
 use crate::scim::error::ErrorKind;
@@ -15,8 +16,8 @@ fn an_operation_without_a_path_is_as_many_as_it_names_attributes() {
         json!({ "Operations": [{ "op": "add", "value": Value::Object(members.collect()) }] })
     };
     let kind = ResourceType::user(&[]);
-    assert!(Patch::parse(&keys(1_000), &kind).is_ok());
-    let error = Patch::parse(&keys(9_999), &kind).unwrap_err();
+    assert!(Patch::parse(&keys(1_000), &kind, Tolerance::default()).is_ok());
+    let error = Patch::parse(&keys(9_999), &kind, Tolerance::default()).unwrap_err();
     assert_eq!(error.kind, ErrorKind::InvalidSyntax);
     assert!(error.detail.contains("more than 1000 attributes"), "{error}");
 }
@@ -28,7 +29,7 @@ fn work_is_bounded_by_operations_times_values() {
     let current = object(json!({ "userName": "a", "emails": emails }));
     let apply = |operation: Value, count: usize, steps: usize| {
         let body = json!({ "Operations": vec![operation; count] });
-        let patch = Patch::parse(&body, &kind).unwrap();
+        let patch = Patch::parse(&body, &kind, Tolerance::default()).unwrap();
         patch.apply_within(&current, &kind, RFC, &Budget::of(steps)).map(|_| ())
     };
     let long = "x".repeat(60_000);
@@ -58,7 +59,7 @@ fn values_that_differ_in_type_only_do_not_make_work_quadratic() {
     };
     let current = object(json!({ "userName": "a", "emails": of("a") }));
     let body = json!({ "Operations": [{ "op": "add", "path": "emails", "value": of("b") }] });
-    let patch = Patch::parse(&body, &kind).unwrap();
+    let patch = Patch::parse(&body, &kind, Tolerance::default()).unwrap();
     let error = patch.apply_within(&current, &kind, RFC, &Budget::of(200_000)).unwrap_err();
     assert_eq!(error.kind, ErrorKind::TooMany);
 }

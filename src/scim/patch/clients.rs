@@ -8,7 +8,8 @@ use crate::scim::error::ErrorKind;
 use crate::scim::schema::ResourceType;
 use crate::scim::schema::standard::{ENTERPRISE, USER};
 
-const ENTRA: Tolerance = Tolerance { create_on_absent_value_path: true };
+const ENTRA: Tolerance = Tolerance { create_on_absent_value_path: true, strict: false };
+const STRICT: Tolerance = Tolerance { create_on_absent_value_path: false, strict: true };
 
 #[test]
 fn entra_spells_operations_and_booleans_its_own_way() {
@@ -148,4 +149,37 @@ fn okta_sends_an_object_without_a_path() {
     let password = json!([{ "op": "replace", "value": { "password": "n3w!Passw0rd" } }]);
     becomes(babs(), password, babs_with("password", json!("n3w!Passw0rd")));
     becomes(babs(), json!([]), babs());
+}
+
+#[test]
+fn strict_clients_name_what_there_is_and_replace_the_whole() {
+    let kind = ResourceType::user(&[]);
+    let strict = |operation: Value| outcome(&kind, babs(), json!([operation]), STRICT);
+    let name = json!({ "op": "replace", "path": "name", "value": { "givenName": "B" } });
+    assert_eq!(strict(name.clone()).unwrap()["name"], json!({ "givenName": "B" }));
+    let merged = outcome(&kind, babs(), json!([name]), RFC).unwrap();
+    assert_eq!(merged["name"]["familyName"], babs()["name"]["familyName"], "RFC 7644 3.5.2.3");
+    let none = json!({ "op": "replace", "path": "name", "value": null });
+    assert_eq!(strict(none).unwrap().get("name"), None);
+    for (operation, expected) in [
+        (json!({ "op": "replace", "value": { "active": false } }), ErrorKind::InvalidPath),
+        (json!({ "op": "add", "path": "shoeSize", "value": 3 }), ErrorKind::InvalidPath),
+        (json!({ "op": "remove", "path": "urn:example:2.0:X:y" }), ErrorKind::InvalidPath),
+        (
+            json!({ "op": "add", "path": "emails", "value": [{ "value": "a", "x": 1 }] }),
+            ErrorKind::InvalidSyntax,
+        ),
+        (
+            json!({ "op": "replace", "path": ENTERPRISE, "value": { "desk": 1 } }),
+            ErrorKind::InvalidSyntax,
+        ),
+        (
+            json!({ "op": "replace", "path": "emails[type eq \"x\"].value", "value": "a" }),
+            ErrorKind::NoTarget,
+        ),
+    ] {
+        assert_eq!(strict(operation.clone()).unwrap_err().kind, expected, "{operation}");
+    }
+    let extension = json!({ "op": "replace", "path": ENTERPRISE, "value": { "department": "X" } });
+    assert_eq!(strict(extension).unwrap()[ENTERPRISE]["department"], "X");
 }

@@ -142,6 +142,7 @@ fn chosen(filter: &Filter, values: &mut Vec<String>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Tolerance;
     use serde_json::json;
 
     use super::*;
@@ -149,7 +150,8 @@ mod tests {
 
     fn parted(operations: &Value) -> Result<Option<Parted>, ScimError> {
         let kind = ResourceType::group(&[]);
-        Patch::parse(&json!({ "Operations": operations }), &kind)?.parted("members", &kind)
+        Patch::parse(&json!({ "Operations": operations }), &kind, Tolerance::default())?
+            .parted("members", &kind)
     }
 
     #[track_caller]

@@ -22,6 +22,7 @@ use serde_json::Value;
 use super::error::ScimError;
 use super::filter::Filter;
 use super::schema::AttributePath;
+use crate::caller::Client;
 
 pub use membership::{Membership, Parted};
 
@@ -31,13 +32,26 @@ pub struct Patch {
     operations: Vec<Operation>,
 }
 
-/// What one client may do beyond the RFC.
+/// How one client's patches are understood, beside the RFC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tolerance {
     /// `replace` of `emails[type eq "work"].value` where no element matches makes the element out
     /// of the filter's `eq` terms, as Entra ID expects, in place of 400 `noTarget`. An `add` does
     /// so in any case: RFC 7644 section 3.5.2.1 has it create what does not exist.
     pub create_on_absent_value_path: bool,
+    /// Operations without a path and names that no schema knows are refused in place of accepted
+    /// and passed over, and `replace` of a complex attribute replaces the whole of it in place of
+    /// the sub-attributes that are given (RFC 7644 section 3.5.2.3).
+    pub strict: bool,
+}
+
+impl From<Client> for Tolerance {
+    fn from(client: Client) -> Self {
+        Self {
+            create_on_absent_value_path: client == Client::Entra,
+            strict: client == Client::Strict,
+        }
+    }
 }
 
 /// One change of one attribute. A body's operation without a path, or with the path of a whole

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Operation, Patch, Verb, located};
+use super::{Operation, Patch, Tolerance, Verb, located};
 use crate::scim::error::{ErrorKind, ScimError};
 use crate::scim::filter::Filter;
 use crate::scim::schema::value::found;
@@ -23,7 +23,12 @@ impl Patch {
     /// `invalidValue` for a value that is missing; each names the operation by its index from 0.
     /// An operation on an attribute that no schema knows changes nothing, as such a member of a PUT
     /// does. Without a path, what is readOnly is passed over too: clients repeat `id` and `meta`.
-    pub fn parse(body: &Value, kind: &ResourceType) -> Result<Self, ScimError> {
+    /// [`Tolerance::strict`] refuses both, with `invalidPath`, and unknown sub-attributes.
+    pub fn parse(
+        body: &Value,
+        kind: &ResourceType,
+        tolerance: Tolerance,
+    ) -> Result<Self, ScimError> {
         let Value::Object(body) = body else {
             return Err(syntax(format!("the body is {}, not a PatchOp object", found(body))));
         };
@@ -46,8 +51,12 @@ impl Patch {
                  send more than one PATCH"
             )));
         }
-        let mut parser =
-            Parser { kind, index: 0, operations: Vec::with_capacity(operations.len()) };
+        let mut parser = Parser {
+            kind,
+            strict: tolerance.strict,
+            index: 0,
+            operations: Vec::with_capacity(operations.len()),
+        };
         for (index, operation) in operations.iter().enumerate() {
             parser.index = index;
             parser.operation(operation)?;
@@ -58,6 +67,8 @@ impl Patch {
 
 struct Parser<'a> {
     kind: &'a ResourceType,
+    /// See [`Tolerance::strict`].
+    strict: bool,
     index: usize,
     operations: Vec<Operation>,
 }
@@ -107,7 +118,16 @@ impl Parser<'_> {
         given: Option<&Value>,
     ) -> Result<(), ScimError> {
         let fail = |error| located(self.index, Some(&shown(text)), error);
-        let Some((path, filter)) = self.target(text).map_err(fail)? else { return Ok(()) };
+        let Some((path, filter)) = self.target(text).map_err(fail)? else {
+            return if self.strict {
+                Err(fail(invalid_path("no schema knows this attribute; see /Schemas".to_owned())))
+            } else {
+                Ok(())
+            };
+        };
+        if let (true, Some(given)) = (self.strict, given) {
+            self.kind.only_known_below(&path.text, given).map_err(fail)?;
+        }
         if path.extension.is_some() && path.attribute.is_empty() && verb != Verb::Remove {
             return match given {
                 None | Some(Value::Null) => self.push(Verb::Remove, text, path, None, None),
@@ -140,6 +160,10 @@ impl Parser<'_> {
             _ if verb == Verb::Remove => {
                 let detail = "remove needs a path: name the attribute to remove";
                 Err(self.error(ScimError::new(ErrorKind::NoTarget, detail)))
+            }
+            _ if self.strict => {
+                let detail = "path is missing: this client is held to name what it changes";
+                Err(self.error(invalid_path(detail.to_owned())))
             }
             Some(Value::Object(members)) => self.members(verb, None, members),
             other => {

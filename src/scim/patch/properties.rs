@@ -132,8 +132,10 @@ fn operation(ops: &'static [&'static str]) -> impl Strategy<Value = Value> {
 
 fn applied(current: &Attributes, operations: &[Value], creates: bool) -> Option<Attributes> {
     let body = json!({ "Operations": operations });
-    let patch = Patch::parse(&body, &USER).ok()?;
-    patch.apply(current, &USER, Tolerance { create_on_absent_value_path: creates }).ok()
+    let patch = Patch::parse(&body, &USER, Tolerance::default()).ok()?;
+    patch
+        .apply(current, &USER, Tolerance { create_on_absent_value_path: creates, strict: false })
+        .ok()
 }
 
 proptest! {

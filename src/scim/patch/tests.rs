@@ -10,7 +10,7 @@ use crate::scim::resource::Attributes;
 use crate::scim::schema::ResourceType;
 use crate::scim::schema::standard::{ENTERPRISE, SOURCE, USER, USER_ATTRIBUTE};
 
-pub(super) const RFC: Tolerance = Tolerance { create_on_absent_value_path: false };
+pub(super) const RFC: Tolerance = Tolerance { create_on_absent_value_path: false, strict: false };
 
 pub(super) fn object(value: Value) -> Attributes {
     match value {
@@ -30,7 +30,7 @@ pub(super) fn outcome(
         "Operations": operations,
     });
     let current = object(current);
-    Patch::parse(&body, kind)?.apply(&current, kind, tolerance).map(Value::Object)
+    Patch::parse(&body, kind, tolerance)?.apply(&current, kind, tolerance).map(Value::Object)
 }
 
 #[track_caller]
@@ -485,7 +485,7 @@ fn required_sub_attributes_may_come_in_any_order() {
 fn bad_bodies_name_the_operation_and_the_path() {
     let kind = ResourceType::user(&[]);
     let refused = |body: Value| {
-        let error = Patch::parse(&body, &kind).unwrap_err();
+        let error = Patch::parse(&body, &kind, Tolerance::default()).unwrap_err();
         (error.kind, error.detail)
     };
     for body in [
@@ -581,7 +581,7 @@ fn paths_are_told_in_order() {
         { "op": "replace", "value": { "ACTIVE": true, "name.givenName": "x" } },
         { "op": "remove", "path": "emails[type eq \"work\"].value" },
     ] });
-    let patch = Patch::parse(&body, &ResourceType::user(&[])).unwrap();
+    let patch = Patch::parse(&body, &ResourceType::user(&[]), Tolerance::default()).unwrap();
     let paths: Vec<&str> = patch.paths().map(|path| path.text.as_str()).collect();
     assert_eq!(paths, ["active", "name.givenName", "emails.value"]);
     assert!(!patch.is_empty());

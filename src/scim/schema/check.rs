@@ -78,9 +78,17 @@ impl ResourceType {
         let of_extensions = || {
             self.extensions.iter().find_map(|(schema, required)| {
                 let members = attributes.get(&schema.id).and_then(Value::as_object);
-                let members = members.or_else(|| required.then_some(&no_members))?;
-                let name = missing(&schema.attributes, members)?;
-                Some(format!("{}:{name}", schema.id))
+                match (members.filter(|members| !members.is_empty()), required) {
+                    (None, false) => None,
+                    (Some(members), _) => missing(&schema.attributes, members)
+                        .map(|name| format!("{}:{name}", schema.id)),
+                    // RFC 7643 section 6: "a resource of this type MUST include this schema
+                    // extension and also include any attributes declared as required".
+                    (None, true) => Some(match missing(&schema.attributes, &no_members) {
+                        Some(name) => format!("{}:{name}", schema.id),
+                        None => schema.id.clone(),
+                    }),
+                }
             })
         };
         match core.or_else(of_extensions) {

@@ -122,8 +122,41 @@ pub(in crate::scim) fn comparable(attribute: &Attribute, value: &Value) -> Strin
         Value::String(value) => {
             text::instant(value).map_or_else(|| value.clone(), |at| at.to_string())
         }
+        Value::Number(value) if attribute.kind == Kind::Decimal => {
+            value.as_f64().map_or_else(|| value.to_string(), |value| value.to_string())
+        }
         other => other.to_string(),
     }
+}
+
+/// Whether two values of an attribute say the same, members by their own case rules and lists in
+/// any order.
+pub(in crate::scim) fn same(attribute: &Attribute, one: &Value, other: &Value) -> bool {
+    if one == other {
+        return true;
+    }
+    let keys = |value: &Value| {
+        let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        let mut keys: Vec<String> = values.iter().map(|value| whole(attribute, value)).collect();
+        keys.sort_unstable();
+        keys
+    };
+    keys(one) == keys(other)
+}
+
+/// All that a value says, each member as it is compared.
+fn whole(attribute: &Attribute, value: &Value) -> String {
+    let Value::Object(members) = value else { return comparable(attribute, value) };
+    let mut whole = String::new();
+    for sub_attribute in &attribute.sub_attributes {
+        if let Some(value) = members.get(&sub_attribute.name) {
+            whole.push_str(&sub_attribute.name);
+            whole.push('\0');
+            whole.push_str(&comparable(sub_attribute, value));
+        }
+        whole.push('\0');
+    }
+    whole
 }
 
 /// Whether every complex value has its required sub-attributes.

@@ -5,9 +5,13 @@
 //! them.
 
 pub mod check;
+mod documents;
 pub(in crate::scim) mod elements;
+mod over;
 mod resolve;
 pub mod standard;
+mod types;
+mod unknown;
 pub(in crate::scim) mod value;
 
 use std::collections::HashMap;
@@ -16,6 +20,9 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+pub use documents::Misfit;
+pub use types::ResourceTypes;
 
 /// One schema, in the shape in which `/Schemas` prints it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,6 +37,7 @@ pub struct Schema {
 /// One attribute with its characteristics (RFC 7643 section 2.2).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_excessive_bools, reason = "RFC 7643 section 2.2 has that many yes or no")]
 pub struct Attribute {
     pub name: String,
     #[serde(rename = "type")]
@@ -54,6 +62,10 @@ pub struct Attribute {
     pub uniqueness: Uniqueness,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reference_types: Vec<String>,
+    /// Whether [`Self::canonical_values`] are all that there is. RFC 7643 section 7 calls them
+    /// suggestions: those of the RFC's own schemas are, an administrator's are meant.
+    #[serde(skip)]
+    pub closed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,7 +111,6 @@ pub enum Uniqueness {
 }
 
 /// A resource type: its own schema, its extensions, and every path that leads into them.
-#[derive(Debug)]
 pub struct ResourceType {
     /// `User`
     pub name: String,
@@ -146,6 +157,18 @@ pub struct Definition {
     pub required: bool,
     /// Whether a schema knows this attribute.
     pub known: bool,
+}
+
+impl fmt::Debug for ResourceType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let extensions = self.extensions.iter().map(|(schema, required)| (&schema.id, required));
+        f.debug_struct("ResourceType")
+            .field("name", &self.name)
+            .field("endpoint", &self.endpoint)
+            .field("schema", &self.schema.id)
+            .field("extensions", &extensions.collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Deref for AttributePath {

@@ -40,33 +40,45 @@ impl ResourceType {
     /// `User`: the core schema, the enterprise and ActivID extensions, [`SOURCE`], and `further`
     /// schemas as extensions. One of `further` with the URN of a shipped extension replaces it.
     pub fn user(further: &[Schema]) -> Self {
-        let shipped = [ENTERPRISE, USER_ATTRIBUTE, USER_DEVICE, USER_AUTHENTICATOR, SOURCE];
-        Self::of_shipped("User", "/Users", "People's accounts.", USER, &shipped, further)
+        let replaced = |urn: &str| further.iter().any(|schema| schema.id.eq_ignore_ascii_case(urn));
+        let shipped = user_extensions().filter(|schema| !replaced(&schema.id));
+        user(optional(shipped.chain(further.iter().cloned())))
     }
 
     /// `Group`: the core schema, and `further` schemas as extensions.
     pub fn group(further: &[Schema]) -> Self {
-        Self::of_shipped("Group", "/Groups", "Groups of people.", GROUP, &[], further)
+        group(optional(further.iter().cloned()))
     }
+}
 
-    fn of_shipped(
-        name: &str,
-        endpoint: &str,
-        description: &str,
-        core: &str,
-        shipped: &[&str],
-        further: &[Schema],
-    ) -> Self {
-        let replaced = |urn: &str| further.iter().any(|schema| schema.id.eq_ignore_ascii_case(urn));
-        let extensions = shipped
-            .iter()
-            .filter(|urn| !replaced(urn))
-            .map(|urn| expected(urn))
-            .chain(further.iter().cloned())
-            .map(|schema| (Arc::new(schema), false))
-            .collect();
-        Self::new(name, endpoint, description, Arc::new(expected(core)), extensions)
-    }
+fn optional(schemas: impl Iterator<Item = Schema>) -> Vec<(Arc<Schema>, bool)> {
+    schemas.map(|schema| (Arc::new(schema), false)).collect()
+}
+
+/// `User` with exactly these extensions, each with whether it is required.
+pub(super) fn user(extensions: Vec<(Arc<Schema>, bool)>) -> ResourceType {
+    let core = Arc::new(expected(USER));
+    ResourceType::new("User", "/Users", "People's accounts.", core, extensions)
+}
+
+/// `Group` with exactly these extensions, each with whether it is required.
+pub(super) fn group(extensions: Vec<(Arc<Schema>, bool)>) -> ResourceType {
+    let core = Arc::new(expected(GROUP));
+    ResourceType::new("Group", "/Groups", "Groups of people.", core, extensions)
+}
+
+/// The extensions with which `User` ships.
+pub(super) fn user_extensions() -> impl Iterator<Item = Schema> {
+    let shipped = [ENTERPRISE, USER_ATTRIBUTE, USER_DEVICE, USER_AUTHENTICATOR, SOURCE];
+    shipped.into_iter().map(expected)
+}
+
+/// The shipped schema with this URN, in any case.
+pub(super) fn any_case(urn: &str) -> Option<Schema> {
+    [USER, GROUP, ENTERPRISE, SOURCE, USER_ATTRIBUTE, USER_DEVICE, USER_AUTHENTICATOR]
+        .into_iter()
+        .find(|known| known.eq_ignore_ascii_case(urn))
+        .and_then(Schema::shipped)
 }
 
 #[expect(clippy::expect_used, reason = "the text is compiled in, and a test reads all of it")]

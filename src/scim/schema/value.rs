@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{Attribute, Kind, Mutability, elements};
 use crate::scim::error::{ErrorKind, ScimError};
-use crate::scim::text::instant;
+use crate::scim::text::{comparable, instant};
 
 /// A string's longest form, in bytes of UTF-8.
 const MAX_STRING: usize = 64 * 1024;
@@ -196,8 +196,26 @@ fn string(
         Kind::Binary if !is_base64(&text) => {
             Err(invalid(place, format_args!("is not encoded in base 64 (RFC 4648)")))
         }
+        _ if attribute.closed && !attribute.canonical_values.is_empty() => {
+            one_of_canonical(attribute, &text, place).map(Some)
+        }
         _ => Ok(Some(Value::String(text))),
     }
+}
+
+/// A value of a closed list, as the schema spells it.
+fn one_of_canonical(
+    attribute: &Attribute,
+    text: &str,
+    place: &Place<'_>,
+) -> Result<Value, ScimError> {
+    let key = |text: &str| comparable(text, attribute.case_exact).into_owned();
+    let given = key(text);
+    if let Some(known) = attribute.canonical_values.iter().find(|known| key(known) == given) {
+        return Ok(Value::String(known.clone()));
+    }
+    let known = attribute.canonical_values.join(", ");
+    Err(invalid(place, format_args!("is none of the values that there are: {known}")))
 }
 
 fn whole(number: &serde_json::Number) -> Option<i64> {

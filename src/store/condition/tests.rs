@@ -276,6 +276,7 @@ fn write(number: usize, person: &Person) -> ResourceWrite {
         view: person.view.clone(),
         owns_name: false,
         owns_external_id: false,
+        unique: Vec::new(),
         link,
         at: person.at,
     }

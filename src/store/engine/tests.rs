@@ -115,6 +115,73 @@ async fn a_change_that_fails_leaves_its_neighbours_in_the_commit_alone() {
     }
 }
 
+/// On PostgreSQL they stop each other until one is sent back, and tried again.
+#[tokio::test]
+async fn changes_in_each_others_way_are_all_done() {
+    let directory = tempfile::tempdir().unwrap();
+    for engine in engines(&directory) {
+        engine.execute(tenant("one")).await.unwrap();
+        engine.execute(tenant("two")).await.unwrap();
+        let changes = (0..6).map(|number| {
+            let mut change = Change::default();
+            let names = if number % 2 == 0 { ["one", "two"] } else { ["two", "one"] };
+            for name in names {
+                let sql = "UPDATE tenants SET last_number = last_number + 1 WHERE name = $1 \
+                           RETURNING key";
+                let row = change.push(sql, [name.into()], Expect::Exactly(1));
+                // Waits for an answer between the two.
+                let key = Value::From { statement: row, column: 0 };
+                change.push("DELETE FROM links WHERE tenant = $1", [key], Expect::Any);
+            }
+            engine.execute(change)
+        });
+        for outcome in futures_util::future::join_all(changes).await {
+            outcome.unwrap();
+        }
+        let query = Query::new("SELECT last_number FROM tenants", []);
+        for mut row in engine.query(query).await.unwrap() {
+            assert_eq!(row.integer().unwrap(), 7);
+        }
+    }
+}
+
+#[tokio::test]
+async fn connections_that_died_are_made_anew() {
+    let url = server::schema();
+    let name = url.rsplit_once("%3D").unwrap().1;
+    let engine = Engine::open(&format!("{url}&application_name={name}")).unwrap();
+    for round in 0..5 {
+        engine.execute(tenant(&format!("before {round}"))).await.unwrap();
+        let ended = format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{name}'"
+        );
+        server::run_sql(&url, &ended);
+        // Whether or not it is known by now that they died.
+        if round % 2 == 0 {
+            assert_eq!(names(&engine).await.len(), 2 * round + 1);
+        }
+        engine.execute(tenant(&format!("after {round}"))).await.unwrap();
+    }
+    assert_eq!(names(&engine).await.len(), 10);
+}
+
+#[tokio::test]
+async fn many_statements_of_one_change_keep_their_order() {
+    let directory = tempfile::tempdir().unwrap();
+    for engine in engines(&directory) {
+        let mut change = tenant("one");
+        for number in 2..500 {
+            // Each finds what the one before it left.
+            let sql = "UPDATE tenants SET last_number = $1 WHERE last_number = $2";
+            let before: i64 = number - 1;
+            change.push(sql, [number.into(), before.into()], Expect::Exactly(1));
+        }
+        engine.execute(change).await.unwrap();
+        let query = Query::new("SELECT last_number FROM tenants", []);
+        assert_eq!(engine.query(query).await.unwrap()[0].integer().unwrap(), 499);
+    }
+}
+
 #[tokio::test]
 async fn closing_finishes_what_was_taken() {
     let directory = tempfile::tempdir().unwrap();

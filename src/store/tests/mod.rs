@@ -76,6 +76,7 @@ pub(super) fn local(view: serde_json::Value) -> ResourceWrite {
         view,
         owns_name: true,
         owns_external_id: true,
+        unique: Vec::new(),
         link: None,
         at: at(0),
     }
@@ -88,6 +89,7 @@ fn bound(entry_key: &str, view: serde_json::Value) -> ResourceWrite {
         own: attributes(json!({"nickName": "own"})),
         owns_name: false,
         owns_external_id: false,
+        unique: Vec::new(),
         link: Some(LinkRow {
             repository: "corp".to_owned(),
             entry_key: entry_key.to_owned(),

@@ -1,13 +1,14 @@
 //! People of a directory as members: the write that makes one a member binds.
 
 use std::sync::Barrier;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::{add, group, members, operations, remove, sorted, user, values};
 use crate::support::bridge::{Settings, TestBridge};
-use crate::support::company;
-use crate::support::slapd::{Options, Slapd};
+use crate::support::slapd::Slapd;
+use crate::support::{company, eventually};
 
 fn long_id(number: usize) -> String {
     format!("corp.{}", company::person(number).entry_uuid)
@@ -151,7 +152,7 @@ fn without_the_right_to_bind_nobody_is_bound() {
 
 #[test]
 fn while_the_directory_is_down_nothing_is_concluded() {
-    let slapd = Slapd::start(Options::default());
+    let slapd = Slapd::company(20);
     let bridge = TestBridge::start(&Settings::over(&slapd));
     let mut client = bridge.client();
     let (bound, unbound) = (long_id(5), long_id(6));
@@ -175,6 +176,8 @@ fn while_the_directory_is_down_nothing_is_concluded() {
     client.patch(&path, &remove(&unbound)).expect(200);
     assert_eq!(members(&client.patch(&path, &remove(&bound)).expect(200)), [local.as_str()]);
     slapd.restart();
+    let back = || bridge.client().get(&format!("/Users/{unbound}")).status == 200;
+    assert!(eventually(Duration::from_secs(30), back), "the directory is asked again");
     assert_eq!(
         members(&client.patch(&path, &add(&[&unbound])).expect(200)),
         sorted(&[&local, &unbound])

@@ -86,6 +86,19 @@ fn methods_headers_and_lists_are_those_of_every_type() {
             (&json!(1), &json!(ids[0]))
         );
     }
+    // By cursor, with what a read tells, and by what only the members tell.
+    let mut walked = Vec::new();
+    let mut page = client.get("/Groups?cursor&count=2").expect(200);
+    loop {
+        walked.extend(page["Resources"].as_array().unwrap().clone());
+        let Some(next) = page.get("nextCursor").and_then(Value::as_str) else { break };
+        page = client.query("/Groups", &[("cursor", next), ("count", "2")]).expect(200);
+    }
+    assert_eq!(json!(walked), list["Resources"]);
+    for (filter, count) in [("members.display sw \"a\"", 3), ("members.display sw \"b\"", 0)] {
+        let walk = client.query("/Groups", &[("cursor", ""), ("filter", filter)]).expect(200);
+        assert_eq!(walk["totalResults"], count, "{filter}");
+    }
     // Groups are ours: there is nobody to ask about them.
     let federated = client.get("/Groups?searchRepositories=true").expect(200);
     assert_eq!(federated["totalResults"], 3);

@@ -34,6 +34,8 @@ pub struct Settings {
     repositories: Vec<(String, String)>,
     /// Whatever comes last, tables of its own.
     rest: String,
+    /// Files beside the configuration, by name.
+    files: Vec<(String, String)>,
 }
 
 impl Default for Settings {
@@ -46,6 +48,7 @@ impl Default for Settings {
             tokens: String::new(),
             repositories: Vec::new(),
             rest: String::new(),
+            files: Vec::new(),
         }
         .token("everything", TOKEN, &["*"])
     }
@@ -133,6 +136,13 @@ impl Settings {
         self
     }
 
+    /// A file beside the configuration.
+    #[must_use]
+    pub fn file(mut self, name: &str, text: &str) -> Self {
+        self.files.push((name.to_owned(), text.to_owned()));
+        self
+    }
+
     /// The file.
     pub fn text(&self) -> String {
         let own = if postgres::is_chosen() {
@@ -156,6 +166,9 @@ impl Settings {
     pub fn write(&self) -> PathBuf {
         let directory = guard::directory("bridge");
         std::fs::write(directory.join("scimbridge.toml"), self.text()).unwrap();
+        for (name, text) in &self.files {
+            std::fs::write(directory.join(name), text).unwrap();
+        }
         if self.store.is_none() && postgres::is_chosen() {
             std::fs::write(directory.join(URL_FILE), Postgres::shared().database()).unwrap();
         }

@@ -89,7 +89,10 @@ impl Postgres {
     /// Removes a database of [`Postgres::database`], whoever is connected.
     pub fn drop_database(&self, url: &str) {
         let (_, name) = url.rsplit_once('/').unwrap();
-        query(&self.url, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
+        // A process of the server's own may be at work there, which only its owner may end.
+        let owner =
+            self.url.replace("scimbridge:", "postgres:").replace("/scimbridge", "/postgres");
+        query(&owner, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
     }
 
     /// The root that signed the server's certificate, which is for `localhost`.
