@@ -67,6 +67,7 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
             let federation = federation(tenant, &store, &shares, &metrics, &clock)
                 .with_context(|| format!("tenant \"{}\"", tenant.name))?
                 .sealing(&cursors);
+            federation.follow();
             tenants.push(TenantState::new(
                 Arc::clone(&tenant.name),
                 Arc::new(federation),

@@ -63,6 +63,7 @@ pub fn open(
         filter: settings.filter.clone(),
         mapping,
         wire,
+        changes: settings.changes,
         clock: Clock::system(),
     })?)
 }

@@ -302,6 +302,23 @@ where
         }
     }
 
+    /// Forgets every value of a key for which `keys` holds and `values` does, as [`Cache::invalidate`]
+    /// forgets one key. Loads of such keys that are under way do not land, nor do a few others that
+    /// began before. Looks at everything that is held: not for the hot path.
+    pub fn invalidate_found(&self, keys: impl Fn(&K) -> bool, values: impl Fn(&V) -> bool) {
+        let epoch = self.0.sequence.fetch_add(1, Ordering::SeqCst);
+        for shard in &self.0.shards {
+            let mut shard = lock(shard);
+            shard.epoch = shard.epoch.max(epoch);
+            shard.flights.retain(|key, _| !keys(key));
+        }
+        for (key, kept) in &self.0.entries {
+            if keys(&key) && values(&kept.value) {
+                self.invalidate(&key);
+            }
+        }
+    }
+
     /// Counts for the metrics. Not for the hot path: it first does what moka put off.
     pub fn statistics(&self) -> Statistics {
         self.0.entries.run_pending_tasks();

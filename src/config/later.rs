@@ -66,10 +66,6 @@ const LATER: &[Later] = &[
     later("tenant.repository.group", Takes::Nothing),
     later("tenant.repository.role_by_group", Takes::Nothing),
     later("tenant.repository.rename_from", Takes::Nothing),
-    later(
-        "tenant.repository.changes",
-        Takes::Word("off", &["syncrepl", "dirsync", "usn", "psearch"]),
-    ),
     later("tenant.repository.follow_referrals", Takes::EmptyList),
     later("tenant.repository.attributes.*.authority", Takes::AllBut(&["write_back"])),
 ];

@@ -13,8 +13,8 @@ use super::resolve::{
     DAY, HOUR, MILLISECOND, MINUTE, SECOND, Surroundings, group_id, role_ids, twice,
 };
 use super::settings::{
-    AttributeOverride, Authority, CacheTimes, Group, RepositorySettings, Role, Rule, ServerUrl,
-    Source,
+    AttributeOverride, Authority, CacheTimes, Changes, Group, RepositorySettings, Role, Rule,
+    ServerUrl, Source,
 };
 use super::value;
 use super::written::{self, SecretText};
@@ -93,6 +93,17 @@ fn repository(
         max_age: value::duration(file.connections.max_age.as_ref(), 30 * MINUTE, SECOND..=DAY)?,
         cache: cache(&file.cache)?,
         verify: value::duration(file.verify.as_ref(), HOUR, 100 * MILLISECOND..=30 * DAY)?,
+        changes: value::choice(
+            file.changes.as_ref(),
+            &[
+                ("off", Changes::Off),
+                ("syncrepl", Changes::Syncrepl),
+                ("psearch", Changes::Psearch),
+                ("dirsync", Changes::Dirsync),
+                ("usn", Changes::Usn),
+            ],
+            Changes::Off,
+        )?,
         rules: file.rule.iter().map(|rule| self::rule(rule, known)).collect::<Result<_, _>>()?,
     })
 }

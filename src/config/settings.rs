@@ -234,6 +234,8 @@ pub struct RepositorySettings {
     /// How long a connection may live.
     pub max_age: Duration,
     pub cache: CacheTimes,
+    /// How the directory tells what changes.
+    pub changes: Changes,
     /// Every bound person is re-read at least this often.
     pub verify: Duration,
     pub rules: Vec<Rule>,
@@ -244,6 +246,21 @@ impl RepositorySettings {
     pub fn plain(&self, server: &ServerUrl) -> bool {
         !server.ldaps && !self.starttls
     }
+}
+
+/// How a directory tells what changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Changes {
+    #[default]
+    Off,
+    /// RFC 4533 (`OpenLDAP`).
+    Syncrepl,
+    /// Persistent search (389 Directory Server).
+    Psearch,
+    /// The `DirSync` control (Active Directory).
+    Dirsync,
+    /// Numbers of changes (Active Directory).
+    Usn,
 }
 
 /// Where one directory server is.

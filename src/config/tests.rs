@@ -187,7 +187,6 @@ fn what_is_to_come_is_refused_by_name() {
         (corp, "role_by_group = { a = \"b\" }", "\"tenant.repository.role_by_group\""),
         (corp, "group = \"x\"", "\"tenant.repository.group\""),
         (corp, "rename_from = \"old\"", "\"tenant.repository.rename_from\""),
-        (corp, "changes = \"syncrepl\"", "\"tenant.repository.changes\" = \"syncrepl\""),
         (corp, "follow_referrals = [\"dc2\"]", "\"tenant.repository.follow_referrals\""),
         (
             corp,
@@ -284,7 +283,6 @@ fn durations_sizes_and_words_are_checked() {
         (corp, "verify = \"0s\"", "out of bounds", "\"100ms\" to \"30d\""),
         (corp, "connections = { idle = \"5m\" }", "out of bounds", "\"1s\" to \"299s\""),
         (corp, "cache = { fresh = \"2h\", stale = \"1h\" }", "after 1h and fresh for 2h", "\"0s\""),
-        (corp, "bind_dn = \"a@b.org\"\nbind_password = \"x\"", "no distinguished name", "="),
         (corp, "mapping = \"opnldap\"", "no such choice", "did you mean \"openldap\"?"),
         (corp, "filter = \"uid=*\"", "\"uid=*\" is no LDAP filter", "in parentheses"),
         (corp, "filter = \"(uid=*)(cn=*)\"", "is no LDAP filter", "in parentheses"),
@@ -419,6 +417,12 @@ fn credentials_come_in_pairs_and_are_never_empty() {
     says(&text, &["the value has the wrong type", "{ env = \"NAME\" }"]);
     assert!(!text.contains("20991231"), "{text}");
     says(&refusal(corp, "bind_dn = \"reader\"\nbind_password = \"x\""), &["no distinguished name"]);
+    // What Active Directory takes as well is for its mapping alone.
+    let windows = "bind_dn = 'CORP\\reader'\nbind_password = \"x\"";
+    says(&refusal(corp, windows), &["no distinguished name"]);
+    let lines = format!("{corp}\nmapping = \"active-directory\"\n{windows}");
+    let config = parse(&ENOUGH.replace(corp, &lines)).unwrap();
+    assert_eq!(config.tenants[0].repositories[0].bind_dn.as_deref(), Some("CORP\\reader"));
 }
 
 #[test]

@@ -244,6 +244,7 @@ pub struct Repository {
     pub filter: Key<String>,
     pub mapping: Key<String>,
     pub verify: Key<String>,
+    pub changes: Key<String>,
     #[serde(default)]
     pub timeouts: Timeouts,
     pub size_limit: Key<u64>,

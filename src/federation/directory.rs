@@ -3,6 +3,8 @@
 
 mod stream;
 
+mod follow;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -201,6 +203,7 @@ impl Known {
 /// What a search brought.
 #[derive(Debug)]
 pub struct Hits {
+    filter: Filter,
     entries: Vec<Arc<Known>>,
     complete: bool,
     exact: bool,
@@ -534,7 +537,7 @@ impl Asking {
         Ok(Loaded {
             empty: entries.is_empty(),
             cut: !complete,
-            value: Arc::new(Hits { entries, complete, exact, scan }),
+            value: Arc::new(Hits { filter: filter.clone(), entries, complete, exact, scan }),
         })
     }
 
@@ -580,7 +583,6 @@ fn cut() -> RepositoryError {
 /// About how many bytes attributes take in memory.
 pub(super) fn weigh(attributes: &Attributes) -> u32 {
     fn value(value: &serde_json::Value) -> usize {
-        use serde_json::Value;
         match value {
             Value::String(text) => 32 + text.len(),
             Value::Array(values) => 32 + values.iter().map(value_of).sum::<usize>(),

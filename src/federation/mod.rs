@@ -230,9 +230,28 @@ impl Federation {
         self.store.ready().await.map_err(Problem::from)
     }
 
-    /// Each repository's id with whether its last contact succeeded; `None` before any.
-    pub fn repositories(&self) -> impl Iterator<Item = (&str, Option<bool>)> {
-        self.directories.iter().map(|directory| (directory.id(), directory.healthy()))
+    /// Each repository's id with whether its last contact succeeded, `None` before any, and whether
+    /// it tells its changes now, `None` where it never does.
+    pub fn repositories(&self) -> impl Iterator<Item = (&str, Option<bool>, Option<bool>)> {
+        let told =
+            |directory: &'_ Arc<directory::Directory>| (directory.healthy(), directory.follows());
+        self.directories.iter().map(move |directory| {
+            let (healthy, follows) = told(directory);
+            (directory.id(), healthy, follows)
+        })
+    }
+
+    /// Begins to follow the repositories that tell their changes, for as long as the runtime lives.
+    ///
+    /// # Panics
+    ///
+    /// Outside a Tokio runtime.
+    pub fn follow(&self) {
+        for directory in &self.directories {
+            if directory.follows().is_some() {
+                tokio::spawn(Arc::clone(directory).follow());
+            }
+        }
     }
 
     /// How long a cursor is good for.

@@ -45,8 +45,8 @@ async fn ready(State(tenants): State<Tenants>) -> Response {
     for tenant in tenants.iter() {
         // Why not is in the log of the requests that fail; here anybody may ask.
         store &= tenant.federation.ready().await.is_ok();
-        for (id, healthy) in tenant.federation.repositories() {
-            repositories.push(json!({
+        for (id, healthy, follows) in tenant.federation.repositories() {
+            let mut told = json!({
                 "tenant": &*tenant.name,
                 "id": id,
                 "state": match healthy {
@@ -54,7 +54,11 @@ async fn ready(State(tenants): State<Tenants>) -> Response {
                     Some(false) => "unavailable",
                     None => "unknown",
                 },
-            }));
+            });
+            if let Some(follows) = follows {
+                told["changes"] = Value::from(if follows { "following" } else { "lost" });
+            }
+            repositories.push(told);
         }
     }
     let (status, word) = if store {

@@ -83,6 +83,19 @@ pub enum RepositoryError {
     Unavailable(Arc<str>),
 }
 
+/// What is told of a directory by [`Repository::follow`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// From now on every change is told.
+    Following,
+    /// The entry was made or changed, or came into view.
+    Changed(EntryKey),
+    /// The entry was deleted, or went out of view.
+    Gone(EntryKey),
+    /// Anything may have changed, of which nothing else was told.
+    Anything,
+}
+
 /// One line of what [`Repository::check`] found.
 #[derive(Clone, Debug)]
 pub struct Finding {
@@ -175,4 +188,16 @@ pub trait Repository: Send + Sync + fmt::Debug {
 
     /// Whether the last contact succeeded; `None` before any.
     fn healthy(&self) -> Option<bool>;
+
+    /// Whether [`Repository::follow`] tells anything.
+    fn tells_changes(&self) -> bool {
+        false
+    }
+
+    /// Tells into `into` what changes, from where it was left, until that is no longer possible;
+    /// says why. Called again it goes on.
+    fn follow<'a>(&'a self, into: &'a mpsc::Sender<Change>) -> BoxFuture<'a, RepositoryError> {
+        let _ = into;
+        Box::pin(std::future::ready(RepositoryError::Unavailable("there is no feed".into())))
+    }
 }

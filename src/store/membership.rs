@@ -251,21 +251,18 @@ impl Store {
             let sql = "DELETE FROM members WHERE group_key = $1";
             change.push(sql, [group.clone()], Expect::Exactly(removed.len()));
         } else {
-            push_chunks(
-                change,
-                "DELETE FROM members WHERE group_key = $1 AND member_key IN (",
-                group,
-                removed,
-            );
+            push_chunks(change, group, removed, |keys| {
+                format!("DELETE FROM members WHERE group_key = $1 AND member_key IN ({keys})")
+            });
         }
-        // Whoever went meanwhile is not found, and the change fails.
-        push_chunks(
-            change,
-            "INSERT INTO members (group_key, member_key) \
-             SELECT CAST($1 AS BIGINT), r.key FROM resources r WHERE r.key IN (",
-            group,
-            &difference.added,
-        );
+        // Whoever went meanwhile violates a foreign key, and the change fails.
+        push_chunks(change, group, &difference.added, |keys| {
+            let rows: Vec<_> = keys.split(", ").map(|key| format!("($1, {key})")).collect();
+            format!(
+                "INSERT INTO members (group_key, member_key) VALUES {} ON CONFLICT DO NOTHING",
+                rows.join(", ")
+            )
+        });
         let mut bound = Vec::with_capacity(members.bind.len());
         for new in members.bind {
             let made = self.push_create(change, tenant, new)?;
@@ -317,14 +314,14 @@ fn rows(
     bound.iter().zip(bind).map(|((made, _), new)| made.row(new, returned)).collect()
 }
 
-/// Adds `sql`, which ends in a list of keys, once for so many keys as a statement takes; each must
-/// concern all of its keys.
-fn push_chunks(change: &mut Change, sql: &str, group: &Value, keys: &[i64]) {
+/// Adds the statement that `text` makes of the names of keys, once for so many keys as a statement
+/// takes; each must concern all of its keys. Some name one key more than once.
+fn push_chunks(change: &mut Change, group: &Value, keys: &[i64], text: fn(&str) -> String) {
     for chunk in keys.chunks(KEYS) {
         let mut values = vec![group.clone()];
-        let keys = list(&mut values, chunk.iter().map(|key| (*key).into()));
+        let names = list(&mut values, chunk.iter().map(|key| (*key).into()));
         change.statements.push(Statement {
-            sql: format!("{sql}{keys})").into(),
+            sql: text(&names).into(),
             values,
             expect: Expect::Exactly(chunk.len()),
         });

@@ -26,6 +26,8 @@ pub struct RepositoryMetrics {
     durations: Histogram,
     /// 0 no contact yet, 1 down, 2 up.
     up: AtomicU64,
+    /// 0 no feed of changes, 1 lost, 2 following.
+    feed: AtomicU64,
 }
 
 /// What a directory was asked for.
@@ -183,6 +185,16 @@ impl Metrics {
                 page.sample(name, &known.labels(), up);
             }
         }
+        let told = |known: &RepositoryMetrics| read(&known.feed).checked_sub(1);
+        if self.repositories.iter().any(|known| told(known).is_some()) {
+            let name = "scimbridge_repository_following";
+            page.family(name, "gauge", "Whether a directory tells its changes now.");
+            for known in &self.repositories {
+                if let Some(follows) = told(known) {
+                    page.sample(name, &known.labels(), follows);
+                }
+            }
+        }
     }
 }
 
@@ -194,6 +206,7 @@ impl RepositoryMetrics {
             operations: <[[AtomicU64; 4]; 2]>::default(),
             durations: Histogram::default(),
             up: AtomicU64::new(0),
+            feed: AtomicU64::new(0),
         }
     }
 
@@ -207,6 +220,16 @@ impl RepositoryMetrics {
     /// Says whether the directory answered.
     pub fn contact(&self, succeeded: bool) {
         self.up.store(if succeeded { 2 } else { 1 }, Ordering::Relaxed);
+    }
+
+    /// Says whether the directory tells its changes now.
+    pub fn following(&self, follows: bool) {
+        self.feed.store(if follows { 2 } else { 1 }, Ordering::Relaxed);
+    }
+
+    /// What was said last.
+    pub fn follows(&self) -> bool {
+        read(&self.feed) == 2
     }
 
     fn labels(&self) -> [(&'static str, &str); 2] {

@@ -6,6 +6,7 @@
 pub mod wire;
 
 mod account;
+mod changes;
 mod check;
 pub mod directory_schema;
 pub mod dn;

@@ -8,6 +8,7 @@ use futures_util::future::{BoxFuture, join};
 use tokio::sync::{Mutex, mpsc};
 use tracing::{debug, warn};
 
+use super::changes;
 use super::directory_schema::{DirectorySchema, Knowledge};
 use super::dn::{Dn, DnError};
 use super::entry;
@@ -19,8 +20,10 @@ use super::wire::{
     self, Directory, Paging, RawEntry, RawFound, Scope, SearchRequest, SettingsError,
 };
 use crate::clock::Clock;
+use crate::config::Changes;
 use crate::repository::{
-    Authority, Batches, Bounds, Entry, EntryKey, Finding, Found, Plan, Repository, RepositoryError,
+    Authority, Batches, Bounds, Change, Entry, EntryKey, Finding, Found, Plan, Repository,
+    RepositoryError,
 };
 use crate::scim::{AttributePath, Filter};
 
@@ -42,6 +45,8 @@ pub struct LdapSettings {
     pub filter: Option<String>,
     pub mapping: Mapping,
     pub wire: wire::Settings,
+    /// How the directory tells what changes.
+    pub changes: Changes,
     /// By which accounts expire.
     pub clock: Clock,
 }
@@ -67,6 +72,8 @@ pub struct LdapRepository {
     pub(super) mapping: Mapping,
     pub(super) directory: Directory,
     pub(super) clock: Clock,
+    pub(super) changes: Changes,
+    pub(super) place: changes::Place,
     facts: RwLock<Option<Arc<Facts>>>,
     /// Held by the one who reads the facts.
     reading: Mutex<()>,
@@ -84,7 +91,7 @@ pub(super) struct Facts {
 impl LdapRepository {
     /// Makes the repository; nothing is connected before the first use.
     pub fn new(settings: LdapSettings) -> Result<Self, LdapError> {
-        let LdapSettings { id, base, filter, mapping, wire, clock } = settings;
+        let LdapSettings { id, base, filter, mapping, wire, changes, clock } = settings;
         if let Err(source) = Dn::parse(&base) {
             return Err(LdapError::Base { id, base, source });
         }
@@ -104,6 +111,8 @@ impl LdapRepository {
             mapping,
             directory,
             clock,
+            changes,
+            place: changes::Place::default(),
             facts: RwLock::new(None),
             reading: Mutex::new(()),
         })
@@ -426,5 +435,13 @@ impl Repository for LdapRepository {
 
     fn healthy(&self) -> Option<bool> {
         self.directory.healthy()
+    }
+
+    fn tells_changes(&self) -> bool {
+        self.changes != Changes::Off
+    }
+
+    fn follow<'a>(&'a self, into: &'a mpsc::Sender<Change>) -> BoxFuture<'a, RepositoryError> {
+        Box::pin(changes::follow(self, into))
     }
 }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use self::slapd::{BASE, Slapd};
 use super::{LdapRepository, LdapSettings, Mapping};
 use crate::clock::Clock;
-use crate::config::{AttributeOverride, Authority, Source};
+use crate::config::{AttributeOverride, Authority, Changes, Source};
 use crate::repository::{Bounds, Entry, Found, Repository};
 use crate::scim::{Attributes, Filter, ResourceType};
 
@@ -61,6 +61,7 @@ fn settings(slapd: &Slapd, changes: &[(&str, AttributeOverride)]) -> LdapSetting
         filter: None,
         mapping: Mapping::new("openldap", &overrides(changes), &resource()).unwrap(),
         wire: slapd.settings(),
+        changes: Changes::Off,
         clock: Clock::system(),
     }
 }

@@ -72,7 +72,7 @@ pub struct Change {
 /// Why a query or a change was not done; of a change nothing was.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Failure {
-    /// A unique index refused a row.
+    /// A unique index refused a row, or ([`REFERENCE`]) what a row refers to is not there.
     #[error("statement {statement} violates {constraint}")]
     Violated { statement: usize, constraint: String },
     /// [`Expect`] was not met.
@@ -87,6 +87,9 @@ pub enum Failure {
     #[error("{0}")]
     Database(String),
 }
+
+/// The name under which a [`Failure::Violated`] tells of any foreign key.
+pub(super) const REFERENCE: &str = "reference";
 
 /// Why a store could not be opened.
 #[derive(Debug, thiserror::Error)]

@@ -26,7 +26,7 @@ use tokio_postgres::Statement as Prepared;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 
-use super::{Change, Datum, Expect, Failure, OpenError, Query, Returned, Row};
+use super::{Change, Datum, Expect, Failure, OpenError, Query, REFERENCE, Returned, Row};
 use address::{Address, said};
 use datum::data;
 use pool::{Pool, Purpose, Session};
@@ -368,6 +368,10 @@ fn trouble(error: &tokio_postgres::Error, statement: Option<usize>) -> Trouble {
     match (statement, refusal.constraint()) {
         (Some(statement), Some(constraint)) if *code == SqlState::UNIQUE_VIOLATION => {
             let constraint = constraint.to_owned();
+            return Trouble::Told(Failure::Violated { statement, constraint });
+        }
+        (Some(statement), _) if *code == SqlState::FOREIGN_KEY_VIOLATION => {
+            let constraint = REFERENCE.to_owned();
             return Trouble::Told(Failure::Violated { statement, constraint });
         }
         _ => {}

@@ -17,7 +17,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, ffi};
 use tokio::sync::{mpsc, oneshot};
 
 use super::queue::Queue;
-use super::{Change, Datum, Expect, Failure, OpenError, Place, Query, Returned, Row, migrate};
+use super::{
+    Change, Datum, Expect, Failure, OpenError, Place, Query, REFERENCE, Returned, Row, migrate,
+};
 
 /// How many requests may wait for a reader or for the writer before their senders wait.
 const QUEUE: usize = 1024;
@@ -389,6 +391,13 @@ fn refusal(statement: usize, error: &rusqlite::Error) -> Failure {
     {
         let column = text.rsplit([',', ':']).next().unwrap_or_default().trim();
         return Failure::Violated { statement, constraint: column.replace('.', "_") };
+    }
+    if let rusqlite::Error::SqliteFailure(
+        ffi::Error { extended_code: ffi::SQLITE_CONSTRAINT_FOREIGNKEY, .. },
+        _,
+    ) = error
+    {
+        return Failure::Violated { statement, constraint: REFERENCE.to_owned() };
     }
     Failure::Database(format!("statement {statement}: {error}"))
 }

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::super::engine::{Change, Expect, Failure};
 use super::{ACME, Stores, bound, create, ids, local, new, record, same, version};
 use crate::audit::Action;
 use crate::store::{
@@ -286,6 +287,20 @@ async fn of_many_changes_at_once_none_is_lost() {
         versions.sort_unstable();
         assert_eq!(versions, (2..14).collect::<Vec<_>>());
         assert_eq!(members(store, "g1").await.split(' ').count(), 12);
+    }
+}
+
+/// Between reading who is meant and writing, somebody may go.
+#[tokio::test]
+async fn nobody_who_is_gone_is_put_into_a_group() {
+    for store in &Stores::new().stores {
+        let group = group(store, "g1", &[]).await.unwrap();
+        let mut change = Change::default();
+        let sql = "INSERT INTO members (group_key, member_key) VALUES ($1, $2)";
+        change.push(sql, [group.key.into(), 999.into()], Expect::Any);
+        let failure = store.engine.execute(change).await.unwrap_err();
+        let constraint = "reference".to_owned();
+        assert_eq!(failure, Failure::Violated { statement: 0, constraint });
     }
 }
 

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
 use scimbridge::clock::Clock;
-use scimbridge::config::{AttributeOverride, ServerUrl, Source};
+use scimbridge::config::{AttributeOverride, Changes, ServerUrl, Source};
 use scimbridge::repository::ldap::{LdapRepository, LdapSettings, Mapping, wire};
 use scimbridge::repository::{Bounds, Entry, Repository};
 use scimbridge::scim::{Attributes, Filter, ResourceType};
@@ -51,6 +51,7 @@ fn repository(server: &Server) -> LdapRepository {
             idle: Duration::from_mins(4),
             max_age: Duration::from_mins(30),
         },
+        changes: Changes::Off,
         clock: Clock::system(),
     })
     .unwrap()

@@ -4,6 +4,9 @@
 //! A Samba domain needs root; without, its tests say so and pass over it, unless `CI` is set.
 
 mod agreement;
+mod faults;
+mod feeds;
 mod people;
 mod servers;
 mod several;
+mod way;

@@ -156,6 +156,11 @@ impl Server {
         if host.contains(':') { host.to_owned() } else { format!("{host}:389") }
     }
 
+    /// Name and password of who may do everything.
+    pub fn admin(&self) -> (&'static str, &'static str) {
+        self.admin
+    }
+
     pub fn is_samba(&self) -> bool {
         self.kind == "samba"
     }

@@ -1,64 +1,25 @@
 //! One tenant over OpenLDAP, Active Directory and 389 Directory Server at once.
 
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use crate::support::bridge::{Settings, TestBridge};
 use crate::support::slapd::Slapd;
 
 use super::servers;
-
-/// A way to a server on which every answer is late.
-fn late(address: String, delay: Duration) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let own = format!("ldap://{}", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        for client in listener.incoming().map_while(Result::ok) {
-            let Ok(server) = TcpStream::connect(&address) else { return };
-            let _ = (client.set_nodelay(true), server.set_nodelay(true));
-            let (up, down) = ((client.try_clone(), server.try_clone()), (server, client));
-            let (Ok(from), Ok(to)) = up else { return };
-            pipe(from, to, Duration::ZERO);
-            pipe(down.0, down.1, delay);
-        }
-    });
-    own
-}
-
-/// Carries bytes on, each piece `delay` after it came and without holding up the next.
-fn pipe(mut from: TcpStream, mut to: TcpStream, delay: Duration) {
-    let (send, receive) = mpsc::channel::<(Instant, Vec<u8>)>();
-    std::thread::spawn(move || {
-        let mut buffer = vec![0; 64 << 10];
-        while let Ok(length @ 1..) = from.read(&mut buffer) {
-            if send.send((Instant::now() + delay, buffer[..length].to_vec())).is_err() {
-                return;
-            }
-        }
-    });
-    std::thread::spawn(move || {
-        for (at, bytes) in receive {
-            std::thread::sleep(at.saturating_duration_since(Instant::now()));
-            if to.write_all(&bytes).is_err() {
-                return;
-            }
-        }
-        let _ = to.shutdown(std::net::Shutdown::Both);
-    });
-}
+use super::way::{Mode, Way};
 
 #[test]
 fn the_slowest_directory_decides_and_conflicts_are_shown() {
     let slapd = Slapd::shared();
-    let mut ways =
-        vec![("open", late(format!("127.0.0.1:{}", slapd.port()), Duration::from_millis(50)))];
+    let mut ways = vec![(
+        "open",
+        Way::to(format!("127.0.0.1:{}", slapd.port()), Mode::Late(Duration::from_millis(50))).url(),
+    )];
     let ds = servers::ds389();
-    ways.push(("ds", late(ds.address(), Duration::from_millis(100))));
+    ways.push(("ds", Way::to(ds.address(), Mode::Late(Duration::from_millis(100))).url()));
     let samba = servers::samba();
     if let Some(samba) = samba {
-        ways.push(("ad", late(samba.address(), Duration::from_millis(200))));
+        ways.push(("ad", Way::to(samba.address(), Mode::Late(Duration::from_millis(200))).url()));
     }
     let mut settings = Settings::local().repository(ways[0].0, &ways[0].1);
     let fresh = "cache = { fresh = \"0s\", negative = \"0s\", stale = \"0s\" }";

@@ -80,6 +80,23 @@ impl<'a> Elements<'a> {
     }
 }
 
+/// An element as bytes.
+pub(super) fn element(tag: u8, contents: &[u8]) -> Vec<u8> {
+    let length = contents.len().to_be_bytes();
+    let digits = &length[length.iter().take_while(|byte| **byte == 0).count()..];
+    let mut bytes = vec![tag];
+    match digits {
+        [] => bytes.push(0),
+        [short @ 0..=0x7f] => bytes.push(*short),
+        long => {
+            bytes.push(0x80 | u8::try_from(long.len()).unwrap_or_default());
+            bytes.extend_from_slice(long);
+        }
+    }
+    bytes.extend_from_slice(contents);
+    bytes
+}
+
 /// Walks everything inside `contents`, which stands at `depth` (the message itself is 1).
 pub(super) fn walk(
     contents: &[u8],

@@ -1,6 +1,8 @@
 //! One connection: the only place that touches `ldap3::Ldap`. Multiplexes searches, bounds each by
 //! a deadline and by what it may bring, and tells the server of every search that nobody waits for.
 
+mod listen;
+
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
@@ -264,24 +266,11 @@ impl Connection {
         if let Some((size, cookie)) = ask.page {
             ldap.with_controls(vec![page_control(size, cookie)]);
         }
-        let request = ask.request;
         let mut running = Running { connection: self, id: None, stream: None };
-        {
-            let (filter, scope) = (&request.filter, scope(request.scope));
-            let start = ldap.streaming_search(&request.base, scope, filter, &request.attributes);
-            let mut start = pin!(start);
-            let (id, sent) = self.send(start.as_mut());
-            running.id = id;
-            let stream = match sent {
-                Poll::Ready(stream) => stream,
-                Poll::Pending => tokio::select! {
-                    biased;
-                    stream = start => stream,
-                    () = &mut sleep => return Err(self.late(started)),
-                },
-            };
-            let stream = running.stream.insert(stream.map_err(|error| self.failure(&error))?);
-            debug_assert_eq!(id, Some(stream.ldap_handle().last_id()), "the count is off");
+        tokio::select! {
+            biased;
+            begun = running.begin(ldap, ask.request) => begun?,
+            () = &mut sleep => return Err(self.late(started)),
         }
         let mut entries = Vec::new();
         let mut others = 0;
@@ -443,7 +432,24 @@ struct Running<'a> {
     stream: Option<SearchStream<'a, String, &'a Vec<String>>>,
 }
 
-impl Running<'_> {
+impl<'a> Running<'a> {
+    /// Sends the search; told of where it is dropped meanwhile.
+    async fn begin(&mut self, mut ldap: Ldap, request: &'a SearchRequest) -> Result<(), Failure> {
+        let connection = self.connection;
+        let (filter, scope) = (&request.filter, scope(request.scope));
+        let start = ldap.streaming_search(&request.base, scope, filter, &request.attributes);
+        let mut start = pin!(start);
+        let (id, sent) = connection.send(start.as_mut());
+        self.id = id;
+        let stream = match sent {
+            Poll::Ready(stream) => stream,
+            Poll::Pending => start.await,
+        };
+        let stream = self.stream.insert(stream.map_err(|error| connection.failure(&error))?);
+        debug_assert_eq!(id, Some(stream.ldap_handle().last_id()), "the count is off");
+        Ok(())
+    }
+
     async fn next(&mut self) -> ldap3::result::Result<Option<ResultEntry>> {
         match &mut self.stream {
             Some(stream) => stream.next().await,

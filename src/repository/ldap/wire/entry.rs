@@ -75,7 +75,7 @@ impl Item {
 }
 
 impl RawEntry {
-    fn decode(tag: StructureTag) -> Option<Self> {
+    pub(super) fn decode(tag: StructureTag) -> Option<Self> {
         if tag.id != 4 {
             return None;
         }

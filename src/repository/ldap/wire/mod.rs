@@ -8,16 +8,19 @@ mod dial;
 mod directory;
 mod entry;
 mod failure;
+mod feed;
 mod guard;
 mod health;
 mod pages;
 mod relay;
 mod server;
 mod settings;
+pub mod sync;
 #[cfg(test)]
 mod tests;
 mod tls;
 
 pub use directory::Directory;
 pub use entry::{Paging, RawEntry, RawFound, Scope, SearchRequest};
+pub use feed::{Controls, End, Listener, Message, RequestControl};
 pub use settings::{Settings, SettingsError};

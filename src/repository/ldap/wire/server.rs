@@ -196,7 +196,7 @@ impl Server {
     }
 
     /// A connection that is ready for use.
-    async fn open(&self) -> Result<Connection, Arc<str>> {
+    pub(super) async fn open(&self) -> Result<Connection, Arc<str>> {
         let connection = self.unbound().await?;
         let outcome = connection
             .bind(&self.plan.identity, Instant::now() + self.plan.operation_timeout)

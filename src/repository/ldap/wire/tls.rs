@@ -76,6 +76,12 @@ fn certificate(problem: &CertificateError) -> String {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             format!("the server's certificate is for another host name: {problem}")
         }
+        // The library has no kind of its own for it.
+        CertificateError::Other(inner) if inner.to_string().contains("CaUsedAsEndEntity") => {
+            "the server shows a root, or a certificate that vouches for itself, in place of a \
+             server's certificate; give it one that an authority signed, and name that in `ca`"
+                .to_owned()
+        }
         other => format!("the server's certificate is refused: {other}"),
     }
 }

@@ -9,16 +9,18 @@ use super::slapd::{SCIM, Slapd};
 use super::{person, server, within};
 use crate::repository::Severity;
 
+fn openssl(folder: &Path, arguments: &str) {
+    let done = Command::new("openssl")
+        .args(arguments.split_whitespace())
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
 /// Makes a root and a server certificate for `names` in `folder`.
 fn certificates(folder: &Path, names: &str) {
-    let openssl = |arguments: &str| {
-        let done = Command::new("openssl")
-            .args(arguments.split_whitespace())
-            .current_dir(folder)
-            .output()
-            .unwrap();
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    };
+    let openssl = |arguments: &str| openssl(folder, arguments);
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
     openssl(&format!(
         "req -x509 {key} -days 30 -subj /CN=Test-Root -keyout ca.key -out ca.pem \
@@ -39,11 +41,15 @@ fn certificates(folder: &Path, names: &str) {
 }
 
 fn secure_slapd(names: &str, verify: &str) -> Slapd {
+    prepared(&format!("TLSVerifyClient {verify}"), |folder| certificates(folder, names))
+}
+
+fn prepared(lines: &str, prepare: impl FnOnce(&Path)) -> Slapd {
     let global = format!(
         "TLSCACertificateFile ca.pem\nTLSCertificateFile server.pem\n\
-         TLSCertificateKeyFile server.key\nTLSVerifyClient {verify}"
+         TLSCertificateKeyFile server.key\n{lines}"
     );
-    Slapd::prepared(5, &global, |folder| certificates(folder, names))
+    Slapd::prepared(5, &global, prepare)
 }
 
 fn ca(slapd: &Slapd) -> Vec<u8> {
@@ -92,6 +98,75 @@ async fn a_certificate_is_trusted_for_its_names_under_its_root_only() {
     let mistaken = Settings { ca: Some(ca(&other)), ..slapd.settings(SCIM) };
     for settings in both(&slapd, &mistaken) {
         fails_at_tls(settings, "certificate").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_expired_is_not_trusted() {
+    let slapd = prepared("TLSVerifyClient never", |folder| {
+        certificates(folder, "IP:127.0.0.1");
+        for (name, text) in [("index.txt", ""), ("serial", "07\n"), ("ca.cnf", CA)] {
+            fs::write(folder.join(name), text).unwrap();
+        }
+        openssl(
+            folder,
+            "ca -batch -notext -config ca.cnf -startdate 20200101000000Z -enddate 20210101000000Z \
+             -cert ca.pem -keyfile ca.key -in server.csr -extfile server.ext -out server.pem",
+        );
+    });
+    let trusting = Settings { ca: Some(ca(&slapd)), ..slapd.settings(SCIM) };
+    for settings in both(&slapd, &trusting) {
+        fails_at_tls(settings, "expired").await;
+    }
+}
+
+/// What `openssl ca` wants to know before it signs for a time that has passed.
+const CA: &str = "[ca]\ndefault_ca=d\n[d]\ndatabase=index.txt\nserial=serial\nnew_certs_dir=.\n\
+                  default_md=sha256\npolicy=p\n[p]\ncommonName=supplied\n";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_that_vouches_for_itself_is_not_trusted() {
+    for (constraint, words) in
+        [("CA:FALSE", "issued by nobody who is trusted here"), ("CA:TRUE", "vouches for itself")]
+    {
+        let slapd = prepared("TLSVerifyClient never", |folder| {
+            certificates(folder, "IP:127.0.0.1");
+            openssl(
+                folder,
+                &format!(
+                    "req -x509 -key server.key -days 30 -subj /CN=server -out server.pem \
+                     -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints={constraint}"
+                ),
+            );
+        });
+        let trusting = Settings { ca: Some(ca(&slapd)), ..slapd.settings(SCIM) };
+        for settings in both(&slapd, &trusting) {
+            fails_at_tls(settings, words).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn versions_of_tls_that_are_broken_are_refused() {
+    // Only here the library is told to speak what it usually would not any more.
+    for (version, spoken) in [("1.0", false), ("1.1", false), ("1.2", true)] {
+        let lines = format!(
+            "TLSVerifyClient never\n\
+             TLSCipherSuite NORMAL:-VERS-ALL:+VERS-TLS{version}:%COMPAT:+SHA1:+SIGN-RSA-SHA1"
+        );
+        let slapd = prepared(&lines, |folder| certificates(folder, "IP:127.0.0.1"));
+        let trusting = Settings { ca: Some(ca(&slapd)), ..slapd.settings(SCIM) };
+        for settings in both(&slapd, &trusting) {
+            if spoken {
+                let directory = Directory::new("corp", settings).unwrap();
+                assert_eq!(
+                    directory.search(&person(1), within(5000)).await.unwrap().entries.len(),
+                    1
+                );
+            } else {
+                fails_at_tls(settings, "TLS").await;
+            }
+        }
     }
 }
 
