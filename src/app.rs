@@ -21,11 +21,14 @@ use crate::federation::{Federation, RepositoryPart, Rules, Shares};
 use crate::http::{self, ConnectionLimits, HttpState, Limits, TenantState, Tls};
 use crate::repository::{Finding, Repository as _, Severity};
 use crate::scim::ResourceType;
-use crate::store::{IndexedType, Store};
+use crate::store::{IndexedType, KeptToken, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 
 /// Files that are open beside clients' connections: the database, directories, the program itself.
 const OTHER_FILES: u64 = 256;
+
+/// One part in so many of the caches' memory is for verified tokens.
+const TOKEN_SHARE: u64 = 64;
 
 /// Serves until a signal to stop, then lets requests under way finish.
 ///
@@ -36,11 +39,7 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
     open_files(config.server.max_connections);
     runtime()?.block_on(async {
         let clock = Clock::system();
-        let kinds: Vec<&ResourceType> = config
-            .tenants
-            .iter()
-            .flat_map(|tenant| tenant.resource_types.all().iter().map(AsRef::as_ref))
-            .collect();
+        let kinds = kinds(config);
         let types = indexed(&config.store.index, &kinds);
         let store = Arc::new(
             Store::open(config.store.url.expose(), &types, clock.clone())
@@ -60,7 +59,8 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
             .flat_map(|tenant| tenant.repositories.iter().map(|one| (&*tenant.name, &*one.id)))
             .collect();
         let metrics = Arc::new(Metrics::new(&repositories));
-        let shares = Shares::new(config.cache_capacity);
+        let verified = config.cache_capacity / TOKEN_SHARE;
+        let shares = Shares::new(config.cache_capacity - verified);
         let cursors = store.key("cursor").await.context("the store has no key for cursors")?;
         let mut tenants = Vec::with_capacity(config.tenants.len());
         for tenant in &config.tenants {
@@ -77,7 +77,7 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         let app = http::router(HttpState {
             tenants,
             metrics: Arc::clone(&metrics),
-            gate: Arc::new(Gate::new(config)),
+            gate: Arc::new(Gate::new(config, &store, &clock, verified)),
             limits: Limits {
                 request_timeout: config.server.request_timeout,
                 max_body: config.server.max_body,
@@ -129,6 +129,43 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         tracing::info!("stopped");
         Ok(())
     })
+}
+
+/// The tokens of the token endpoint that are good now, the newest last.
+pub fn issued_tokens(config: &Config) -> anyhow::Result<Vec<KeptToken>> {
+    on_store(config, async |store, clock| store.issued_tokens(clock.now()).await)
+}
+
+/// Takes back the token of this number; whether there was one.
+pub fn revoke(config: &Config, number: i64) -> anyhow::Result<bool> {
+    on_store(config, async |store, _| store.revoke_token(number).await)
+}
+
+/// Does one thing on the store, beside whoever serves from it.
+fn on_store<T>(
+    config: &Config,
+    work: impl AsyncFnOnce(&Store, &Clock) -> Result<T, StoreError>,
+) -> anyhow::Result<T> {
+    runtime()?.block_on(async {
+        let clock = Clock::system();
+        // The same as whoever serves: else its index would be made anew under its feet.
+        let kinds = kinds(config);
+        let types = indexed(&config.store.index, &kinds);
+        let store = Store::open(config.store.url.expose(), &types, clock.clone())
+            .context("cannot open the store")?;
+        let outcome = work(&store, &clock).await;
+        store.close().await;
+        Ok(outcome?)
+    })
+}
+
+/// The resource types of all tenants.
+fn kinds(config: &Config) -> Vec<&ResourceType> {
+    config
+        .tenants
+        .iter()
+        .flat_map(|tenant| tenant.resource_types.all().iter().map(AsRef::as_ref))
+        .collect()
 }
 
 /// What the store is to index of each type: `path` is one of users, `Type:path` one of that type,

@@ -2,14 +2,11 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Instant;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use subtle::ConstantTimeEq;
 
-use super::rate::Rate;
-use crate::caller::Caller;
+use super::gate::Known;
 use crate::config::Config;
 
 /// Bytes of an `Authorization` header that are looked at; a longer one is malformed.
@@ -20,13 +17,6 @@ pub struct Tokens {
     // Keyed by digest: how far a look-up gets tells something about the digest of what was
     // presented, and nothing about any token.
     by_digest: HashMap<[u8; 32], Known, foldhash::quality::RandomState>,
-}
-
-/// Whom a token stands for.
-#[derive(Debug)]
-pub struct Known {
-    pub caller: Arc<Caller>,
-    pub rate: Option<Rate>,
 }
 
 /// Why nobody is asking. All of them are 401 on the wire.
@@ -47,26 +37,16 @@ impl Tokens {
             .tenants
             .iter()
             .flat_map(|tenant| &tenant.tokens)
-            .map(|token| {
-                let rate = token.rate.map(|rate| Rate::new(rate, start));
-                (token.sha256, Known { caller: Arc::clone(&token.caller), rate })
-            })
+            .map(|token| (token.sha256, Known::new(&token.rights, start)))
             .collect();
         Self { by_digest }
     }
 
-    /// Whom the header's token stands for, if it is one of `tenant`. Allocates nothing.
-    pub fn verify(
-        &self,
-        authorization_header: Option<&[u8]>,
-        tenant: &str,
-    ) -> Result<&Known, Denied> {
-        let header = authorization_header.ok_or(Denied::Missing)?;
-        let presented = digest(&SHA256, bearer(header)?);
-        let (digest, known) =
-            self.by_digest.get_key_value(presented.as_ref()).ok_or(Denied::Unknown)?;
-        let same = bool::from(digest.as_slice().ct_eq(presented.as_ref()));
-        if same && *known.caller.tenant == *tenant { Ok(known) } else { Err(Denied::Unknown) }
+    /// Whom the token with this digest stands for, if it is one of `tenant`. Allocates nothing.
+    pub fn find(&self, presented: &[u8; 32], tenant: &str) -> Option<&Known> {
+        let (digest, known) = self.by_digest.get_key_value(presented)?;
+        let same = bool::from(digest.ct_eq(presented));
+        (same && *known.caller.tenant == *tenant).then_some(known)
     }
 }
 
@@ -78,7 +58,8 @@ impl fmt::Debug for Tokens {
 
 /// The token in `Bearer <token>`. "credentials = "Bearer" 1*SP b64token" (RFC 6750 section 2.1);
 /// the scheme is compared without case (RFC 9110 section 11.1).
-fn bearer(header: &[u8]) -> Result<&[u8], Denied> {
+pub fn token(authorization_header: Option<&[u8]>) -> Result<&[u8], Denied> {
+    let header = authorization_header.ok_or(Denied::Missing)?;
     if header.len() > MAX_HEADER {
         return Err(Denied::Malformed);
     }
@@ -99,16 +80,13 @@ mod tests {
     use std::fmt::Write as _;
     use std::path::Path;
 
+    use super::super::mint::{hex, sha256};
     use super::*;
 
     fn tokens() -> Tokens {
         let mut text = String::new();
         for (tenant, token) in [("acme", "open-sesame"), ("other", "abc.DEF-1_2~3+4/5==")] {
-            let digest = digest(&SHA256, token.as_bytes());
-            let hex = digest.as_ref().iter().fold(String::new(), |mut hex, byte| {
-                write!(hex, "{byte:02x}").unwrap();
-                hex
-            });
+            let hex = hex(&sha256(token.as_bytes()));
             write!(
                 text,
                 "[[tenant]]\nname = \"{tenant}\"\n[[tenant.token]]\nname = \"of {tenant}\"\n\
@@ -121,7 +99,8 @@ mod tests {
 
     fn verify(header: &str, tenant: &str) -> Result<String, Denied> {
         let tokens = tokens();
-        let known = tokens.verify(Some(header.as_bytes()), tenant)?;
+        let digest = sha256(token(Some(header.as_bytes()))?);
+        let known = tokens.find(&digest, tenant).ok_or(Denied::Unknown)?;
         Ok(known.caller.name.to_string())
     }
 
@@ -141,7 +120,7 @@ mod tests {
 
     #[test]
     fn what_is_no_bearer_token_is_malformed() {
-        assert_eq!(tokens().verify(None, "acme").unwrap_err(), Denied::Missing);
+        assert_eq!(token(None).unwrap_err(), Denied::Missing);
         for header in [
             "",
             "Bearer",

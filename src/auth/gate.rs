@@ -1,23 +1,43 @@
 //! The gate that every request passes: who is asking, how often that failed, how often it was asked.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::bearer::{Denied, Tokens};
+use super::bearer::{self, Denied, Tokens};
+use super::client::Clients;
+use super::mint::{ISSUED, hex, sha256};
+use super::rate::Rate;
 use super::throttle::Throttle;
+use super::verified::Verified;
 use crate::caller::Caller;
-use crate::config::Config;
+use crate::clock::Clock;
+use crate::config::{Config, Rights};
+use crate::store::{Store, StoreError};
 
 /// Whom the bridge knows, and what it has seen of those whom it does not.
 #[derive(Debug)]
 pub struct Gate {
     tokens: Tokens,
-    throttle: Option<Throttle>,
+    /// Of tenants that have any.
+    pub(super) clients: HashMap<Arc<str>, Clients>,
+    verified: Verified,
+    pub(super) throttle: Option<Throttle>,
+    pub(super) store: Arc<Store>,
+    pub(super) clock: Clock,
+}
+
+/// Somebody whom the configuration makes known, and how often he may ask.
+#[derive(Clone, Debug)]
+pub struct Known {
+    pub caller: Arc<Caller>,
+    /// Of all tokens of a client together.
+    pub rate: Option<Arc<Rate>>,
 }
 
 /// Why a request goes no further.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Refused {
     #[error(transparent)]
     Denied(#[from] Denied),
@@ -27,14 +47,26 @@ pub enum Refused {
     /// With the time until the next request.
     #[error("this token has made as many requests as it may; send fewer in the same time")]
     Rate(Duration),
+    /// Whether the token is good cannot be said now. With the cause, for the log.
+    #[error("tokens cannot be checked for now")]
+    Unavailable(#[source] Arc<StoreError>),
 }
 
 impl Gate {
-    pub fn new(config: &Config) -> Self {
+    /// `capacity` is what the cache of verified tokens may take, in bytes.
+    pub fn new(config: &Config, store: &Arc<Store>, clock: &Clock, capacity: u64) -> Self {
         let start = Instant::now();
+        let clients = config.tenants.iter().filter(|tenant| !tenant.clients.is_empty());
+        let clients = clients
+            .map(|tenant| (Arc::clone(&tenant.name), Clients::new(&tenant.clients, start)))
+            .collect();
         Self {
             tokens: Tokens::new(config, start),
+            clients,
+            verified: Verified::new(capacity),
             throttle: config.server.throttle.map(|failures| Throttle::new(failures, start)),
+            store: Arc::clone(store),
+            clock: clock.clone(),
         }
     }
 
@@ -43,32 +75,91 @@ impl Gate {
         self.throttle.is_some()
     }
 
-    /// Whom the header's token stands for, if it is one of `tenant`. Allocates nothing.
-    pub fn admit(
+    /// Whom the header's token stands for, if it is one of `tenant`. Of a static token this
+    /// allocates nothing.
+    pub async fn admit(
         &self,
         authorization_header: Option<&[u8]>,
         tenant: &str,
         from: IpAddr,
         now: Instant,
     ) -> Result<Arc<Caller>, Refused> {
+        self.let_try(from, now)?;
+        let outcome = match bearer::token(authorization_header) {
+            Ok(token) => {
+                let digest = sha256(token);
+                match self.tokens.find(&digest, tenant) {
+                    Some(known) => return let_in(known, now),
+                    None => Box::pin(self.look_up(token, digest, tenant)).await,
+                }
+            }
+            Err(denied) => Err(denied.into()),
+        };
+        match outcome {
+            Ok(known) => let_in(&known, now),
+            Err(refused) => {
+                if matches!(refused, Refused::Denied(denied) if denied != Denied::Missing) {
+                    self.failed(from, now);
+                }
+                Err(refused)
+            }
+        }
+    }
+
+    pub(super) fn let_try(&self, from: IpAddr, now: Instant) -> Result<(), Refused> {
+        let throttle = self.throttle.as_ref();
+        throttle.map_or(Ok(()), |throttle| throttle.check(from, now).map_err(Refused::Throttled))
+    }
+
+    pub(super) fn failed(&self, from: IpAddr, now: Instant) {
         if let Some(throttle) = &self.throttle {
-            throttle.check(from, now).map_err(Refused::Throttled)?;
+            throttle.failed(from, now);
         }
-        match self.tokens.verify(authorization_header, tenant) {
-            Ok(known) => {
-                if let Some(rate) = &known.rate {
-                    rate.take(now).map_err(Refused::Rate)?;
-                }
-                Ok(Arc::clone(&known.caller))
-            }
-            Err(denied) => {
-                if let Some(throttle) = &self.throttle
-                    && denied != Denied::Missing
-                {
-                    throttle.failed(from, now);
-                }
-                Err(denied.into())
-            }
+    }
+
+    /// Whom a token stands for that is none of the configuration.
+    async fn look_up(
+        &self,
+        token: &[u8],
+        digest: [u8; 32],
+        tenant: &str,
+    ) -> Result<Known, Refused> {
+        let Some((name, clients)) = self.clients.get_key_value(tenant) else {
+            return Err(Denied::Unknown.into());
+        };
+        if !token.starts_with(ISSUED.as_bytes()) {
+            return Err(Denied::Unknown.into());
         }
+        let at = self.clock.now();
+        if let Some(known) = self.verified.find(name, &digest, at) {
+            return Ok(known);
+        }
+        let unavailable = |error| Refused::Unavailable(Arc::new(error));
+        let kept = self.store.issued_token(&hex(&digest)).await.map_err(unavailable)?;
+        let kept = kept.filter(|kept| kept.token.expires > at && kept.token.tenant == tenant);
+        let kept = kept.ok_or(Denied::Unknown)?;
+        let known = clients.of_token(&kept.token).ok_or(Denied::Unknown)?;
+        self.verified.keep(name, digest, &known, kept.token.expires);
+        let store = Arc::clone(&self.store);
+        tokio::spawn(async move {
+            if let Err(error) = store.token_used(kept.number, at).await {
+                tracing::debug!(%error, "the use of a token could not be noted");
+            }
+        });
+        Ok(known)
+    }
+}
+
+fn let_in(known: &Known, now: Instant) -> Result<Arc<Caller>, Refused> {
+    if let Some(rate) = &known.rate {
+        rate.take(now).map_err(Refused::Rate)?;
+    }
+    Ok(Arc::clone(&known.caller))
+}
+
+impl Known {
+    pub fn new(rights: &Rights, start: Instant) -> Self {
+        let rate = rights.rate.map(|allowance| Arc::new(Rate::new(allowance, start)));
+        Self { caller: Arc::clone(&rights.caller), rate }
     }
 }

@@ -3,9 +3,13 @@
 //! Knows nothing of what a caller asks for, nor whether it may.
 
 mod bearer;
+mod client;
 mod gate;
+pub mod mint;
 mod rate;
 mod throttle;
+mod verified;
 
 pub use bearer::Denied;
+pub use client::{IssueError, Issued};
 pub use gate::{Gate, Refused};

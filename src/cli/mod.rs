@@ -49,7 +49,7 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
-    /// Make the tokens by which clients sign in
+    /// Make, list and take back what clients sign in with
     #[command(subcommand)]
     Token(token::Command),
 }

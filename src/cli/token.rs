@@ -1,20 +1,19 @@
-//! `scimbridge token`: a new token for a client, and the table that makes it known.
+//! `scimbridge token`: new tokens and clients with the tables that make them known, and the tokens
+//! that clients got.
 
-use std::fmt::Write as _;
 use std::io::Write as _;
+use std::path::PathBuf;
 
 use anyhow::Context;
-use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::rand::{SecureRandom, SystemRandom};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Subcommand;
+use jiff::Timestamp;
 
+use crate::app;
+use crate::auth::mint::{PREFIX, fresh, hex, sha256};
 use crate::caller::{PERMISSIONS, PermissionSet};
+use crate::config::Config;
 use crate::secret::Secret;
-
-/// What every token begins with, so that whoever scans for leaked secrets finds it.
-const PREFIX: &str = "scimbridge_";
+use crate::store::{IssuedToken, KeptToken};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -42,47 +41,106 @@ pub enum Command {
         )]
         permissions: Vec<String>,
     },
+    /// Make a client of the token endpoint: prints its [[tenant.client]] table and, this once, its
+    /// secret
+    ///
+    /// The client sends its id and secret to /idp/TENANT/authn/token (OAuth 2.0 client credentials)
+    /// and gets tokens that end by themselves.
+    Client {
+        /// The id of the client, which is its name in logs and in the audit trail
+        #[arg(long, value_parser = name)]
+        id: String,
+        /// What its tokens may do, with commas between; as of `token new`
+        #[arg(
+            long,
+            value_name = "LIST",
+            value_delimiter = ',',
+            default_value = "users:search,users:read",
+            value_parser = permission
+        )]
+        permissions: Vec<String>,
+    },
+    /// List the tokens that clients got, with their last use
+    List {
+        /// The configuration file (TOML)
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Take back a token that a client got; within a minute no node knows it any more
+    Revoke {
+        /// The configuration file (TOML)
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The token's number in the list
+        number: i64,
+    },
 }
 
 pub fn run(command: &Command) -> anyhow::Result<()> {
     match command {
         Command::New { name, permissions } => {
-            let token = fresh()?;
-            let text = Secret::new(printed(name, permissions, &token));
-            std::io::stdout().write_all(text.expose().as_bytes()).context("cannot print the token")
+            let token = fresh(PREFIX)?;
+            let keys = ["name", "sha256"];
+            print(&printed("token", keys, name, permissions, &token))
+        }
+        Command::Client { id, permissions } => {
+            let secret = fresh(PREFIX)?;
+            let keys = ["id", "secret_sha256"];
+            print(&printed("client", keys, id, permissions, &secret))
+        }
+        Command::List { config } => list(&Config::load(config)?),
+        Command::Revoke { config, number } => {
+            anyhow::ensure!(
+                app::revoke(&Config::load(config)?, *number)?,
+                "no token has the number {number}; `scimbridge token list` shows those that there are"
+            );
+            Ok(())
         }
     }
 }
 
-/// A token of 256 random bits.
-fn fresh() -> anyhow::Result<Secret<String>> {
-    let mut bits = Secret::new([0_u8; 32]);
-    SystemRandom::new()
-        .fill(bits.expose_mut())
-        .map_err(|_| anyhow::anyhow!("the system gives no random numbers"))?;
-    let mut token = String::with_capacity(64);
-    token.push_str(PREFIX);
-    URL_SAFE_NO_PAD.encode_string(bits.expose(), &mut token);
-    Ok(Secret::new(token))
+fn print(text: &Secret<String>) -> anyhow::Result<()> {
+    std::io::stdout().write_all(text.expose().as_bytes()).context("cannot print it")
 }
 
-/// The table, then the token as a comment: the whole of it is TOML.
-fn printed(name: &str, permissions: &[String], token: &Secret<String>) -> String {
-    let digest = digest(&SHA256, token.expose().as_bytes());
-    let hex = digest.as_ref().iter().fold(String::new(), |mut hex, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    });
+fn list(config: &Config) -> anyhow::Result<()> {
+    println!(
+        "{:>8} {:20} {:24} {:20} {:20} LAST USED",
+        "NUMBER", "TENANT", "CLIENT", "ISSUED", "EXPIRES"
+    );
+    for KeptToken { number, token, last_used } in app::issued_tokens(config)? {
+        let IssuedToken { tenant, client, issued, expires, scope } = token;
+        let seconds = |at: Timestamp| format!("{at:.0}");
+        let last_used = last_used.map_or_else(|| "never".to_owned(), seconds);
+        let scope = scope.map(|scope| format!("  ({scope})")).unwrap_or_default();
+        println!(
+            "{number:>8} {tenant:20} {client:24} {:20} {:20} {last_used}{scope}",
+            seconds(issued),
+            seconds(expires)
+        );
+    }
+    Ok(())
+}
+
+/// The table, then what is secret as a comment: the whole of it is TOML.
+fn printed(
+    table: &str,
+    [name_key, digest_key]: [&str; 2],
+    name: &str,
+    permissions: &[String],
+    token: &Secret<String>,
+) -> Secret<String> {
+    let hex = hex(&sha256(token.expose().as_bytes()));
     let permissions: Vec<String> =
         permissions.iter().map(|permission| quoted(permission)).collect();
-    format!(
-        "[[tenant.token]]\nname = {}\nsha256 = \"{hex}\"\npermissions = [{}]\n\n\
-         # The token, shown this once. Give it to the client and do not keep this line:\n# {}\n",
+    let word = if table == "client" { "secret" } else { "token" };
+    Secret::new(format!(
+        "[[tenant.{table}]]\n{name_key} = {}\n{digest_key} = \"{hex}\"\npermissions = [{}]\n\n\
+         # The {word}, shown this once. Give it to the client and do not keep this line:\n# {}\n",
         quoted(name),
         permissions.join(", "),
         token.expose(),
-    )
+    ))
 }
 
 /// A TOML string; [`name`] and [`permission`] let no control character through.
@@ -120,16 +178,12 @@ fn names() -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
     use std::path::Path;
-    use std::time::Instant;
 
     use clap::Parser;
 
     use super::*;
-    use crate::auth::{Denied, Gate, Refused};
     use crate::caller::Permission;
-    use crate::config::Config;
 
     #[derive(Debug, Parser)]
     struct Line {
@@ -139,32 +193,34 @@ mod tests {
 
     fn command(arguments: &[&str]) -> Result<(String, Vec<String>), clap::Error> {
         let line = Line::try_parse_from([&["token", "new"], arguments].concat())?;
-        let Command::New { name, permissions } = line.command;
+        let Command::New { name, permissions } = line.command else { panic!("new") };
         Ok((name, permissions))
     }
 
     #[test]
     fn what_is_printed_is_known_when_it_stands_in_a_configuration() {
         let (name, permissions) = command(&["--name", "help \"desk\" \\ ü"]).unwrap();
-        let token = fresh().unwrap();
-        let text = format!("[[tenant]]\nname = \"acme\"\n{}", printed(&name, &permissions, &token));
+        let token = fresh(PREFIX).unwrap();
+        let table = printed("token", ["name", "sha256"], &name, &permissions, &token);
+        let secret = fresh(PREFIX).unwrap();
+        let keys = ["id", "secret_sha256"];
+        let client = printed("client", keys, "spl", &["groups:*".to_owned()], &secret);
+        let text = format!("[[tenant]]\nname = \"acme\"\n{}{}", client.expose(), table.expose());
         let config = Config::parse(&text, Path::new("/"), &|_| None).unwrap();
         let shown = text.lines().last().unwrap().strip_prefix("# ").unwrap();
         assert_eq!(shown, token.expose());
         assert_eq!(shown.len(), PREFIX.len() + 43);
-        let header = format!("Bearer {shown}");
-        let gate = Gate::new(&config);
-        let admit = |header: &str| {
-            let from = Ipv4Addr::LOCALHOST.into();
-            gate.admit(Some(header.as_bytes()), "acme", from, Instant::now())
-        };
-        let caller = admit(&header).unwrap();
+        let known = &config.tenants[0].tokens[0];
+        assert_eq!(known.sha256, sha256(shown.as_bytes()));
+        let caller = &known.rights.caller;
         assert_eq!(&*caller.name, "help \"desk\" \\ ü");
         assert!(caller.permissions.contains(Permission::UsersSearch));
         assert!(caller.permissions.contains(Permission::UsersRead));
         assert!(!caller.permissions.contains(Permission::UsersCreate));
-        let other = format!("Bearer {}", fresh().unwrap().expose());
-        assert_eq!(admit(&other).unwrap_err(), Refused::Denied(Denied::Unknown));
+        let client = &config.tenants[0].clients[0];
+        assert_eq!(client.secret_sha256, sha256(secret.expose().as_bytes()));
+        assert!(client.rights.caller.permissions.contains(Permission::GroupsWrite));
+        assert_ne!(fresh(PREFIX).unwrap().expose(), token.expose());
     }
 
     #[test]

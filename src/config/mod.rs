@@ -4,6 +4,7 @@
 //! whose features do not exist yet. Knows nothing of who uses the settings; opens nothing but the
 //! files that the configuration names.
 
+mod callers;
 mod fault;
 mod later;
 mod repository;
@@ -25,8 +26,8 @@ use toml::de::{DeTable, Deserializer};
 pub use fault::{ConfigError, Report};
 pub use settings::{
     Allowance, AttributeOverride, Authority, CacheTimes, Changes, Config, Group, LogFormat,
-    LogSettings, OnConflict, OnFailure, OnVanish, RepositorySettings, Role, Rule, Server,
-    ServerUrl, Source, StoreSettings, Tenant, Token, VanishBrake,
+    LogSettings, OauthClient, OnConflict, OnFailure, OnVanish, RepositorySettings, Rights, Role,
+    Rule, Server, ServerUrl, Source, StoreSettings, Tenant, Token, VanishBrake,
 };
 
 pub use tls::{TlsFault, TlsFile, TlsFiles, TlsIdentity};

@@ -1,4 +1,4 @@
-//! What the written configuration means: server, store, tenants, tokens, groups and roles.
+//! What the written configuration means: server, store, tenants, groups and roles.
 //!
 //! The defaults stand here. Everything that could contradict itself is refused here.
 
@@ -10,14 +10,13 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::fault::{Fault, listed, nearest};
+use super::fault::{Fault, nearest};
 use super::settings::{
-    Allowance, Config, Group, LogFormat, LogSettings, OnConflict, OnFailure, OnVanish, Role,
-    Server, Tenant, Token, VanishBrake,
+    Config, Group, LogFormat, LogSettings, OnConflict, OnFailure, OnVanish, Role, Server, Tenant,
+    VanishBrake,
 };
 use super::written::{self, Words};
-use super::{repository, store, tls, value};
-use crate::caller::{Caller, Client, PERMISSIONS, PermissionSet};
+use super::{callers, repository, store, tls, value};
 use crate::scim::schema::ResourceTypes;
 
 pub const MILLISECOND: Duration = Duration::from_millis(1);
@@ -99,7 +98,7 @@ fn server(file: &written::Server, around: &Surroundings<'_>) -> Result<Server, F
         throttle: file
             .throttle
             .as_ref()
-            .map(|written| allowance(&written.failures, &written.per))
+            .map(|written| callers::allowance(&written.failures, &written.per))
             .transpose()?,
         operations,
     })
@@ -115,10 +114,10 @@ fn log(file: &written::Telemetry) -> Result<LogSettings, Fault> {
 
 /// What must be unique over all tenants, and whose it is.
 #[derive(Default)]
-struct Taken {
+pub struct Taken {
     names: HashSet<String>,
     mounts: HashMap<String, Arc<str>>,
-    digests: HashMap<[u8; 32], String>,
+    pub digests: HashMap<[u8; 32], String>,
 }
 
 fn tenants(file: &[written::Tenant], around: &Surroundings<'_>) -> Result<Vec<Tenant>, Fault> {
@@ -160,7 +159,8 @@ fn tenant(
     }
     let roles = roles(&file.role)?;
     let groups = groups(&file.group, &roles)?;
-    let tokens = tokens(&file.token, &name, taken)?;
+    let tokens = callers::tokens(&file.token, &name, taken)?;
+    let clients = callers::clients(&file.client, &name, &tokens)?;
     let known = repository::Known { groups: &groups, roles: &roles };
     let repositories = repository::repositories(&file.repository, known, around)?;
     let on_failure = [("partial", OnFailure::Partial), ("fail", OnFailure::Fail)];
@@ -188,6 +188,7 @@ fn tenant(
         groups,
         roles,
         tokens,
+        clients,
         repositories,
         name,
     })
@@ -293,71 +294,6 @@ fn known_id<'a>(
         None => format!("write a table {table} with id = \"{id}\", or remove it here"),
     };
     Err(Fault::at(place, format!("no {what} of this tenant has the id \"{id}\""), remedy))
-}
-
-fn tokens(
-    file: &[written::Token],
-    tenant: &Arc<str>,
-    taken: &mut Taken,
-) -> Result<Vec<Token>, Fault> {
-    let clients = [
-        ("rfc", Client::Rfc),
-        ("entra", Client::Entra),
-        ("okta", Client::Okta),
-        ("strict", Client::Strict),
-    ];
-    let mut tokens: Vec<Token> = Vec::with_capacity(file.len());
-    for token in file {
-        value::name(&token.name)?;
-        let name = token.name.get_ref().clone();
-        if tokens.iter().any(|other| other.name == name) {
-            return Err(twice(&token.name, "token"));
-        }
-        let sha256 = value::digest(&token.sha256)?;
-        if let Some(other) = taken.digests.insert(sha256, format!("{tenant}/{name}")) {
-            return Err(Fault::at_secret(
-                &token.sha256,
-                format!("this is the token of {other} already"),
-                "a token belongs to one tenant and one name: run `scimbridge token new` for another",
-            ));
-        }
-        let caller = Arc::new(Caller {
-            tenant: Arc::clone(tenant),
-            name: Arc::from(name.as_str()),
-            permissions: permissions(&token.permissions)?,
-            binds: token.binds,
-            user: token.user.as_ref().map(|place| Arc::from(place.get_ref().as_str())),
-            client: value::choice(token.client.as_ref(), &clients, Client::Rfc)?,
-        });
-        let rate = token.rate.as_ref().map(|written| allowance(&written.requests, &written.per));
-        tokens.push(Token { name, sha256, caller, rate: rate.transpose()? });
-    }
-    Ok(tokens)
-}
-
-fn allowance(count: &Spanned<u64>, per: &Spanned<String>) -> Result<Allowance, Fault> {
-    Ok(Allowance {
-        count: value::number(Some(count), 1, 1..=1_000_000)?,
-        per: value::duration(Some(per), SECOND, 100 * MILLISECOND..=DAY)?,
-    })
-}
-
-fn permissions(words: &Words) -> Result<PermissionSet, Fault> {
-    words.iter().try_fold(PermissionSet::default(), |set, place| {
-        let word = place.get_ref();
-        let more: PermissionSet = word.parse().map_err(|_| {
-            let names = PERMISSIONS.iter().map(|(_, name)| *name);
-            let remedy = match nearest(word, names.clone()) {
-                Some(near) => format!("did you mean \"{near}\"?"),
-                None => format!(
-                    "write of {}; \"users:*\" and the like, \"*\", \"scim:provision\", \"admin\"",
-                    listed(names)
-                ),
-            };
-            Fault::at(place, format!("no permission is called \"{word}\""), remedy)
-        })?;
-        Ok(set.union(more))
-    })
 }
 
 /// Says that a name or id is there twice.

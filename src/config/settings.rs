@@ -98,6 +98,7 @@ pub struct Tenant {
     pub groups: Vec<Group>,
     pub roles: Vec<Role>,
     pub tokens: Vec<Token>,
+    pub clients: Vec<OauthClient>,
     /// In the order of the file, which is the priority of `on_conflict = "first"`.
     pub repositories: Vec<RepositorySettings>,
 }
@@ -168,10 +169,28 @@ pub struct Token {
     pub name: String,
     /// SHA-256 of the token's bytes; unique over all tenants.
     pub sha256: [u8; 32],
-    /// Whom it stands for.
+    pub rights: Rights,
+}
+
+/// Whom a token stands for, and how often it may be used.
+#[derive(Clone, Debug)]
+pub struct Rights {
     pub caller: Arc<Caller>,
     /// Requests that it has; where absent, as many as it likes.
     pub rate: Option<Allowance>,
+}
+
+/// A client of the token endpoint (RFC 6749 section 4.4), its secret known by its digest alone.
+#[derive(Clone, Debug)]
+pub struct OauthClient {
+    /// Unique in the tenant.
+    pub id: String,
+    /// SHA-256 of the secret's bytes.
+    pub secret_sha256: [u8; 32],
+    /// Of its tokens, all of them together.
+    pub rights: Rights,
+    /// Of each of its tokens.
+    pub lifetime: Duration,
 }
 
 /// One LDAP directory behind the bridge.

@@ -68,7 +68,7 @@ fn the_shipped_example_is_what_its_comments_say() {
     let [tenant] = config.tenants.as_slice() else { panic!("one tenant") };
     assert_eq!(tenant.mounts, ["/scim/acme/v2"]);
     assert_eq!(tenant.vanish_brake, VanishBrake { percent: 5, at_least: 10 });
-    let caller = &tenant.tokens[0].caller;
+    let caller = &tenant.tokens[0].rights.caller;
     assert_eq!((&*caller.tenant, &*caller.name, caller.binds), ("acme", "helpdesk", false));
     assert!(caller.permissions.contains(Permission::UsersRead));
     assert!(!caller.permissions.contains(Permission::UsersReplace));
@@ -177,7 +177,6 @@ fn what_is_to_come_is_refused_by_name() {
         (tenant, "default_role = \"member\"", "\"tenant.default_role\""),
         (tenant, "operators = \"cn=x,dc=y\"", "\"tenant.operators\""),
         (tenant, "[[tenant.authenticator_policy]]", "\"tenant.authenticator_policy\""),
-        (tenant, "[[tenant.client]]", "\"tenant.client\""),
         (tenant, "[[tenant.issuer]]", "\"tenant.issuer\""),
         (token, "dialect = \"activid\"", "\"tenant.token.dialect\""),
         (token, "creates = \"SCIM_FED\"", "\"tenant.token.creates\""),
@@ -479,7 +478,7 @@ fn tokens_belong_to_one_tenant_and_are_never_shown() {
     );
     let all = parse(&ENOUGH.replace("users:search", "*")).unwrap();
     let admin: PermissionSet = "admin".parse().unwrap();
-    assert_eq!(all.tenants[0].tokens[0].caller.permissions, admin);
+    assert_eq!(all.tenants[0].tokens[0].rights.caller.permissions, admin);
 }
 
 #[test]

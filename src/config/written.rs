@@ -134,6 +134,8 @@ pub struct Tenant {
     #[serde(default)]
     pub token: Vec<Token>,
     #[serde(default)]
+    pub client: Vec<Client>,
+    #[serde(default)]
     pub repository: Vec<Repository>,
 }
 
@@ -168,21 +170,60 @@ pub struct Role {
     pub rank: i64,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Token {
-    pub name: Spanned<String>,
+/// A table that makes callers known: its own keys, and those that all of them have.
+macro_rules! callers {
+    ($name:ident { $($(#[$note:meta])* $key:ident: $kind:ty,)* }) => {
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name {
+            $($(#[$note])* pub $key: $kind,)*
+            pub permissions: Words,
+            /// Whether POST may bind by `externalId`.
+            #[serde(default)]
+            pub binds: bool,
+            /// The id that `/Me` answers.
+            pub user: Key<String>,
+            /// `rfc`, `entra`, `okta` or `strict`.
+            pub client: Key<String>,
+            pub rate: Option<Rate>,
+        }
+
+        impl $name {
+            pub fn rights(&self) -> Rights<'_> {
+                Rights {
+                    permissions: &self.permissions,
+                    binds: self.binds,
+                    user: self.user.as_ref(),
+                    client: self.client.as_ref(),
+                    rate: self.rate.as_ref(),
+                }
+            }
+        }
+    };
+}
+
+callers!(Token {
+    name: Spanned<String>,
     /// Hex digest of the token's bytes.
-    pub sha256: Spanned<String>,
-    pub permissions: Words,
-    /// Whether POST may bind by `externalId`.
-    #[serde(default)]
+    sha256: Spanned<String>,
+});
+
+callers!(Client {
+    id: Spanned<String>,
+    /// Hex digest of the secret's bytes.
+    secret_sha256: Spanned<String>,
+    /// Of its tokens.
+    lifetime: Key<String>,
+});
+
+/// What tokens, clients and issuers have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct Rights<'a> {
+    pub permissions: &'a Words,
     pub binds: bool,
-    /// The id that `/Me` answers.
-    pub user: Key<String>,
-    /// `rfc`, `entra`, `okta` or `strict`.
-    pub client: Key<String>,
-    pub rate: Option<Rate>,
+    pub user: Option<&'a Spanned<String>>,
+    pub client: Option<&'a Spanned<String>>,
+    pub rate: Option<&'a Rate>,
 }
 
 #[derive(Debug, Deserialize)]

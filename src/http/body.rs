@@ -56,7 +56,7 @@ async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Value, Fa
     Ok(json::parse(&bounded(body, limit).await?)?)
 }
 
-async fn bounded(mut body: Body, limit: usize) -> Result<Bytes, Failure> {
+pub async fn bounded(mut body: Body, limit: usize) -> Result<Bytes, Failure> {
     // What the client declares is refused before a byte of it is read.
     if body.size_hint().lower() > limit as u64 {
         return Err(Failure::TooLarge(limit));

@@ -30,7 +30,7 @@ impl Call {
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Lets a request in whose bearer token belongs to the mount's tenant.
-pub fn authenticate(
+pub async fn authenticate(
     app: &Parts,
     mount: &Arc<TenantMount>,
     head: request::Parts,
@@ -42,7 +42,7 @@ pub fn authenticate(
         return Err(Refused::Denied(Denied::Malformed).into());
     }
     let from = origin(app, &head.headers, asked.peer);
-    let caller = app.gate.admit(first, &mount.tenant.name, from, asked.at)?;
+    let caller = app.gate.admit(first, &mount.tenant.name, from, asked.at).await?;
     let view = View {
         no_cache: query::no_cache(&head.headers),
         photos: false,
@@ -55,7 +55,7 @@ pub fn authenticate(
 
 /// Where a request comes from. A proxy in front adds the address that it sees at the end of
 /// `X-Forwarded-For`; what stands before that anybody can have written.
-fn origin(app: &Parts, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
+pub fn origin(app: &Parts, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
     if !app.limits.behind_proxy || !app.gate.throttles() {
         return peer;
     }

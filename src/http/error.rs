@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::error::Error;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -106,11 +107,12 @@ impl Failure {
             Self::Refused(Refused::Denied(denied)) => row(S::UNAUTHORIZED, denied.to_string())
                 .with(header::WWW_AUTHENTICATE, challenge(*denied)),
             Self::Refused(refused @ (Refused::Throttled(wait) | Refused::Rate(wait))) => {
-                let seconds = wait.as_nanos().div_ceil(1_000_000_000).max(1);
-                row(S::TOO_MANY_REQUESTS, refused.to_string()).with_value(
-                    header::RETRY_AFTER,
-                    HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)),
-                )
+                row(S::TOO_MANY_REQUESTS, refused.to_string())
+                    .with_value(header::RETRY_AFTER, HeaderValue::from(retry_after(*wait)))
+            }
+            Self::Refused(refused @ Refused::Unavailable(_)) => {
+                row(S::SERVICE_UNAVAILABLE, format!("{refused} (request {request_id})"))
+                    .with(header::RETRY_AFTER, "5")
             }
             Self::UnknownPath => row(
                 S::NOT_FOUND,
@@ -196,6 +198,7 @@ impl Failure {
             Self::Problem(
                 Problem::Unavailable { .. } | Problem::StoreUnavailable(_) | Problem::StoreLost(_),
             )
+            | Self::Refused(Refused::Unavailable(_))
             | Self::TimedOut => tracing::warn!(
                 request.id = request_id,
                 status = status.as_u16(),
@@ -278,6 +281,11 @@ fn scim_status(kind: ErrorKind) -> StatusCode {
         | ErrorKind::ExpiredCursor
         | ErrorKind::InvalidCount => StatusCode::BAD_REQUEST,
     }
+}
+
+/// Whole seconds, of which `Retry-After` has at least one.
+pub fn retry_after(wait: Duration) -> u64 {
+    u64::try_from(wait.as_nanos().div_ceil(1_000_000_000)).unwrap_or(u64::MAX).max(1)
 }
 
 fn fault(request_id: &str) -> Row {

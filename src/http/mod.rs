@@ -26,6 +26,7 @@ mod search;
 mod serve;
 mod stream;
 mod tls;
+mod token;
 mod writes;
 
 use std::convert::Infallible;
@@ -125,6 +126,12 @@ struct Parts {
     metrics: Arc<Metrics>,
     request_ids: RequestIds,
     writes: Writes,
+}
+
+impl Parts {
+    fn tenant(&self, name: &str) -> Option<&TenantState> {
+        self.tenants.iter().find(|tenant| *tenant.name == *name).map(|tenant| &**tenant)
+    }
 }
 
 /// Puts the surface together.

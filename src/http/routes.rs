@@ -13,7 +13,9 @@ use super::caller::{Call, authenticate};
 use super::error::Failure;
 use super::layers::{Asked, Seen};
 use super::writes::Writes;
-use super::{Parts, TenantMount, body, bulk, discovery, everywhere, query, resource, search};
+use super::{
+    Parts, TenantMount, body, bulk, discovery, everywhere, query, resource, search, token,
+};
 use crate::scim::ResourceType;
 
 /// What a path below a mount leads to. Names are matched without case, ids as they are written.
@@ -236,6 +238,11 @@ pub async fn dispatch(
     let (head, sent) = request.into_parts();
     // The path outlives the head, which goes on to the handler.
     let uri = head.uri.clone();
+    if let Some(tenant) = token::tenant(uri.path()).and_then(|name| app.tenant(name)) {
+        seen.tenant = Some(Arc::clone(&tenant.name));
+        seen.route = Some(RouteName::Fixed("/authn/token"));
+        return Box::pin(token::answer(app, tenant, &head, sent, asked)).await;
+    }
     let Some((mount, rest)) = app.mounts.find(uri.path()) else {
         seen.route = Some(RouteName::Fixed(outside(uri.path())));
         // /health/live, /health/ready, /metrics: the list is in `health`.
@@ -257,7 +264,7 @@ pub async fn dispatch(
         return discover(app, mount, &uri, &head.headers, route, verb);
     }
 
-    let call = authenticate(app, mount, head, asked)?;
+    let call = authenticate(app, mount, head, asked).await?;
     let payload = Payload { body: sent, limit: app.limits.max_body };
     seen.caller = Some(Arc::clone(&call.caller.name));
     let writes = &app.writes;

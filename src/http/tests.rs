@@ -47,7 +47,7 @@ fn federation(store: &Arc<Store>, name: &str, mounts: usize) -> Arc<Federation> 
     ))
 }
 
-fn gate() -> Arc<Gate> {
+fn config() -> Config {
     let config = r#"
         [store]
         url = "sqlite::memory:"
@@ -61,15 +61,14 @@ fn gate() -> Arc<Gate> {
         [[tenant]]
         name = "beta"
     "#;
-    let config = Config::parse(config, Path::new("/"), &|_| None).unwrap();
-    Arc::new(Gate::new(&config))
+    Config::parse(config, Path::new("/"), &|_| None).unwrap()
 }
 
 fn app() -> App {
-    app_with(gate())
+    app_with(&config())
 }
 
-fn app_with(gate: Arc<Gate>) -> App {
+fn app_with(config: &Config) -> App {
     let store = Arc::new(Store::open("sqlite::memory:", &[], Clock::system()).unwrap());
     let tenant = |name: &str, mounts: &[&str]| {
         let federation = federation(&store, name, mounts.len());
@@ -81,7 +80,7 @@ fn app_with(gate: Arc<Gate>) -> App {
             tenant("acme", &["/scim/acme/v2", "/scim/v2"]),
             tenant("beta", &["/scim/beta/v2"]),
         ],
-        gate,
+        gate: Arc::new(Gate::new(config, &store, &Clock::system(), 1 << 20)),
         limits: Limits {
             request_timeout: Duration::from_secs(5),
             max_body: 2048,

@@ -18,6 +18,7 @@ mod search;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod token;
 mod unique;
 mod walk;
 mod write;
@@ -35,6 +36,7 @@ use index::Index;
 pub use engine::OpenError;
 pub use member::{Member, Membership};
 pub use membership::{Enrolled, Members};
+pub use token::{IssuedToken, KeptToken};
 pub use unique::UniqueValue;
 
 /// Our own database: rows, links, their index, and the audit trail of what was changed.

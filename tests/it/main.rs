@@ -36,3 +36,4 @@ mod startup;
 mod support;
 mod throttle;
 mod tls;
+mod token;

@@ -5,6 +5,7 @@ mod page;
 mod passing;
 mod search;
 pub(super) mod server;
+mod token;
 mod types;
 mod upgrade;
 

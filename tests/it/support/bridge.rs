@@ -93,11 +93,7 @@ impl Settings {
     /// A further token of the tenant.
     #[must_use]
     pub fn token(mut self, name: &str, token: &str, permissions: &[&str]) -> Self {
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes());
-        let hex = digest.as_ref().iter().fold(String::new(), |mut hex, byte| {
-            write!(hex, "{byte:02x}").unwrap();
-            hex
-        });
+        let hex = digest(token);
         writeln!(
             self.tokens,
             "[[tenant.token]]\nname = {name:?}\nsha256 = \"{hex}\"\npermissions = {permissions:?}\n"
@@ -178,6 +174,15 @@ impl Settings {
         }
         directory
     }
+}
+
+/// A SHA-256 as the configuration has it.
+pub fn digest(text: &str) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+    digest.as_ref().iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").unwrap();
+        hex
+    })
 }
 
 /// Runs the program to its end, with the configuration in `directory` where `arguments` are to

@@ -1,0 +1,119 @@
+//! Who may ask: static tokens and clients of the token endpoint, and what each of them may do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use toml::Spanned;
+
+use super::fault::{Fault, listed, nearest};
+use super::resolve::{DAY, HOUR, MILLISECOND, MINUTE, SECOND, Taken, twice};
+use super::settings::{Allowance, OauthClient, Rights, Token};
+use super::value;
+use super::written::{self, Words};
+use crate::caller::{Caller, Client, PERMISSIONS, PermissionSet};
+
+/// What a client sends, beside what the RFCs say.
+const MODES: [(&str, Client); 4] = [
+    ("rfc", Client::Rfc),
+    ("entra", Client::Entra),
+    ("okta", Client::Okta),
+    ("strict", Client::Strict),
+];
+
+pub fn tokens(
+    file: &[written::Token],
+    tenant: &Arc<str>,
+    taken: &mut Taken,
+) -> Result<Vec<Token>, Fault> {
+    let mut tokens: Vec<Token> = Vec::with_capacity(file.len());
+    for token in file {
+        value::name(&token.name)?;
+        let name = token.name.get_ref().clone();
+        if tokens.iter().any(|other| other.name == name) {
+            return Err(twice(&token.name, "token"));
+        }
+        let sha256 = value::digest(&token.sha256)?;
+        if let Some(other) = taken.digests.insert(sha256, format!("{tenant}/{name}")) {
+            return Err(Fault::at_secret(
+                &token.sha256,
+                format!("this is the token of {other} already"),
+                "a token belongs to one tenant and one name: run `scimbridge token new` for another",
+            ));
+        }
+        let rights = rights(token.rights(), tenant, &name)?;
+        tokens.push(Token { name, sha256, rights });
+    }
+    Ok(tokens)
+}
+
+/// The clients of a tenant, which share their name space with its tokens: both are callers.
+pub fn clients(
+    file: &[written::Client],
+    tenant: &Arc<str>,
+    tokens: &[Token],
+) -> Result<Vec<OauthClient>, Fault> {
+    let mut clients: Vec<OauthClient> = Vec::with_capacity(file.len());
+    for client in file {
+        value::name(&client.id)?;
+        let id = client.id.get_ref().clone();
+        if clients.iter().any(|other| other.id == id) {
+            return Err(twice(&client.id, "client"));
+        }
+        if tokens.iter().any(|token| token.name == id) {
+            return Err(Fault::at(
+                &client.id,
+                format!("a token of this tenant is called \"{id}\" already"),
+                "give it another id: the audit trail tells callers apart by their names",
+            ));
+        }
+        clients.push(OauthClient {
+            secret_sha256: value::digest(&client.secret_sha256)?,
+            rights: rights(client.rights(), tenant, &id)?,
+            lifetime: lifetime(client.lifetime.as_ref())?,
+            id,
+        });
+    }
+    Ok(clients)
+}
+
+fn lifetime(written: Option<&Spanned<String>>) -> Result<Duration, Fault> {
+    value::duration(written, HOUR, MINUTE..=DAY)
+}
+
+fn rights(written: written::Rights<'_>, tenant: &Arc<str>, name: &str) -> Result<Rights, Fault> {
+    let caller = Arc::new(Caller {
+        tenant: Arc::clone(tenant),
+        name: Arc::from(name),
+        permissions: permissions(written.permissions)?,
+        binds: written.binds,
+        user: written.user.map(|place| Arc::from(place.get_ref().as_str())),
+        client: value::choice(written.client, &MODES, Client::Rfc)?,
+    });
+    let rate = written.rate.map(|rate| allowance(&rate.requests, &rate.per)).transpose()?;
+    Ok(Rights { caller, rate })
+}
+
+pub fn allowance(count: &Spanned<u64>, per: &Spanned<String>) -> Result<Allowance, Fault> {
+    Ok(Allowance {
+        count: value::number(Some(count), 1, 1..=1_000_000)?,
+        per: value::duration(Some(per), SECOND, 100 * MILLISECOND..=DAY)?,
+    })
+}
+
+fn permissions(words: &Words) -> Result<PermissionSet, Fault> {
+    words.iter().try_fold(PermissionSet::default(), |set, place| {
+        let word = place.get_ref();
+        let more: PermissionSet = word.parse().map_err(|_| {
+            let names = PERMISSIONS.iter().map(|(_, name)| *name);
+            let remedy = match nearest(word, names.clone()) {
+                Some(near) => format!("did you mean \"{near}\"?"),
+                None => format!(
+                    "write of {}; \"users:*\" and the like, \"*\", \"scim:provision\", \"admin\"",
+                    listed(names)
+                ),
+            };
+            Fault::at(place, format!("no permission is called \"{word}\""), remedy)
+        })?;
+        Ok(set.union(more))
+    })
+}
