@@ -543,7 +543,7 @@ fn a_list_of_the_store_holds_everybody_who_stood_throughout_once() {
                 client = bridge.client();
             }
             pages.push(walk.page(&mut client, &next));
-            assert_eq!(pages.last().unwrap()["itemsPerPage"].as_u64().unwrap() <= 150, true);
+            assert!(pages.last().unwrap()["itemsPerPage"].as_u64().unwrap() <= 150);
         }
         let walked = all_ids(&pages);
         each_once(&walked);

@@ -134,7 +134,11 @@ fn applied(current: &Attributes, operations: &[Value], creates: bool) -> Option<
     let body = json!({ "Operations": operations });
     let patch = Patch::parse(&body, &USER, Tolerance::default()).ok()?;
     patch
-        .apply(current, &USER, Tolerance { create_on_absent_value_path: creates, strict: false })
+        .apply(
+            current,
+            &USER,
+            Tolerance { create_on_absent_value_path: creates, ..Tolerance::default() },
+        )
         .ok()
 }
 
