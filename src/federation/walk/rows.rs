@@ -66,7 +66,7 @@ impl Federation {
                 .then(|| at(Direction::Backward, before))
                 .transpose()?,
         };
-        let people = answer.rows.iter().map(|row| self.of_row(plan, row)).collect();
+        let people = self.as_stored(plan, &answer.rows, false).await?;
         Ok(Some(Listing::page(people, total, cursors, None)))
     }
 }
