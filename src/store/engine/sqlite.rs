@@ -35,8 +35,14 @@ pub struct Sqlite {
     reads: Arc<Queue<Job>>,
     /// The same queue as `reads` for a database in memory.
     writes: Arc<Queue<Job>>,
-    /// Closed when the last thread has ended.
-    ended: Mutex<Option<mpsc::Receiver<()>>>,
+    ended: Mutex<Option<Ended>>,
+}
+
+/// Each is closed when the last of its threads has ended.
+#[derive(Debug)]
+struct Ended {
+    readers: mpsc::Receiver<()>,
+    writer: mpsc::Receiver<()>,
 }
 
 #[derive(Debug)]
@@ -59,7 +65,8 @@ impl Sqlite {
         let mut connection = connect(place, Role::Writer).map_err(|error| failed(error.into()))?;
         migrate::migrate(&mut connection, place)?;
 
-        let (alive, ended) = mpsc::channel(1);
+        let (writing, writer) = mpsc::channel(1);
+        let (reading, readers) = mpsc::channel(1);
         let writes = Arc::new(Queue::new(QUEUE));
         let reads = match place {
             Place::Memory => Arc::clone(&writes),
@@ -70,9 +77,9 @@ impl Sqlite {
             place: place.clone(),
             reads: Arc::clone(&reads),
             writes: Arc::clone(&writes),
-            ended: Mutex::new(Some(ended)),
+            ended: Mutex::new(Some(Ended { readers, writer })),
         };
-        start("store-writer", connection, writes, GROUP, alive.clone())
+        start("store-writer", connection, writes, GROUP, writing)
             .map_err(|error| failed(error.into()))?;
         if matches!(place, Place::File(_)) {
             let readers =
@@ -80,7 +87,7 @@ impl Sqlite {
             for number in 0..readers {
                 let reader = connect(place, Role::Reader).map_err(|error| failed(error.into()))?;
                 let name = format!("store-reader-{number}");
-                start(&name, reader, Arc::clone(&reads), 1, alive.clone())
+                start(&name, reader, Arc::clone(&reads), 1, reading.clone())
                     .map_err(|error| failed(error.into()))?;
             }
         }
@@ -104,13 +111,17 @@ impl Sqlite {
     }
 
     pub(super) async fn close(&self) {
-        self.reads.close();
-        self.writes.close();
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(mut ended) = ended {
-            // Nothing is ever sent: this waits until every thread has dropped its sender.
-            ended.recv().await;
+        self.reads.close();
+        // The writer goes last and alone: of two connections that close at the same moment each takes
+        // the other for one that stays, and neither clears the write-ahead log away. Nothing is ever
+        // sent: this waits until every thread has dropped its sender.
+        if let Some(Ended { mut readers, mut writer }) = ended {
+            readers.recv().await;
+            self.writes.close();
+            writer.recv().await;
         }
+        self.writes.close();
     }
 }
 
