@@ -65,8 +65,8 @@ impl Sqlite {
         let mut connection = connect(place, Role::Writer).map_err(|error| failed(error.into()))?;
         migrate::migrate(&mut connection, place)?;
 
-        let (writing, writer) = mpsc::channel(1);
-        let (reading, readers) = mpsc::channel(1);
+        let (writer_lives, writer) = mpsc::channel(1);
+        let (reader_lives, readers) = mpsc::channel(1);
         let writes = Arc::new(Queue::new(QUEUE));
         let reads = match place {
             Place::Memory => Arc::clone(&writes),
@@ -79,7 +79,7 @@ impl Sqlite {
             writes: Arc::clone(&writes),
             ended: Mutex::new(Some(Ended { readers, writer })),
         };
-        start("store-writer", connection, writes, GROUP, writing)
+        start("store-writer", connection, writes, GROUP, writer_lives)
             .map_err(|error| failed(error.into()))?;
         if matches!(place, Place::File(_)) {
             let readers =
@@ -87,7 +87,7 @@ impl Sqlite {
             for number in 0..readers {
                 let reader = connect(place, Role::Reader).map_err(|error| failed(error.into()))?;
                 let name = format!("store-reader-{number}");
-                start(&name, reader, Arc::clone(&reads), 1, reading.clone())
+                start(&name, reader, Arc::clone(&reads), 1, reader_lives.clone())
                     .map_err(|error| failed(error.into()))?;
             }
         }
