@@ -41,8 +41,8 @@ pub struct Sqlite {
 /// Each is closed when the last of its threads has ended.
 #[derive(Debug)]
 struct Ended {
-    readers: mpsc::Receiver<()>,
-    writer: mpsc::Receiver<()>,
+    of_readers: mpsc::Receiver<()>,
+    of_writer: mpsc::Receiver<()>,
 }
 
 #[derive(Debug)]
@@ -65,8 +65,8 @@ impl Sqlite {
         let mut connection = connect(place, Role::Writer).map_err(|error| failed(error.into()))?;
         migrate::migrate(&mut connection, place)?;
 
-        let (writer_lives, writer) = mpsc::channel(1);
-        let (reader_lives, readers) = mpsc::channel(1);
+        let (writer_lives, of_writer) = mpsc::channel(1);
+        let (reader_lives, of_readers) = mpsc::channel(1);
         let writes = Arc::new(Queue::new(QUEUE));
         let reads = match place {
             Place::Memory => Arc::clone(&writes),
@@ -77,7 +77,7 @@ impl Sqlite {
             place: place.clone(),
             reads: Arc::clone(&reads),
             writes: Arc::clone(&writes),
-            ended: Mutex::new(Some(Ended { readers, writer })),
+            ended: Mutex::new(Some(Ended { of_readers, of_writer })),
         };
         start("store-writer", connection, writes, GROUP, writer_lives)
             .map_err(|error| failed(error.into()))?;
@@ -116,10 +116,10 @@ impl Sqlite {
         // The writer goes last and alone: of two connections that close at the same moment each takes
         // the other for one that stays, and neither clears the write-ahead log away. Nothing is ever
         // sent: this waits until every thread has dropped its sender.
-        if let Some(Ended { mut readers, mut writer }) = ended {
-            readers.recv().await;
+        if let Some(Ended { mut of_readers, mut of_writer }) = ended {
+            of_readers.recv().await;
             self.writes.close();
-            writer.recv().await;
+            of_writer.recv().await;
         }
         self.writes.close();
     }
