@@ -8,7 +8,7 @@ use super::{Operation, Patch, Tolerance, Verb};
 use crate::scim::error::{ErrorKind, ScimError};
 use crate::scim::filter::Filter;
 use crate::scim::resource::Attributes;
-use crate::scim::schema::elements::{bounded, complete, each, is_primary, same, settle};
+use crate::scim::schema::elements::{bounded, complete, each, identity, is_primary, same, settle};
 use crate::scim::schema::value::{Place, canonical, invalid, is_blank, members};
 use crate::scim::schema::{Attribute, Kind, Mutability, ResourceType};
 
@@ -239,6 +239,9 @@ impl Edit<'_> {
         if promotes {
             element::demote_others(elements, |index| chosen.get(index) == Some(&true));
         }
+        if self.verb == Verb::Replace && self.sub.is_none() && self.filter.is_some() {
+            self.swallow_equal(elements, &chosen);
+        }
         elements.retain(|element| match element {
             Value::Object(members) => !is_blank(members),
             other => !other.is_null(),
@@ -248,6 +251,22 @@ impl Edit<'_> {
             *elements = settle(self.attribute, std::mem::take(elements), self.place)?;
         }
         Ok(())
+    }
+
+    /// A value that was replaced is the whole of it: another that has become the same adds nothing,
+    /// so that doing it again changes nothing.
+    fn swallow_equal(&self, elements: &mut [Value], chosen: &[bool]) {
+        let replaced: std::collections::HashSet<String> = elements
+            .iter()
+            .zip(chosen)
+            .filter(|(_, chosen)| **chosen)
+            .map(|(element, _)| identity(self.attribute, element))
+            .collect();
+        for (element, _) in elements.iter_mut().zip(chosen).filter(|(_, chosen)| !**chosen) {
+            if replaced.contains(&identity(self.attribute, element)) {
+                *element = Value::Null;
+            }
+        }
     }
 
     fn element(
