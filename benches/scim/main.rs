@@ -9,6 +9,7 @@
 )]
 
 mod protocol;
+mod rows;
 
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,7 @@ fn main() {
     }
     println!("{:<58} {:>10} {:>10} {:>7}", "", "subject", "yardstick", "ratio");
     protocol::run();
+    rows::run();
 }
 
 /// Measures `subject` against `yardstick` and prints the medians; `bar` is what the ratio must not
@@ -44,17 +46,24 @@ fn compare<A, B>(
         let ours = measured(repeat_subject, &mut subject);
         rounds.push([ours, theirs, ours / theirs]);
     }
-    let median = |at: usize| {
+    compared(what, bar, median(&rounds));
+}
+
+/// Of what was measured, of the yardstick, and of their ratios, each the median of the rounds.
+fn median(rounds: &[[f64; 3]]) -> [f64; 3] {
+    [0, 1, 2].map(|at: usize| {
         let mut values: Vec<f64> = rounds.iter().map(|round| round[at]).collect();
         values.sort_by(f64::total_cmp);
         values[values.len() / 2]
-    };
-    let verdict = if median(2) <= bar { "" } else { "   MISSED" };
+    })
+}
+
+fn compared(what: &str, bar: f64, [subject, yardstick, ratio]: [f64; 3]) {
+    let verdict = if ratio <= bar { "" } else { "   MISSED" };
     println!(
-        "{what:<58} {:>10} {:>10} {:>7.2}   (bar {bar}){verdict}",
-        time(median(0)),
-        time(median(1)),
-        median(2)
+        "{what:<58} {:>10} {:>10} {ratio:>7.2}   (bar {bar}){verdict}",
+        time(subject),
+        time(yardstick)
     );
 }
 

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::support::bridge::{Settings, TestBridge};
-use crate::support::client::Client;
+use crate::support::client::{Answer, Client};
 use crate::support::company;
 use crate::support::slapd::Slapd;
 
@@ -166,6 +166,21 @@ fn body(number: usize, user_name: &str) -> Value {
 
 /// Tries `row` on the user at `path`, and sees to it that a refusal changes nothing.
 fn tried(client: &mut Client, path: &str, row: &Row, outcome: &Outcome) -> Result<(), String> {
+    let body = json!({ "Operations": [row.operation] });
+    let patch = |client: &mut Client, _: &Value| client.patch(path, &body);
+    judged(client, path, row.pointer, outcome, patch)
+        .map_err(|fault| format!("{}: {fault}", row.operation))
+}
+
+/// Sends something about the user at `path`, and holds what becomes of the value at `pointer` against
+/// what should.
+fn judged(
+    client: &mut Client,
+    path: &str,
+    pointer: &str,
+    outcome: &Outcome,
+    send: impl Fn(&mut Client, &Value) -> Answer,
+) -> Result<(), String> {
     let shown = |client: &mut Client| {
         let mut shown = client.get(path).expect(200);
         // When the entry was read is nothing of the user's.
@@ -173,9 +188,9 @@ fn tried(client: &mut Client, path: &str, row: &Row, outcome: &Outcome) -> Resul
         shown
     };
     let before = shown(client);
-    let answer = client.patch(path, &json!({ "Operations": [row.operation] }));
+    let answer = send(client, &before);
     let shown = shown(client);
-    let (was, is) = (before.pointer(row.pointer), shown.pointer(row.pointer));
+    let (was, is) = (before.pointer(pointer), shown.pointer(pointer));
     let status = if matches!(outcome, Refused(_)) { 400 } else { 200 };
     let text = answer.text();
     let good = answer.status == status
@@ -188,17 +203,13 @@ fn tried(client: &mut Client, path: &str, row: &Row, outcome: &Outcome) -> Resul
     if good {
         return Ok(());
     }
-    let operation = &row.operation;
-    Err(format!("{operation} on {path}: not {outcome:?} but {}, {is:?}, {text}", answer.status))
+    Err(format!("{path}: not {outcome:?} but {}, {is:?}, {text}", answer.status))
 }
 
-#[test]
-fn each_path_with_each_operation_on_each_kind_of_user() {
-    let slapd = Slapd::company(100);
-    let settings = Settings::default()
-        .repository("own", &slapd.url())
-        .repository("lent", &slapd.url())
-        .with(&format!(
+/// A directory whose values are its own in one repository and lent in another.
+fn settings(slapd: &Slapd) -> Settings {
+    Settings::default().repository("own", &slapd.url()).repository("lent", &slapd.url()).with(
+        &format!(
             "[tenant.repository.attributes]\n\
              title = {{ authority = \"local\" }}\n\
              \"name.givenName\" = {{ authority = \"local\" }}\n\
@@ -206,42 +217,187 @@ fn each_path_with_each_operation_on_each_kind_of_user() {
              \"{ENTERPRISE}:department\" = {{ authority = \"local\" }}\n\
              \"{ENTERPRISE}:employeeNumber\" = {{ authority = \"local\" }}\n\
              \"{ENTERPRISE}:organization\" = {{ authority = \"local\" }}"
-        ));
-    let bridge = TestBridge::start(&settings);
-    let mut client = bridge.client();
+        ),
+    )
+}
+
+/// Somebody of the directory with the values of [`body`].
+fn somebody(slapd: &Slapd) -> usize {
     let fits = |number: &usize| {
         let person = company::person(*number);
         person.mails.len() == 1 && person.given_name.is_some()
     };
     let number = (40..90).find(fits).unwrap();
-    let person = company::person(number);
     slapd.modify(&format!(
         "dn: {}\nchangetype: modify\nreplace: title\ntitle: Same\n-\n\
          replace: departmentNumber\ndepartmentNumber: D\n",
-        person.dn(crate::support::slapd::SUFFIX)
+        company::person(number).dn(crate::support::slapd::SUFFIX)
     ));
-    let mut faults = Vec::new();
-    for (index, row) in rows().iter().enumerate() {
-        // A user of its own for each row; a bound one is unbound again by DELETE and POST.
-        let local = client.post("/Users", &body(number, &format!("local-{index}"))).expect(201);
-        let paths = [
-            format!("/Users/{}", local["id"].as_str().unwrap()),
-            format!("/Users/own.{}", person.entry_uuid),
-            format!("/Users/lent.{}", person.entry_uuid),
-        ];
-        for (path, outcome) in paths.iter().zip(&row.outcomes) {
-            faults.extend(tried(&mut client, path, row, outcome).err());
-        }
-        // What is ours goes, so that the next row begins anew.
-        for repository in ["own", "lent"] {
-            let path = format!("/Users/{repository}.{}", person.entry_uuid);
-            if client.get(&path).expect(200)["userType"] == "FTRESS_LDAP" {
-                client.delete(&path);
-                let bind = json!({ "userName": person.uid, "externalId": person.uid,
-                    "userRepositoryId": repository });
-                client.post("/Users", &bind).expect(201);
-            }
+    number
+}
+
+/// Tries one row on a user of each kind, and leaves none of it: each row has a local user of its own, and
+/// a bound one is bound anew.
+fn on_each_kind(
+    client: &mut Client,
+    number: usize,
+    row: &str,
+    outcomes: &[Outcome; 3],
+    mut tried: impl FnMut(&mut Client, &str, &Outcome) -> Result<(), String>,
+) -> Vec<String> {
+    let person = company::person(number);
+    let local = client.post("/Users", &body(number, &format!("local-{row}"))).expect(201);
+    let bound = ["own", "lent"].map(|id| (id, format!("/Users/{id}.{}", person.entry_uuid)));
+    let local = format!("/Users/{}", local["id"].as_str().unwrap());
+    let paths = [&local, &bound[0].1, &bound[1].1];
+    let faults =
+        paths.iter().zip(outcomes).filter_map(|(path, outcome)| tried(client, path, outcome).err());
+    let faults = faults.collect();
+    for (repository, path) in &bound {
+        if client.get(path).expect(200)["userType"] == "FTRESS_LDAP" {
+            client.delete(path);
+            let bind = json!({ "userName": person.uid, "externalId": person.uid,
+                "userRepositoryId": repository });
+            client.post("/Users", &bind).expect(201);
         }
     }
+    faults
+}
+
+#[test]
+fn each_path_with_each_operation_on_each_kind_of_user() {
+    let slapd = Slapd::company(100);
+    let bridge = TestBridge::start(&settings(&slapd));
+    let (mut client, number) = (bridge.client(), somebody(&slapd));
+    let mut faults = Vec::new();
+    for (index, row) in rows().iter().enumerate() {
+        let try_row =
+            |client: &mut Client, path: &str, outcome: &Outcome| tried(client, path, row, outcome);
+        faults.extend(on_each_kind(
+            &mut client,
+            number,
+            &index.to_string(),
+            &row.outcomes,
+            try_row,
+        ));
+    }
     assert!(faults.is_empty(), "{} of {}:\n{}", faults.len(), rows().len() * 3, faults.join("\n"));
+}
+
+/// What a PUT changes of what was read, where to look, and what becomes of it.
+type Put = (&'static str, fn(&mut Value), &'static str, [Outcome; 3]);
+
+fn leave_out(user: &mut Value, name: &str) {
+    user.as_object_mut().unwrap().remove(name);
+}
+
+/// What a PUT leaves out is none of the directory's business, and what was lent comes back.
+fn left_out() -> [Outcome; 3] {
+    [Gone, Kept, Kept]
+}
+
+fn puts() -> Vec<Put> {
+    let dep = "/urn:ietf:params:scim:schemas:extension:enterprise:2.0:User/department";
+    let cost = "/urn:ietf:params:scim:schemas:extension:enterprise:2.0:User/costCenter";
+    vec![
+        ("what was read", |_| {}, "/meta/version", all(&Kept)),
+        (
+            "a simple value",
+            |user| user["title"] = "New".into(),
+            "/title",
+            theirs(&Is("New".into())),
+        ),
+        ("no simple value", |user| leave_out(user, "title"), "/title", left_out()),
+        ("null", |user| user["title"] = Value::Null, "/title", left_out()),
+        (
+            "what is not mapped",
+            |user| user["nickName"] = "N".into(),
+            "/nickName",
+            all(&Is("N".into())),
+        ),
+        (
+            "a sub-attribute",
+            |user| user["name"]["givenName"] = "New".into(),
+            "/name/givenName",
+            theirs(&Is("New".into())),
+        ),
+        (
+            "a new sub-attribute",
+            |user| user["name"]["middleName"] = "M".into(),
+            "/name/middleName",
+            all(&Is("M".into())),
+        ),
+        ("no complex value", |user| leave_out(user, "name"), "/name/givenName", left_out()),
+        (
+            "another element",
+            |user| {
+                let emails = user["emails"].as_array_mut().unwrap();
+                emails.push(json!({ "value": "h@example.com", "type": "home" }));
+            },
+            "/emails/1/type",
+            all(&Is("home".into())),
+        ),
+        (
+            "an element",
+            |user| user["emails"][0]["value"] = "new@example.com".into(),
+            "/emails/0/value",
+            theirs(&Is("new@example.com".into())),
+        ),
+        ("no list", |user| leave_out(user, "emails"), "/emails", left_out()),
+        ("an empty list", |user| user["emails"] = json!([]), "/emails", left_out()),
+        (
+            "a value of an extension",
+            |user| user[ENTERPRISE]["department"] = "New".into(),
+            dep,
+            theirs(&Is("New".into())),
+        ),
+        (
+            "a new value of an extension",
+            |user| user[ENTERPRISE]["costCenter"] = "4130".into(),
+            cost,
+            all(&Is("4130".into())),
+        ),
+        ("no extension", |user| leave_out(user, ENTERPRISE), dep, left_out()),
+        ("active", |user| user["active"] = false.into(), "/active", all(&Is(false.into()))),
+        (
+            "active as a text",
+            |user| user["active"] = "False".into(),
+            "/active",
+            all(&Is(false.into())),
+        ),
+        ("what is readOnly", |user| user["id"] = "x".into(), "/id", all(&Kept)),
+        ("what nobody knows", |user| user["shoeSize"] = 3.into(), "/shoeSize", all(&Gone)),
+        (
+            "no required value",
+            |user| leave_out(user, "userName"),
+            "/userName",
+            [Refused("invalidValue"), Kept, Kept],
+        ),
+        (
+            "a value of another type",
+            |user| user["name"] = "text".into(),
+            "/name",
+            all(&Refused("invalidValue")),
+        ),
+    ]
+}
+
+#[test]
+fn each_change_that_a_put_makes_on_each_kind_of_user() {
+    let slapd = Slapd::company(100);
+    let bridge = TestBridge::start(&settings(&slapd));
+    let (mut client, number) = (bridge.client(), somebody(&slapd));
+    let mut faults = Vec::new();
+    for (index, (what, change, pointer, outcomes)) in puts().iter().enumerate() {
+        let try_put = |client: &mut Client, path: &str, outcome: &Outcome| {
+            let put = |client: &mut Client, read: &Value| {
+                let mut user = read.clone();
+                change(&mut user);
+                client.put(path, &user)
+            };
+            judged(client, path, pointer, outcome, put).map_err(|fault| format!("{what}: {fault}"))
+        };
+        faults.extend(on_each_kind(&mut client, number, &index.to_string(), outcomes, try_put));
+    }
+    assert!(faults.is_empty(), "{} of {}:\n{}", faults.len(), puts().len() * 3, faults.join("\n"));
 }
