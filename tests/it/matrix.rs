@@ -167,8 +167,8 @@ fn body(number: usize, user_name: &str) -> Value {
 /// Tries `row` on the user at `path`, and sees to it that a refusal changes nothing.
 fn tried(client: &mut Client, path: &str, row: &Row, outcome: &Outcome) -> Result<(), String> {
     let body = json!({ "Operations": [row.operation] });
-    let patch = |client: &mut Client, _: &Value| client.patch(path, &body);
-    judged(client, path, row.pointer, outcome, patch)
+    let send = |client: &mut Client, _: &Value| client.patch(path, &body);
+    judged(client, path, row.pointer, outcome, send)
         .map_err(|fault| format!("{}: {fault}", row.operation))
 }
 
