@@ -141,11 +141,15 @@ pub(super) fn satisfies(
 
 fn string_satisfies(operator: Operator, text: &Text, value: &str, case_exact: bool) -> bool {
     // The usual case, decided without an allocation.
-    if operator == Operator::Eq && value.is_ascii() && text.key.is_ascii() {
-        return if case_exact { value == text.key } else { value.eq_ignore_ascii_case(&text.key) };
+    if operator == Operator::Eq && value.is_ascii() && text.key().is_ascii() {
+        return if case_exact {
+            value == text.key()
+        } else {
+            value.eq_ignore_ascii_case(text.key())
+        };
     }
     let value = comparable(value, case_exact);
-    let key = text.key.as_str();
+    let key = text.key();
     match operator {
         Operator::Co => value.contains(key),
         Operator::Sw => value.starts_with(key),

@@ -12,6 +12,8 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 
 use super::error::ScimError;
@@ -74,16 +76,31 @@ pub enum Literal {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text {
     pub written: String,
-    /// [`comparable`](super::text::comparable) of `written` under the attribute's case rule.
-    pub key: String,
+    /// What it is compared as, where that is not as it is written.
+    folded: Option<String>,
 }
 
 impl Text {
     /// `written`, to be compared with values of `path`.
     pub fn new(written: impl Into<String>, path: &AttributePath) -> Self {
         let written = written.into();
-        let key = comparable(&written, path.case_exact).into_owned();
-        Self { written, key }
+        let folded = match comparable(&written, path.case_exact) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(folded) => Some(folded),
+        };
+        Self { written, folded }
+    }
+
+    /// Written behind `prefix`, and compared as before.
+    #[must_use]
+    pub fn behind(&self, prefix: &str) -> Self {
+        let written = format!("{prefix}{}", self.written);
+        Self { written, folded: Some(self.key().to_owned()) }
+    }
+
+    /// [`comparable`](super::text::comparable) of what is written, under the attribute's case rule.
+    pub fn key(&self) -> &str {
+        self.folded.as_deref().unwrap_or(&self.written)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::{Filter, Literal, Text};
+use super::{Filter, Literal};
 use crate::scim::schema::AttributePath;
 
 impl fmt::Display for Filter {
@@ -103,9 +103,7 @@ impl<W: Write> Printer<'_, W> {
 
     fn literal(&mut self, value: &Literal) -> fmt::Result {
         match value {
-            Literal::String(Text { written, key }) => {
-                self.string(if self.key { key } else { written })
-            }
+            Literal::String(text) => self.string(if self.key { text.key() } else { &text.written }),
             Literal::Boolean(value) => write!(self.out, "{value}"),
             // Adding 0 makes 0 of -0, which equals it.
             Literal::Number(value) => write!(self.out, "{}", value + 0.0),

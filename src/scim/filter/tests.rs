@@ -488,7 +488,7 @@ fn rewrite_reaches_every_leaf() {
 
 #[test]
 fn equality_finds_what_everybody_who_matches_shares() {
-    let found = |text: &str| parse(text).equality("userName").map(|text| text.key.clone());
+    let found = |text: &str| parse(text).equality("userName").map(|text| text.key().to_owned());
     assert_eq!(found(r#"username eq "Bob""#).as_deref(), Some("bob"));
     assert_eq!(found(r#"title pr and userName eq "Bob""#).as_deref(), Some("bob"));
     assert_eq!(found(r#"title pr or userName eq "Bob""#), None);

@@ -25,7 +25,7 @@ impl Builder<'_> {
         let negated = operator == Operator::Ne;
         let asked = if negated { Operator::Eq } else { operator };
         if let (Operator::Eq, false) = (asked, negated)
-            && let Some(keys) = self.keys_of(place, &text.key)
+            && let Some(keys) = self.keys_of(place, text.key())
         {
             return Sql::Text(match place {
                 Place::Member { .. } => format!(
@@ -43,7 +43,7 @@ impl Builder<'_> {
             _ => ("LOWER(g.id)", None),
         };
         let columns = Columns { fold, rest };
-        let Some(check) = compare::text(columns, asked, &text.key, &mut self.parameters) else {
+        let Some(check) = compare::text(columns, asked, text.key(), &mut self.parameters) else {
             return self.unknown(bound);
         };
         let some = |test: &str| match place {
@@ -66,7 +66,7 @@ impl Builder<'_> {
     pub(super) fn belonging_to(&mut self, place: Place<'_>, literal: &Literal) -> Option<String> {
         let Literal::String(text) = literal else { return None };
         if let Place::Member { .. } = place {
-            let keys = self.keys_of(place, &text.key)?;
+            let keys = self.keys_of(place, text.key())?;
             return Some(format!(
                 "SELECT c.group_key FROM members c WHERE c.member_key IN ({keys})"
             ));
@@ -74,13 +74,13 @@ impl Builder<'_> {
         let groups = match place {
             Place::Group(Part::Name) => {
                 let columns = Columns { fold: "g.name", rest: Some("g.name_rest") };
-                let check = compare::text(columns, Operator::Eq, &text.key, &mut self.parameters)?;
+                let check = compare::text(columns, Operator::Eq, text.key(), &mut self.parameters)?;
                 format!(
                     "SELECT g.key FROM resources g WHERE g.tenant = {TENANT} \
                      AND g.type = 'Group' AND g.name_absent = 0 AND {check}"
                 )
             }
-            _ => self.keys_of(place, &text.key)?,
+            _ => self.keys_of(place, text.key())?,
         };
         Some(format!(
             "SELECT c.key FROM (WITH RECURSIVE below (key) AS ({groups} \

@@ -293,7 +293,7 @@ impl<'a> Builder<'a> {
         };
         let columns = Columns { fold: &fold, rest: rest.as_deref() };
         match literal {
-            Literal::String(text) => compare::text(columns, operator, &text.key, parameters),
+            Literal::String(text) => compare::text(columns, operator, text.key(), parameters),
             Literal::Boolean(value) => {
                 compare::text(columns, operator, index::boolean(*value), parameters)
             }
@@ -401,7 +401,7 @@ impl<'a> Builder<'a> {
                     Place::Created | Place::Modified => false,
                     Place::Attribute(indexed) => indexed.is_identifying(),
                 };
-                let empty = matches!(value, Literal::String(text) if text.key.is_empty());
+                let empty = matches!(value, Literal::String(text) if text.key().is_empty());
                 match (operator, value) {
                     (_, Literal::Boolean(_) | Literal::Null) | (Operator::Ne, _) => None,
                     (Operator::Sw | Operator::Co | Operator::Ew, _) if empty => None,
@@ -443,7 +443,7 @@ fn user_types(path: &AttributePath, operator: Operator, literal: &Literal) -> Sq
         .filter(|user_type| {
             let Literal::String(text) = literal else { return operator == Operator::Ne };
             let name = comparable(user_type.name(), path.case_exact);
-            let (name, key) = (name.as_ref(), text.key.as_str());
+            let (name, key) = (name.as_ref(), text.key());
             match operator {
                 Operator::Eq => name == key,
                 Operator::Ne => name != key,

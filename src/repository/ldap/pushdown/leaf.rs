@@ -31,7 +31,7 @@ impl Pushdown<'_> {
             (Form::ProxyAddress, Literal::String(text)) => {
                 self.address(name, operator, text, mapped.case_exact)
             }
-            (_, Literal::String(text)) if operator == Operator::Eq && text.key.is_empty() => {
+            (_, Literal::String(text)) if operator == Operator::Eq && text.key().is_empty() => {
                 Pushed::constant(false)
             }
             _ => self.name_present(Some(name)).instead(),
@@ -81,8 +81,7 @@ impl Pushdown<'_> {
         if !matches!(operator, Operator::Eq | Operator::Sw) {
             return alone;
         }
-        let prefixed = Text { written: format!("smtp:{}", text.written), key: text.key.clone() };
-        let behind = self.string(name, operator, &prefixed, case_exact);
+        let behind = self.string(name, operator, &text.behind("smtp:"), case_exact);
         Pushed::any([alone, behind].into_iter()).inexact()
     }
 
@@ -91,7 +90,7 @@ impl Pushdown<'_> {
             return Pushed::EVERYBODY;
         };
         let key = text
-            .key
+            .key()
             .strip_prefix(self.repository)
             .and_then(|rest| rest.strip_prefix('.'))
             .and_then(|key| canonical_key(key.as_bytes()).filter(|canonical| *canonical.0 == *key));
@@ -164,7 +163,7 @@ impl Pushdown<'_> {
 
     fn string(&self, name: usize, operator: Operator, text: &Text, case_exact: bool) -> Pushed {
         let present = self.name_present(Some(name)).instead();
-        if operator == Operator::Eq && text.key.is_empty() {
+        if operator == Operator::Eq && text.key().is_empty() {
             // No value is shown that is empty.
             return Pushed::constant(false);
         }
