@@ -17,6 +17,7 @@ use tokio::runtime::Runtime;
 
 use super::{compare, compared, median};
 
+const GROUPED: &str = "grouped";
 const FEW: &str = "few";
 const MANY: &str = "many";
 /// How many users are made at the same time: their changes share commits.
@@ -33,8 +34,9 @@ pub fn run() {
         [&user, &group].map(|kind| IndexedType { resource_type: kind, further: Vec::new() });
     let store =
         Store::open(&format!("sqlite:{}", path.display()), &types, Clock::system()).unwrap();
-    let few = runtime.block_on(fill(&store, FEW, 1_000));
-    members(&runtime, &store, &path, &few, &group);
+    let grouped = runtime.block_on(fill(&store, GROUPED, ADDED));
+    members(&runtime, &store, &path, &grouped, &group);
+    runtime.block_on(fill(&store, FEW, 1_000));
     runtime.block_on(fill(&store, MANY, 100_000));
     for text in ["userName", "name.familyName", "emails.value", "title", "meta.created"] {
         let sort = Sort { path: user.resolve(text), descending: false };
@@ -70,7 +72,7 @@ fn members(runtime: &Runtime, store: &Store, path: &Path, ids: &[String], kind: 
         .map(Result::unwrap)
         .collect();
     assert_eq!(keys.len(), ADDED);
-    let make = |name: String| runtime.block_on(create(store, FEW, TypeName::Group, &name));
+    let make = |name: String| runtime.block_on(create(store, GROUPED, TypeName::Group, &name));
     let mut rounds = Vec::new();
     for round in 0..ROUNDS {
         let (patched, filled) = (make(format!("p{round}")), make(format!("f{round}")));
@@ -79,7 +81,7 @@ fn members(runtime: &Runtime, store: &Store, path: &Path, ids: &[String], kind: 
         Patch::parse(&body, kind, Tolerance::default()).unwrap();
         let change = Members { add: ids, ..Members::default() };
         let record = record(Action::Modify, "Group", &patched.id);
-        let enrolled = store.update_group(FEW, &patched, None, change, record);
+        let enrolled = store.update_group(GROUPED, &patched, None, change, record);
         let enrolled = runtime.block_on(enrolled).unwrap();
         let ours = begin.elapsed().as_secs_f64();
         assert_eq!(enrolled.added.len(), ADDED);
