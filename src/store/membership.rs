@@ -1,7 +1,9 @@
 //! Who is in which group, as it is changed: one atomic change whatever it is made of, and none where
 //! nothing would be different.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+
+use futures_util::{StreamExt as _, stream};
 
 use super::engine::{Change, Datum, Expect, Failure, Query, Statement, Value};
 use super::resource::{KEYS, list, number};
@@ -154,12 +156,14 @@ impl Store {
         members: Members<'_>,
     ) -> Result<Difference, StoreError> {
         let added = self.named(tenant, group, members.add).await?;
-        if let Some(id) = members.add.iter().find(|id| !added.contains_key(id.as_str())) {
-            return Err(StoreError::NoMember { id: id.clone() });
+        if added.len() < by_column(members.add).iter().map(|(_, ids)| ids.len()).sum::<usize>() {
+            // Who came between two looks is found by the next attempt.
+            let missing = self.missing(tenant, members.add).await?;
+            return Err(missing.map_or(StoreError::Stale, |id| StoreError::NoMember { id }));
         }
-        let wanted: HashSet<i64> = added.values().map(|found| found.key).collect();
+        let wanted: HashSet<i64> = added.iter().map(|found| found.key).collect();
         let mut new: Vec<i64> =
-            added.values().filter(|found| !found.member).map(|found| found.key).collect();
+            added.iter().filter(|found| !found.member).map(|found| found.key).collect();
         new.sort_unstable();
         new.dedup();
         let mut difference =
@@ -176,7 +180,7 @@ impl Store {
         } else {
             let gone = self.named(tenant, Some(group), members.remove).await?;
             let mut removed: Vec<i64> = gone
-                .values()
+                .iter()
                 .filter(|found| found.member && !wanted.contains(&found.key))
                 .map(|found| found.key)
                 .collect();
@@ -188,43 +192,60 @@ impl Store {
         Ok(difference)
     }
 
-    /// The users and groups with these canonical ids or numbers, by what they were named; in
+    /// The users and groups with these canonical ids or numbers, one for each that there is; in
     /// statements over many at once.
-    async fn named<'a>(
+    async fn named(
         &self,
         tenant: &str,
         group: Option<i64>,
-        ids: &'a [String],
-    ) -> Result<HashMap<&'a str, Found>, StoreError> {
-        let mut found = HashMap::with_capacity(ids.len());
-        let (numbers, texts): (Vec<&String>, Vec<&String>) =
-            ids.iter().partition(|id| number(id).is_some());
-        for (column, ids) in [("id", texts), ("number", numbers)] {
-            for chunk in ids.chunks(KEYS) {
-                let mut values = vec![group.unwrap_or(0).into(), tenant.into()];
-                let asked: HashSet<&'a str> = chunk.iter().map(|id| id.as_str()).collect();
-                let datum = |id: &&str| number(id).map_or_else(|| (*id).into(), Datum::from);
-                let names = list(&mut values, asked.iter().map(datum));
-                let sql = format!(
-                    "SELECT r.{column}, r.key, CASE WHEN m.group_key IS NULL THEN 0 ELSE 1 END \
-                     FROM resources r LEFT JOIN members m \
-                     ON m.group_key = $1 AND m.member_key = r.key \
-                     WHERE r.tenant = (SELECT key FROM tenants WHERE name = $2) \
-                     AND r.{column} IN ({names}) AND r.type IN ('User', 'Group')"
-                );
-                for mut row in self.engine.query(Query { sql: sql.into(), values }).await? {
-                    let id = match column {
-                        "id" => row.text()?,
-                        _ => row.integer()?.to_string(),
-                    };
-                    let (key, member) = (row.integer()?, row.integer()? == 1);
-                    if let Some(id) = asked.get(id.as_str()) {
-                        found.insert(*id, Found { key, member });
-                    }
-                }
+        ids: &[String],
+    ) -> Result<Vec<Found>, StoreError> {
+        let mut found = Vec::with_capacity(ids.len());
+        let ask = |column, ids: &[&str]| {
+            let mut values = vec![group.unwrap_or(0).into(), tenant.into()];
+            let names = list(&mut values, ids.iter().map(|id| datum(id)));
+            let sql = format!(
+                "SELECT r.key, CASE WHEN m.group_key IS NULL THEN 0 ELSE 1 END \
+                 FROM resources r LEFT JOIN members m \
+                 ON m.group_key = $1 AND m.member_key = r.key \
+                 WHERE r.tenant = (SELECT key FROM tenants WHERE name = $2) \
+                 AND r.{column} IN ({names}) AND r.type IN ('User', 'Group')"
+            );
+            Query { sql: sql.into(), values }
+        };
+        let queries: Vec<Query> = by_column(ids)
+            .iter()
+            .flat_map(|(column, ids)| ids.chunks(KEYS).map(|ids| ask(*column, ids)))
+            .collect();
+        let mut answers =
+            stream::iter(queries).map(|query| self.engine.query(query)).buffer_unordered(ABREAST);
+        while let Some(rows) = answers.next().await {
+            for mut row in rows? {
+                found.push(Found { key: row.integer()?, member: row.integer()? == 1 });
             }
         }
         Ok(found)
+    }
+
+    /// The first of the ids that no user and no group has.
+    async fn missing(&self, tenant: &str, ids: &[String]) -> Result<Option<String>, StoreError> {
+        let mut there = HashSet::new();
+        for (column, ids) in by_column(ids) {
+            for ids in ids.chunks(KEYS) {
+                let mut values = vec![tenant.into()];
+                let names = list(&mut values, ids.iter().map(|id| datum(id)));
+                let sql = format!(
+                    "SELECT r.id, r.number FROM resources r \
+                     WHERE r.tenant = (SELECT key FROM tenants WHERE name = $1) \
+                     AND r.{column} IN ({names}) AND r.type IN ('User', 'Group')"
+                );
+                for mut row in self.engine.query(Query { sql: sql.into(), values }).await? {
+                    there.insert(row.text()?);
+                    there.insert(row.integer()?.to_string());
+                }
+            }
+        }
+        Ok(ids.iter().find(|id| !there.contains(id.as_str())).cloned())
     }
 
     /// [`StoreError::Stale`] where the row has another version by now.
@@ -293,6 +314,22 @@ impl Store {
         }
     }
 }
+
+/// What somebody is named by, each name once: canonical ids and numbers, with their columns.
+fn by_column(ids: &[String]) -> [(&'static str, Vec<&str>); 2] {
+    let mut ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let (numbers, ids) = ids.into_iter().partition(|id| number(id).is_some());
+    [("id", ids), ("number", numbers)]
+}
+
+fn datum(id: &str) -> Datum {
+    number(id).map_or_else(|| id.into(), Datum::from)
+}
+
+/// How many statements that look members up are under way at once, for one change.
+const ABREAST: usize = 4;
 
 struct Found {
     key: i64,
