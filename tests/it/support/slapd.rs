@@ -197,9 +197,9 @@ impl Drop for Slapd {
 fn next_port() -> u16 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let pair = NEXT.fetch_add(1, Ordering::Relaxed);
-    // Below the ephemeral ports, 60 pairs for each of 150 processes.
-    let block = u64::from(std::process::id()) % 150;
-    u16::try_from(12_000 + block * 120 + pair % 60 * 2).expect("below 30,000")
+    // Below the ephemeral ports, 300 pairs for each of 30 processes.
+    let block = u64::from(std::process::id()) % 30;
+    u16::try_from(12_000 + block * 600 + pair % 300 * 2).expect("below 30,000")
 }
 
 fn run(directory: &Path, options: &Options, port: Option<u16>) -> u16 {
