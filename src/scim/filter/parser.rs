@@ -274,7 +274,19 @@ impl<'a> Parser<'a> {
         name: &str,
         element: Option<&AttributePath>,
     ) -> Result<AttributePath, ScimError> {
-        let inside = element.is_some();
+        let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            && name.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic());
+        if !plain {
+            self.spelled(name, element.is_some())?;
+        }
+        Ok(match element {
+            None => self.resource.resolve(name),
+            Some(outer) => self.resource.resolve(&format!("{outer}.{name}")),
+        })
+    }
+
+    /// Whether a name may be spelled so, in brackets or outside.
+    fn spelled(&self, name: &str, inside: bool) -> Result<(), ScimError> {
         let urn = !inside && name.contains(':');
         let allowed = |character: char| {
             character.is_ascii_alphanumeric()
@@ -295,10 +307,7 @@ impl<'a> Parser<'a> {
         if !name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '$') {
             return Err(self.unexpected("an attribute, whose name begins with a letter"));
         }
-        Ok(match element {
-            None => self.resource.resolve(name),
-            Some(outer) => self.resource.resolve(&format!("{outer}.{name}")),
-        })
+        Ok(())
     }
 
     fn keyword(&self, keyword: &str) -> bool {
