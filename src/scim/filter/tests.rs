@@ -496,3 +496,36 @@ fn equality_finds_what_everybody_who_matches_shares() {
     assert_eq!(found(r#"userName ne "Bob""#), None);
     assert_eq!(found("userName eq null"), None);
 }
+
+#[test]
+fn what_is_read_at_a_glance_is_read_as_anything_else() {
+    let user = ResourceType::user(&[]);
+    let glance = |text: &str| super::parser::look_up(text, &user);
+    for text in [
+        "userName eq \"anna@example.com\"",
+        "USERNAME eq \"Straße \"",
+        "externalId eq \"f81d4fae\"",
+        "emails.value eq \"\"",
+        "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department eq \"(a and b)\"",
+        "meta.resourceType eq \"User\"",
+    ] {
+        assert_eq!(glance(text), Some(super::parser::whole(text, &user).unwrap()), "{text}");
+    }
+    for text in [
+        "active eq \"true\"",
+        "schemas eq \"urn:x\"",
+        "password eq \"x\"",
+        "emails eq \"x\"",
+        "shoe eq \"x\"",
+        "userName eq \"x\" or userName eq \"y\"",
+        "userName eq \"x\\\"",
+        "userName eq \"a\0\"",
+        "userName ne \"x\"",
+        "userName eq x",
+        "userName  eq \"x\"",
+        "userName eq \"",
+        "",
+    ] {
+        assert_eq!(glance(text), None, "{text}");
+    }
+}

@@ -51,8 +51,9 @@ impl ResourceType {
         }
     }
 
-    /// Every filter asks this at least once, so that the key is made without allocating.
-    fn known(&self, text: &str) -> Option<&AttributePath> {
+    /// What `text` leads to, where a schema knows it. Every filter asks this at least once, so that the
+    /// key is made without allocating.
+    pub(in crate::scim) fn known(&self, text: &str) -> Option<&AttributePath> {
         let mut buffer = [0; LONGEST_KEY];
         let Some(key) = buffer.get_mut(..text.len()) else {
             return self.paths.get(&text.to_ascii_lowercase());
