@@ -42,6 +42,8 @@ pub enum Action {
     Bind,
     Replace,
     Modify,
+    /// A DELETE that left the resource where it is, no longer active.
+    Disable,
     Delete,
 }
 
@@ -53,6 +55,7 @@ impl AuditRecord {
             Action::Bind => "bind",
             Action::Replace => "replace",
             Action::Modify => "modify",
+            Action::Disable => "disable",
             Action::Delete => "delete",
         };
         format!("{}.{action}", self.kind.to_lowercase())

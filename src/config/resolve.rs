@@ -16,7 +16,7 @@ use super::settings::{
     VanishBrake,
 };
 use super::written::{self, Words};
-use super::{callers, repository, store, tls, value};
+use super::{callers, customs, repository, store, tls, value};
 use crate::scim::schema::ResourceTypes;
 
 pub const MILLISECOND: Duration = Duration::from_millis(1);
@@ -163,6 +163,7 @@ fn tenant(
     let clients = callers::clients(&file.client, &name, &tokens)?;
     let known = repository::Known { groups: &groups, roles: &roles };
     let repositories = repository::repositories(&file.repository, known, around)?;
+    let customs = customs::customs(file, &roles)?;
     let on_failure = [("partial", OnFailure::Partial), ("fail", OnFailure::Fail)];
     let on_conflict = [("show", OnConflict::Show), ("first", OnConflict::First)];
     let on_vanish = [("disable", OnVanish::Disable), ("keep", OnVanish::Keep)];
@@ -184,7 +185,8 @@ fn tenant(
         allow_scan: file.allow_scan.unwrap_or(true),
         walk_limit: value::number(file.walk_limit.as_ref(), 1_000_000, 1..=1_000_000_000)?,
         cursor_timeout: value::duration(file.cursor_timeout.as_ref(), 10 * MINUTE, SECOND..=DAY)?,
-        resource_types: Arc::new(resource_types(&file.schemas, around)?),
+        resource_types: Arc::new(resource_types(&file.schemas, customs.lifecycle_api, around)?),
+        customs,
         groups,
         roles,
         tokens,
@@ -195,7 +197,11 @@ fn tenant(
 }
 
 /// What the files say, each once.
-fn resource_types(places: &Words, around: &Surroundings<'_>) -> Result<ResourceTypes, Fault> {
+fn resource_types(
+    places: &Words,
+    lifecycle: bool,
+    around: &Surroundings<'_>,
+) -> Result<ResourceTypes, Fault> {
     let mut texts = Vec::with_capacity(places.len());
     for place in places {
         let path = around.path(place.get_ref());
@@ -208,6 +214,8 @@ fn resource_types(places: &Words, around: &Surroundings<'_>) -> Result<ResourceT
         })?;
         texts.push(text);
     }
+    // After the others, so that each of those keeps its place.
+    texts.extend(lifecycle.then(|| customs::LIFE_CYCLE_SCHEMA.to_owned()));
     ResourceTypes::read(&texts).map_err(|misfit| match places.get(misfit.file) {
         Some(place) => {
             Fault::at(place, format!("{}: {misfit}", place.get_ref()), misfit.remedy.clone())
@@ -269,8 +277,13 @@ fn groups(file: &[written::Group], roles: &[Role]) -> Result<Vec<Group>, Fault> 
 
 /// The ids of configured roles.
 pub fn role_ids(words: &Words, roles: &[Role]) -> Result<Vec<String>, Fault> {
-    let known = || roles.iter().map(|role| role.id.as_str());
-    words.iter().map(|place| known_id(place, "role", "[[tenant.role]]", known())).collect()
+    words.iter().map(|place| role_id(place, roles)).collect()
+}
+
+/// The id of a configured role.
+pub fn role_id(place: &Spanned<String>, roles: &[Role]) -> Result<String, Fault> {
+    let known = roles.iter().map(|role| role.id.as_str());
+    known_id(place, "role", "[[tenant.role]]", known)
 }
 
 /// The id of a configured group.

@@ -11,10 +11,12 @@ mod everywhere;
 mod folding;
 mod given;
 mod identity;
+mod life;
 mod listing;
 mod members;
 mod memory;
 mod merge;
+mod naming;
 mod outcomes;
 mod packed;
 mod plan;
@@ -34,7 +36,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::caller::{Caller, Permission};
 use crate::clock::Clock;
-use crate::config::{OnConflict, OnFailure};
+use crate::config::{Customs, OnConflict, OnFailure};
 use crate::repository::{Repository, RepositoryError};
 use crate::scim::{ErrorKind, ResourceType, ScimError};
 use crate::secret::Secret;
@@ -78,6 +80,7 @@ pub struct Rules {
     pub walk_limit: u64,
     /// How long a cursor is good for, and what it needs kept, since either was last used.
     pub cursor_timeout: Duration,
+    pub customs: Customs,
 }
 
 /// A repository with what its configuration decides.
@@ -225,6 +228,11 @@ impl Federation {
     /// The longest list that is given, in resources.
     pub fn max_results(&self) -> u64 {
         self.rules.max_results
+    }
+
+    /// Where the tenant's clients are used to something else than RFC 7644 says.
+    pub fn customs(&self) -> &Customs {
+        &self.rules.customs
     }
 
     /// Whether the store answers.

@@ -6,9 +6,9 @@ use axum::response::{IntoResponse, Response};
 use super::body::ScimJson;
 use super::error::Failure;
 use super::{Parts, TenantMount, bulk, etag, query};
-use crate::scim::ResourceType;
-use crate::scim::dialect::{self, Capabilities, Document};
+use crate::scim::dialect::{self, Capabilities, Document, Part};
 use crate::scim::resource::digest_bytes;
+use crate::scim::{Query, ResourceType};
 
 /// `/ServiceProviderConfig`; true to what is really there.
 pub fn service_provider_config(
@@ -32,7 +32,7 @@ pub fn service_provider_config(
 
 pub fn schemas(mount: &TenantMount, uri: &Uri) -> Result<Response, Failure> {
     unfiltered(uri)?;
-    Ok(list(dialect::schemas_list(&types(mount), &mount.base)))
+    Ok(list(dialect::schemas_list(&types(mount), &mount.base, part(mount, uri)?)))
 }
 
 pub fn schema(
@@ -46,7 +46,7 @@ pub fn schema(
 
 pub fn resource_types(mount: &TenantMount, uri: &Uri) -> Result<Response, Failure> {
     unfiltered(uri)?;
-    Ok(list(dialect::resource_types_list(&types(mount), &mount.base)))
+    Ok(list(dialect::resource_types_list(&types(mount), &mount.base, part(mount, uri)?)))
 }
 
 pub fn resource_type(
@@ -83,6 +83,17 @@ fn unfiltered(uri: &Uri) -> Result<(), Failure> {
     let filtered =
         query::pairs(uri.query())?.iter().any(|(name, _)| name.eq_ignore_ascii_case("filter"));
     if filtered { Err(Failure::FilterOnDiscovery) } else { Ok(()) }
+}
+
+/// What `startIndex` and `count` select, in tenants where they do.
+fn part(mount: &TenantMount, uri: &Uri) -> Result<Part, Failure> {
+    let federation = &mount.tenant.federation;
+    if !federation.customs().paged_discovery {
+        return Ok(Part::WHOLE);
+    }
+    let pairs = query::pairs(uri.query())?;
+    let asked = Query::from_parameters(pairs.into_iter(), federation.users())?;
+    Ok(Part { start_index: asked.start_index, count: asked.count.unwrap_or(u64::MAX) })
 }
 
 fn list(document: Vec<u8>) -> Response {

@@ -16,8 +16,7 @@ use tower::ServiceExt;
 use super::{App, HttpState, Limits, TenantState, router};
 use crate::auth::Gate;
 use crate::clock::Clock;
-use crate::config::Config;
-use crate::config::{OnConflict, OnFailure};
+use crate::config::{Config, Customs, OnConflict, OnFailure};
 use crate::federation::{Federation, Rules, Shares};
 use crate::scim::ResourceType;
 use crate::store::Store;
@@ -33,6 +32,7 @@ fn federation(store: &Arc<Store>, name: &str, mounts: usize) -> Arc<Federation> 
         allow_scan: true,
         walk_limit: 1000,
         cursor_timeout: Duration::from_mins(10),
+        customs: Customs::default(),
     };
     let types = vec![ResourceType::user(&[]).into(), ResourceType::group(&[]).into()];
     Arc::new(Federation::new(

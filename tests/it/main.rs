@@ -30,6 +30,7 @@ mod postgres;
 mod readme;
 mod schemas;
 mod search;
+mod seeds;
 mod slow;
 mod smoke;
 mod startup;
