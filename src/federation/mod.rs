@@ -9,6 +9,7 @@ mod create;
 mod directory;
 mod everywhere;
 mod folding;
+mod given;
 mod identity;
 mod listing;
 mod members;
@@ -43,6 +44,7 @@ use crate::telemetry::metrics::{CacheNumbers, RepositoryMetrics};
 
 pub use create::Created;
 pub use directory::{Freshness, Shares};
+pub use given::Given;
 pub use listing::Listing;
 pub use plan::Plan;
 pub use resource::{Resource, SOURCE_URN};
