@@ -8,6 +8,7 @@ mod callers;
 mod customs;
 mod fault;
 mod later;
+mod manners;
 mod repository;
 mod resolve;
 mod settings;
@@ -28,8 +29,8 @@ pub use customs::{Customs, Deletion};
 pub use fault::{ConfigError, Report};
 pub use settings::{
     Allowance, AttributeOverride, Authority, CacheTimes, Changes, Config, Group, LogFormat,
-    LogSettings, OauthClient, OnConflict, OnFailure, OnVanish, RepositorySettings, Rights, Role,
-    Rule, Server, ServerUrl, Source, StoreSettings, Tenant, Token, VanishBrake,
+    LogSettings, Mount, OauthClient, OnConflict, OnFailure, OnVanish, RepositorySettings, Rights,
+    Role, Rule, Server, ServerUrl, Source, StoreSettings, Tenant, Token, VanishBrake,
 };
 
 pub use tls::{TlsFault, TlsFile, TlsFiles, TlsIdentity};

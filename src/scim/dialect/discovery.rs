@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use super::{ListHead, render_list};
+use super::{ListHead, Manner, render_list};
 use crate::scim::schema::{ResourceType, Schema};
 
 /// One discovery resource.
@@ -88,10 +88,10 @@ impl Part {
 }
 
 /// Every schema of these resource types, each once.
-pub fn schemas_list(types: &[&ResourceType], base: &str, part: Part) -> Vec<u8> {
+pub fn schemas_list(types: &[&ResourceType], base: &str, part: Part, manner: &Manner) -> Vec<u8> {
     let documents: Vec<_> =
         all_schemas(types).map(|schema| schema_document(schema, base).body).collect();
-    list(&documents, part)
+    list(&documents, part, manner)
 }
 
 /// The schema with this URN, in any case.
@@ -100,9 +100,14 @@ pub fn schema(urn: &str, types: &[&ResourceType], base: &str) -> Option<Document
     Some(schema_document(found, base))
 }
 
-pub fn resource_types_list(types: &[&ResourceType], base: &str, part: Part) -> Vec<u8> {
+pub fn resource_types_list(
+    types: &[&ResourceType],
+    base: &str,
+    part: Part,
+    manner: &Manner,
+) -> Vec<u8> {
     let documents: Vec<_> = types.iter().map(|kind| type_document(kind, base).body).collect();
-    list(&documents, part)
+    list(&documents, part, manner)
 }
 
 /// The resource type with this name, in any case.
@@ -158,7 +163,7 @@ fn type_document(kind: &ResourceType, base: &str) -> Document {
     Document { body, location }
 }
 
-fn list(documents: &[Vec<u8>], part: Part) -> Vec<u8> {
+fn list(documents: &[Vec<u8>], part: Part, manner: &Manner) -> Vec<u8> {
     let total = documents.len() as u64;
     let start_index = part.start_index.max(1);
     let place = |at: u64| usize::try_from(at.min(total)).unwrap_or(documents.len());
@@ -166,7 +171,7 @@ fn list(documents: &[Vec<u8>], part: Part) -> Vec<u8> {
     let to = place((start_index - 1).saturating_add(part.count));
     let head =
         ListHead { total: Some(total), start_index: Some(start_index), ..ListHead::default() };
-    render_list(&head, &documents[from..to])
+    render_list(&head, &documents[from..to], manner)
 }
 
 fn bytes(document: &Value) -> Vec<u8> {
