@@ -6,6 +6,7 @@
 mod audit;
 mod candidates;
 mod condition;
+mod configure;
 mod engine;
 mod index;
 mod link;
@@ -33,6 +34,7 @@ use crate::scim::{AttributePath, Attributes, Filter, ResourceType};
 use engine::{Engine, Query};
 use index::Index;
 
+pub use configure::Configured;
 pub use engine::OpenError;
 pub use member::{Member, Membership};
 pub use membership::{Enrolled, Members};
