@@ -14,7 +14,7 @@ use super::{
     NewResource, ResourceRow, ResourceWrite, Store, StoreError, TypeName, UniqueValue, UserType,
     audit, milliseconds,
 };
-use crate::audit::{Action, AuditRecord};
+use crate::audit::{Action, AuditRecord, Outcome};
 use crate::scim::{Attributes, ResourceType};
 
 /// How often a start tries again where another node was faster.
@@ -97,7 +97,7 @@ impl Store {
                 (Some(row), Some(write)) => {
                     self.push_update(&mut change, tenant, row, write)?;
                     let record = record(one.configured, Action::Replace, at);
-                    audit::push(&mut change, tenant, record, &self.token());
+                    audit::push(&mut change, tenant, record, || self.token());
                 }
                 (None, Some(write)) => {
                     let new = new_resource(one.configured, write, at);
@@ -176,7 +176,7 @@ impl Store {
         }
         if write.is_none() && (joined.is_some() || left.is_some()) {
             let record = record(configured, Action::Modify, at);
-            audit::push(change, tenant, record, &self.token());
+            audit::push(change, tenant, record, || self.token());
         }
     }
 
@@ -283,10 +283,13 @@ fn record(configured: &Configured<'_>, action: Action, at: Timestamp) -> AuditRe
     AuditRecord {
         at,
         caller: CALLER.to_owned(),
+        actor: None,
         kind: configured.kind.name.clone(),
         action,
+        outcome: Outcome::Success,
         subject: configured.id.to_owned(),
         request_id: REQUEST.to_owned(),
+        correlation_id: None,
     }
 }
 

@@ -9,12 +9,14 @@ mod condition;
 mod configure;
 mod engine;
 mod index;
+mod lease;
 mod link;
 mod member;
 mod membership;
 mod prepare;
 mod refusal;
 mod resource;
+mod seal;
 mod search;
 mod settings;
 #[cfg(test)]
@@ -34,10 +36,12 @@ use crate::scim::{AttributePath, Attributes, Filter, ResourceType};
 use engine::{Engine, Query};
 use index::Index;
 
+pub use audit::{AuditFilter, Tail};
 pub use configure::Configured;
 pub use engine::OpenError;
 pub use member::{Member, Membership};
 pub use membership::{Enrolled, Members};
+pub use seal::Sealed;
 pub use token::{IssuedToken, KeptToken};
 pub use unique::UniqueValue;
 
