@@ -7,7 +7,9 @@ mod audit;
 mod candidates;
 mod condition;
 mod engine;
+mod import;
 mod index;
+mod lease;
 mod link;
 mod member;
 mod membership;
@@ -34,6 +36,10 @@ use engine::{Engine, Query};
 use index::Index;
 
 pub use engine::OpenError;
+pub use import::{
+    Clash, FAULTS, ImportBatch, ImportCounts, ImportFault, ImportRefusal, ImportRow, ImportState,
+    Numbers,
+};
 pub use member::{Member, Membership};
 pub use membership::{Enrolled, Members};
 pub use token::{IssuedToken, KeptToken};

@@ -1,5 +1,6 @@
 //! The contract of the store: on a file, in memory and on PostgreSQL.
 
+mod imports;
 mod members;
 mod page;
 mod passing;
