@@ -16,6 +16,7 @@ mod membership;
 mod prepare;
 mod refusal;
 mod resource;
+mod seal;
 mod search;
 mod settings;
 #[cfg(test)]
@@ -35,6 +36,7 @@ use crate::scim::{AttributePath, Attributes, Filter, ResourceType};
 use engine::{Engine, Query};
 use index::Index;
 
+pub use audit::{AuditFilter, Tail};
 pub use engine::OpenError;
 pub use import::{
     Clash, FAULTS, ImportBatch, ImportCounts, ImportFault, ImportRefusal, ImportRow, ImportState,
@@ -42,6 +44,7 @@ pub use import::{
 };
 pub use member::{Member, Membership};
 pub use membership::{Enrolled, Members};
+pub use seal::Sealed;
 pub use token::{IssuedToken, KeptToken};
 pub use unique::UniqueValue;
 

@@ -1,6 +1,4 @@
-//! Imports: queued in order, done once, counted, ended, forgotten; and leases.
-
-use std::time::Duration;
+//! Imports: queued in order, done once, counted, ended, swept away.
 
 use serde_json::json;
 
@@ -222,20 +220,5 @@ async fn what_is_over_or_given_up_goes_in_time() {
         store.sweep_imports().await.unwrap();
         assert!(!there("over").await && there("waits").await);
         assert_eq!(count(&store, "SELECT COUNT(*) FROM import_parts").await, 1);
-
-        let time = Duration::from_secs(10);
-        assert!(store.lease("import", "a", time).await.unwrap());
-        assert!(!store.lease("import", "b", time).await.unwrap());
-        assert!(store.lease("other", "b", time).await.unwrap());
-        clock.advance(6_000);
-        assert!(store.lease("import", "a", time).await.unwrap(), "prolonged");
-        clock.advance(6_000);
-        assert!(!store.lease("import", "b", time).await.unwrap());
-        clock.advance(6_000);
-        assert!(store.lease("import", "b", time).await.unwrap(), "it ran out");
-        store.release("import", "a").await.unwrap();
-        assert!(!store.lease("import", "a", time).await.unwrap(), "it is another's");
-        store.release("import", "b").await.unwrap();
-        assert!(store.lease("import", "a", time).await.unwrap());
     }
 }

@@ -36,10 +36,3 @@ CREATE TABLE import_faults (
     PRIMARY KEY (import_key, place)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX import_faults_name ON import_faults (name);
-
--- What only one of the programs that have the database open does at a time.
-CREATE TABLE leases (
-    name TEXT PRIMARY KEY NOT NULL,
-    holder TEXT NOT NULL,
-    until INTEGER NOT NULL
-) STRICT;

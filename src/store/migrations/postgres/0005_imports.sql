@@ -1,4 +1,4 @@
--- The tables of sqlite/0004_imports.sql, where every column is described.
+-- The tables of sqlite/0005_imports.sql, where every column is described.
 CREATE TABLE imports (
     key BIGINT GENERATED ALWAYS AS IDENTITY,
     correlation_id TEXT COLLATE "C" NOT NULL,
@@ -36,10 +36,3 @@ CREATE TABLE import_faults (
     CONSTRAINT import_faults_place PRIMARY KEY (import_key, place)
 );
 CREATE INDEX import_faults_name ON import_faults (name);
-
-CREATE TABLE leases (
-    name TEXT COLLATE "C" NOT NULL,
-    holder TEXT COLLATE "C" NOT NULL,
-    until BIGINT NOT NULL,
-    CONSTRAINT leases_name PRIMARY KEY (name)
-);
