@@ -2,6 +2,7 @@
 
 mod audit;
 mod configure;
+mod imports;
 mod members;
 mod page;
 mod passing;
