@@ -250,6 +250,7 @@ fn federation(
         allow_scan: tenant.allow_scan,
         walk_limit: tenant.walk_limit,
         cursor_timeout: tenant.cursor_timeout,
+        policies: tenant.authenticator_policies.clone(),
     };
     Ok(Federation::new(
         Arc::clone(&tenant.name),

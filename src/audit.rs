@@ -43,6 +43,10 @@ pub enum Action {
     Replace,
     Modify,
     Delete,
+    /// A device became a user's.
+    Assign,
+    /// A device is nobody's any more.
+    Unassign,
 }
 
 impl AuditRecord {
@@ -54,6 +58,8 @@ impl AuditRecord {
             Action::Replace => "replace",
             Action::Modify => "modify",
             Action::Delete => "delete",
+            Action::Assign => "assign",
+            Action::Unassign => "unassign",
         };
         format!("{}.{action}", self.kind.to_lowercase())
     }

@@ -50,7 +50,6 @@ const LATER: &[Later] = &[
     later("tenant.prefer_attributes", Takes::False),
     later("tenant.default_role", Takes::Nothing),
     later("tenant.operators", Takes::Nothing),
-    later("tenant.authenticator_policy", Takes::Nothing),
     later("tenant.issuer", Takes::Nothing),
     later("tenant.token.dialect", Takes::Word("rfc", &["activid"])),
     later("tenant.token.creates", Takes::Word("FTRESS", &["SCIM_FED"])),

@@ -176,7 +176,6 @@ fn what_is_to_come_is_refused_by_name() {
         (tenant, "prefer_attributes = true", "\"tenant.prefer_attributes\""),
         (tenant, "default_role = \"member\"", "\"tenant.default_role\""),
         (tenant, "operators = \"cn=x,dc=y\"", "\"tenant.operators\""),
-        (tenant, "[[tenant.authenticator_policy]]", "\"tenant.authenticator_policy\""),
         (tenant, "[[tenant.issuer]]", "\"tenant.issuer\""),
         (token, "dialect = \"activid\"", "\"tenant.token.dialect\""),
         (token, "creates = \"SCIM_FED\"", "\"tenant.token.creates\""),

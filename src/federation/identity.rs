@@ -36,6 +36,7 @@ impl Federation {
         id: &str,
         care: Care,
     ) -> Result<Subject, Problem> {
+        let id = &*self.spelled(kind, id).await?;
         let stored = self.rows.find(RowKey::Id(id.to_owned()), care != Care::Cached).await?;
         if let Some(row) = stored.rows.first() {
             // Ids are of one sequence, paths of one type.

@@ -15,8 +15,11 @@ mod members;
 mod memory;
 mod merge;
 mod outcomes;
+mod owning;
 mod packed;
+mod password;
 mod plan;
+mod possession;
 mod read;
 mod resource;
 mod rows;
@@ -33,7 +36,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::caller::{Caller, Permission};
 use crate::clock::Clock;
-use crate::config::{OnConflict, OnFailure};
+use crate::config::{AuthenticatorPolicy, OnConflict, OnFailure};
 use crate::repository::{Repository, RepositoryError};
 use crate::scim::{ErrorKind, ResourceType, ScimError};
 use crate::secret::Secret;
@@ -59,6 +62,7 @@ pub struct Federation {
     people: resource::Resources,
     writing: Locks,
     walks: walk::Walks,
+    passwords: password::Passwords,
     clock: Clock,
 }
 
@@ -76,6 +80,8 @@ pub struct Rules {
     pub walk_limit: u64,
     /// How long a cursor is good for, and what it needs kept, since either was last used.
     pub cursor_timeout: Duration,
+    /// Under which authenticators there may be.
+    pub policies: Vec<AuthenticatorPolicy>,
 }
 
 /// A repository with what its configuration decides.
@@ -154,6 +160,11 @@ const USER: &str = "User";
 /// The name of the groups' resource type.
 const GROUP: &str = "Group";
 
+/// The name of the devices' resource type.
+const DEVICE: &str = "Device";
+/// The name of the authenticators' resource type.
+const AUTHENTICATOR: &str = "Authenticator";
+
 /// How long a caller should wait before asking a repository again, in seconds.
 const RETRY_AFTER: u32 = 5;
 
@@ -187,6 +198,7 @@ impl Federation {
                 mounts,
             ),
             writing: Locks::new(),
+            passwords: password::Passwords::new(&clock),
             walks: walk::Walks::new(&seal, &tenant, &rules, &shares.walks),
             shares: shares.clone(),
             tenant,
@@ -284,9 +296,14 @@ enum Deed {
     Delete,
 }
 
-/// What of `kind` a caller must be permitted. What is configured beside users and groups goes with
+/// What of `kind` a caller must be permitted. What is configured beside the shipped types goes with
 /// the groups: who may say what groups there are may say what else there is.
 fn permit(caller: &Caller, kind: &ResourceType, deed: Deed) -> Result<(), Problem> {
+    let (read, write) = match kind.name.as_str() {
+        DEVICE => (Permission::DevicesRead, Permission::DevicesWrite),
+        AUTHENTICATOR => (Permission::AuthenticatorsRead, Permission::AuthenticatorsWrite),
+        _ => (Permission::GroupsRead, Permission::GroupsWrite),
+    };
     let users = is_user(kind);
     let permission = match deed {
         Deed::Search if users => Permission::UsersSearch,
@@ -294,8 +311,8 @@ fn permit(caller: &Caller, kind: &ResourceType, deed: Deed) -> Result<(), Proble
         Deed::Create if users => Permission::UsersCreate,
         Deed::Replace if users => Permission::UsersReplace,
         Deed::Delete if users => Permission::UsersDelete,
-        Deed::Search | Deed::Read => Permission::GroupsRead,
-        Deed::Create | Deed::Replace | Deed::Delete => Permission::GroupsWrite,
+        Deed::Search | Deed::Read => read,
+        Deed::Create | Deed::Replace | Deed::Delete => write,
     };
     demand(caller, permission)
 }
@@ -308,6 +325,16 @@ fn is_group(kind: &ResourceType) -> bool {
 /// Whether a type's resources may be a directory's: only users are.
 fn is_user(kind: &ResourceType) -> bool {
     kind.name == USER
+}
+
+/// Whether a type's resources are a user's: devices and authenticators.
+fn is_owned(kind: &ResourceType) -> bool {
+    [DEVICE, AUTHENTICATOR].contains(&kind.name.as_str())
+}
+
+/// Whether a type's resources are named by their user and a policy.
+fn is_authenticator(kind: &ResourceType) -> bool {
+    kind.name == AUTHENTICATOR
 }
 
 fn demand(caller: &Caller, permission: Permission) -> Result<(), Problem> {

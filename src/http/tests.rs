@@ -17,9 +17,9 @@ use super::{App, HttpState, Limits, TenantState, router};
 use crate::auth::Gate;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::config::{OnConflict, OnFailure};
+use crate::config::{AuthenticatorPolicy, OnConflict, OnFailure};
 use crate::federation::{Federation, Rules, Shares};
-use crate::scim::ResourceType;
+use crate::scim::schema::ResourceTypes;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 
@@ -33,8 +33,11 @@ fn federation(store: &Arc<Store>, name: &str, mounts: usize) -> Arc<Federation> 
         allow_scan: true,
         walk_limit: 1000,
         cursor_timeout: Duration::from_mins(10),
+        policies: ["AT_A", "AT_B"]
+            .map(|id| AuthenticatorPolicy { id: id.to_owned(), kind: "login".to_owned() })
+            .into(),
     };
-    let types = vec![ResourceType::user(&[]).into(), ResourceType::group(&[]).into()];
+    let types = ResourceTypes::shipped().all().to_vec();
     Arc::new(Federation::new(
         name.into(),
         rules,

@@ -11,7 +11,7 @@ use super::{App, Asked, app_with, send};
 use crate::caller::{PERMISSIONS, Permission};
 use crate::config::Config;
 use crate::http::routes::{Endpoint, Route};
-use crate::scim::ResourceType;
+use crate::scim::schema::ResourceTypes;
 
 /// What a method of a route takes.
 #[derive(Clone, Copy, Debug)]
@@ -29,19 +29,21 @@ fn needs(route: Route<'_>, method: &str) -> Needs {
     use Permission as P;
     match (route, method) {
         (Route::Resources(at), "GET" | "HEAD") | (Route::ResourcesSearch(at), _) => {
-            Needs::Permission(if users(at) { P::UsersSearch } else { P::GroupsRead })
+            Needs::Permission(if users(at) { P::UsersSearch } else { of_others(at).0 })
         }
-        (Route::Search, _) => Needs::AnyOf(&[P::UsersSearch, P::GroupsRead]),
+        (Route::Search, _) => {
+            Needs::AnyOf(&[P::UsersSearch, P::GroupsRead, P::DevicesRead, P::AuthenticatorsRead])
+        }
         (Route::Resources(at), "POST") if users(at) => Needs::Permission(P::UsersCreate),
         (Route::Resource(at, _), "GET" | "HEAD") => {
-            Needs::Permission(if users(at) { P::UsersRead } else { P::GroupsRead })
+            Needs::Permission(if users(at) { P::UsersRead } else { of_others(at).0 })
         }
         (Route::Resource(at, _), "PUT" | "PATCH") if users(at) => {
             Needs::Permission(P::UsersReplace)
         }
         (Route::Resource(at, _), "DELETE") if users(at) => Needs::Permission(P::UsersDelete),
-        (Route::Resources(_), "POST") | (Route::Resource(..), "PUT" | "PATCH" | "DELETE") => {
-            Needs::Permission(P::GroupsWrite)
+        (Route::Resources(at), "POST") | (Route::Resource(at, _), "PUT" | "PATCH" | "DELETE") => {
+            Needs::Permission(of_others(at).1)
         }
         // Bulk: each of its operations asks for its own.
         (Route::Me(_) | Route::Bulk, _) => Needs::Token,
@@ -56,6 +58,17 @@ fn needs(route: Route<'_>, method: &str) -> Needs {
         (Route::Resources(_) | Route::Resource(..), method) => {
             panic!("{method} {} is not in the table", &*route.name())
         }
+    }
+}
+
+/// What reading and writing take of what is no user.
+fn of_others(at: &Endpoint) -> (Permission, Permission) {
+    use Permission as P;
+    match at.kind.name.as_str() {
+        "Group" => (P::GroupsRead, P::GroupsWrite),
+        "Device" => (P::DevicesRead, P::DevicesWrite),
+        "Authenticator" => (P::AuthenticatorsRead, P::AuthenticatorsWrite),
+        other => panic!("{other} is not in the table"),
     }
 }
 
@@ -102,8 +115,8 @@ fn bearer(name: &str) -> String {
     name.replace(':', "-").replace('!', "without-")
 }
 
-fn endpoints() -> [Endpoint; 2] {
-    [ResourceType::user(&[]), ResourceType::group(&[])].map(|kind| Endpoint::new(&kind.into()))
+fn endpoints() -> Vec<Endpoint> {
+    ResourceTypes::shipped().all().iter().map(Endpoint::new).collect()
 }
 
 fn users(at: &Endpoint) -> bool {
@@ -122,11 +135,25 @@ fn path(route: Route<'_>, id: &str) -> String {
 
 fn body(route: Route<'_>, method: &str) -> &'static str {
     match (route, method) {
-        (Route::Resources(_), "POST") => r#"{"userName":"new","displayName":"new"}"#,
+        (Route::Resources(at), "POST") => new(at, true),
         (_, "PATCH") => r#"{"Operations":[{"op":"add","path":"externalId","value":"x"}]}"#,
+        (Route::Resource(at, _), "PUT") if at.kind.name == "Authenticator" => {
+            r#"{"owner":{"display":"owner"},"policy":{"value":"AT_A"},"externalId":"y"}"#
+        }
         (_, "PUT") => r#"{"userName":"ann","displayName":"ann","externalId":"y"}"#,
         (_, "POST") => "{}",
         _ => "",
+    }
+}
+
+/// What makes a resource, or another one.
+fn new(at: &Endpoint, other: bool) -> &'static str {
+    match (at.kind.name.as_str(), other) {
+        ("Device", _) => r#"{"type":"DT_TEST"}"#,
+        ("Authenticator", false) => r#"{"owner":{"display":"owner"},"policy":{"value":"AT_A"}}"#,
+        ("Authenticator", true) => r#"{"owner":{"display":"owner"},"policy":{"value":"AT_B"}}"#,
+        (_, false) => r#"{"userName":"ann","displayName":"ann"}"#,
+        (_, true) => r#"{"userName":"new","displayName":"new"}"#,
     }
 }
 
@@ -151,10 +178,14 @@ async fn refused(asked: Asked, method: &str, status: u16) -> String {
 async fn every_route_lets_in_whom_the_table_says() {
     let app = app_with(&config());
     for endpoint in endpoints() {
+        if endpoint.kind.name == "Authenticator" {
+            let owner = r#"{"userName":"owner"}"#;
+            ask(&app, Some("all"), "POST", "/scim/acme/v2/Users", owner).await;
+        }
         let all = format!("/scim/acme/v2{}", endpoint.kind.endpoint);
         for route in Route::every(&endpoint) {
             for method in route.allowed().split(", ") {
-                let body = r#"{"userName":"ann","displayName":"ann"}"#;
+                let body = new(&endpoint, false);
                 let made = ask(&app, Some("all"), "POST", &all, body).await.json().await;
                 check(&app, route, method, made["id"].as_str().unwrap()).await;
                 let found = ask(&app, Some("all"), "GET", &all, "").await.json().await;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::documents::{self, Content, Document, Misfit, TypeDocument};
-use super::standard::{self, GROUP, SOURCE, USER};
+use super::standard::{self, SOURCE, ShippedType, TYPES};
 use super::{ResourceType, Schema};
 
 /// Endpoints that are no resource type's, and names that discovery itself has.
@@ -12,7 +12,7 @@ const RESERVED_ENDPOINTS: [&str; 5] =
     ["/Bulk", "/Me", "/Schemas", "/ResourceTypes", "/ServiceProviderConfig"];
 const RESERVED_NAMES: [&str; 3] = ["Schema", "ResourceType", "ServiceProviderConfig"];
 
-/// The resource types of one tenant, `User` and `Group` first.
+/// The resource types of one tenant, the shipped ones first.
 #[derive(Clone, Debug)]
 pub struct ResourceTypes {
     all: Vec<Arc<ResourceType>>,
@@ -20,13 +20,13 @@ pub struct ResourceTypes {
 }
 
 impl ResourceTypes {
-    /// `User` and `Group` as they ship.
+    /// As they ship.
     pub fn shipped() -> Self {
-        Self::of(ResourceType::user(&[]), ResourceType::group(&[]), Vec::new())
+        Self::of(TYPES.iter().map(|shipped| shipped.with(shipped.extensions(&[]))))
     }
 
     /// The shipped ones with what these files add, each the text of one: a Schema that no
-    /// ResourceType names is an extension of `User`; a ResourceType named `User` or `Group` adds its
+    /// ResourceType names is an extension of `User`; a ResourceType named as a shipped one adds its
     /// extensions to that one; any other is a type of its own. A Schema with the URN of a shipped
     /// extension replaces it, and what only repeats a shipped schema adds nothing.
     ///
@@ -40,43 +40,35 @@ impl ResourceTypes {
         let schemas = schemas(&documents)?;
         let types = types(&documents)?;
         let mut reader = Reader { schemas, further: Vec::new() };
-        let mut user = shipped_extensions(&reader.schemas);
-        let mut group = Vec::new();
+        let mut shipped: Vec<_> =
+            TYPES.iter().map(|shipped| shipped.extensions(&reader.schemas)).collect();
         for (document, written) in &types {
-            match () {
-                () if written.name.eq_ignore_ascii_case("User") => {
-                    reader.extend(document, written, ("/Users", USER), &mut user)?;
-                }
-                () if written.name.eq_ignore_ascii_case("Group") => {
-                    reader.extend(document, written, ("/Groups", GROUP), &mut group)?;
-                }
-                () => {
-                    let made = reader.make(document, written)?;
-                    reader.further.push(made);
-                }
+            let known = TYPES.iter().position(|one| one.name.eq_ignore_ascii_case(&written.name));
+            if let Some(place) = known {
+                reader.extend(document, written, &TYPES[place], &mut shipped[place])?;
+            } else {
+                let made = reader.make(document, written)?;
+                reader.further.push(made);
             }
         }
         for schema in &reader.schemas {
-            let is_known = user.iter().any(|(known, _)| known.id == schema.id);
-            if !is_known && !names(&types, &schema.id) {
-                user.push((Arc::clone(schema), false));
+            let mut known = shipped.iter().flatten();
+            if !known.any(|(known, _)| known.id == schema.id) && !names(&types, &schema.id) {
+                shipped[0].push((Arc::clone(schema), false));
             }
         }
-        Ok(Self::of(
-            standard::user(user),
-            standard::group(group),
-            reader.further.into_iter().map(Arc::new).collect(),
-        ))
+        let shipped = TYPES.iter().zip(shipped).map(|(one, extensions)| one.with(extensions));
+        Ok(Self::of(shipped.chain(reader.further)))
     }
 
-    fn of(user: ResourceType, group: ResourceType, further: Vec<Arc<ResourceType>>) -> Self {
-        let user = Arc::new(user);
-        let mut all = vec![Arc::clone(&user), Arc::new(group)];
-        all.extend(further);
+    /// The first is the users'.
+    fn of(types: impl Iterator<Item = ResourceType>) -> Self {
+        let all: Vec<_> = types.map(Arc::new).collect();
+        let user = Arc::clone(&all[0]);
         Self { all, user }
     }
 
-    /// Every one, `User` and `Group` first, then in the order of the documents.
+    /// Every one, the shipped ones first, then in the order of the documents.
     pub fn all(&self) -> &[Arc<ResourceType>] {
         &self.all
     }
@@ -95,7 +87,7 @@ fn schemas(documents: &[Document]) -> Result<Vec<Arc<Schema>>, Misfit> {
             if repeats(&shipped, schema) {
                 continue;
             }
-            if [USER, GROUP, SOURCE].contains(&shipped.id.as_str()) {
+            if stays(&shipped.id) {
                 return Err(document.misfit(
                     ".id",
                     format!("\"{}\" is a schema that ships with the program", shipped.id),
@@ -154,14 +146,9 @@ fn names(types: &[(&Document, &TypeDocument)], urn: &str) -> bool {
     })
 }
 
-/// The extensions with which `User` ships, or what is configured in their place.
-fn shipped_extensions(schemas: &[Arc<Schema>]) -> Vec<(Arc<Schema>, bool)> {
-    standard::user_extensions()
-        .map(|shipped| {
-            let own = schemas.iter().find(|own| own.id.eq_ignore_ascii_case(&shipped.id)).cloned();
-            (own.unwrap_or_else(|| Arc::new(shipped)), false)
-        })
-        .collect()
+/// Whether a shipped schema must stay as it is: what the program itself counts on.
+fn stays(urn: &str) -> bool {
+    urn == SOURCE || TYPES.iter().any(|shipped| shipped.core == urn)
 }
 
 struct Reader {
@@ -175,10 +162,10 @@ impl Reader {
         &self,
         document: &Document,
         written: &TypeDocument,
-        (endpoint, core): (&str, &str),
+        shipped: &ShippedType,
         extensions: &mut Vec<(Arc<Schema>, bool)>,
     ) -> Result<(), Misfit> {
-        let name = &written.name;
+        let (name, &ShippedType { endpoint, core, .. }) = (&written.name, shipped);
         if let Some(other) = written.endpoint.as_ref().filter(|other| *other != endpoint) {
             return Err(document.misfit(
                 ".endpoint",
@@ -221,13 +208,12 @@ impl Reader {
             written.endpoint.as_ref().ok_or_else(|| missing("endpoint", "\"/Badges\""))?;
         let taken = RESERVED_ENDPOINTS
             .into_iter()
-            .chain(["/Users", "/Groups"])
             .chain(self.further.iter().map(|other| other.endpoint.as_str()))
-            .find(|taken| taken.eq_ignore_ascii_case(endpoint));
-        if let Some(taken) = taken {
+            .any(|taken| taken.eq_ignore_ascii_case(endpoint));
+        if taken || TYPES.iter().any(|shipped| shipped.is_at(endpoint)) {
             return Err(document.misfit(
                 ".endpoint",
-                format!("{taken} is there already"),
+                format!("{endpoint} is there already"),
                 "choose an endpoint that nothing else has",
             ));
         }
@@ -271,9 +257,7 @@ impl Reader {
             return Ok(Arc::clone(own));
         }
         match standard::any_case(urn) {
-            Some(shipped) if ![USER, GROUP, SOURCE].contains(&shipped.id.as_str()) => {
-                Ok(Arc::new(shipped))
-            }
+            Some(shipped) if !stays(&shipped.id) => Ok(Arc::new(shipped)),
             Some(shipped) => Err(document.misfit(
                 place,
                 format!("{} is for the type that ships with it", shipped.id),

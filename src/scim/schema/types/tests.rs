@@ -67,7 +67,7 @@ fn nothing_configured_is_what_ships() {
     let read = ResourceTypes::read::<&str>(&[]).unwrap();
     for types in [&shipped, &read] {
         let names: Vec<_> = types.all().iter().map(|kind| kind.name.as_str()).collect();
-        assert_eq!(names, ["User", "Group"]);
+        assert_eq!(names, ["User", "Group", "Device", "Authenticator"]);
         assert_eq!(types.user().extensions.len(), 5);
     }
 }
@@ -80,7 +80,7 @@ fn a_type_of_its_own_stands_behind_users_and_groups() {
         vec![json!({ "totalResults": 2, "Resources": [badge(), badges()] })],
     ] {
         let types = read(&files).unwrap();
-        let [_, _, kind] = types.all() else { panic!() };
+        let [.., kind] = types.all() else { panic!() };
         assert_eq!((kind.name.as_str(), kind.endpoint.as_str()), ("Badge", "/Badges"));
         assert_eq!(types.user().extensions.len(), 5, "a named schema is no extension of User");
         assert!(kind.resolve("doors.$ref").case_exact);
@@ -98,9 +98,9 @@ fn a_schema_that_nobody_names_is_an_extension_of_users() {
 
 #[test]
 fn documents_about_users_and_groups_add_extensions() {
-    let group = json!({ "name": "group", "schema": super::GROUP,
+    let group = json!({ "name": "group", "schema": super::standard::GROUP,
         "schemaExtensions": [{ "schema": BADGE, "required": true }] });
-    let user = json!({ "name": "User", "endpoint": "/Users", "schema": super::USER,
+    let user = json!({ "name": "User", "endpoint": "/Users", "schema": super::standard::USER,
         "schemaExtensions": [{ "schema": ENTERPRISE, "required": true }] });
     let types = read(&[json!([badge(), group, user])]).unwrap();
     assert!(types.all()[1].extensions[0].1);
@@ -121,7 +121,11 @@ fn documents_about_users_and_groups_add_extensions() {
 #[test]
 fn exports_of_what_ships_add_nothing_and_extensions_can_be_replaced() {
     let shipped = |urn: &str| serde_json::to_value(Schema::shipped(urn).unwrap()).unwrap();
-    let types = read(&[json!([shipped(super::USER), shipped(super::SOURCE), shipped(ENTERPRISE)])]);
+    let types = read(&[json!([
+        shipped(super::standard::USER),
+        shipped(super::SOURCE),
+        shipped(ENTERPRISE)
+    ])]);
     assert_eq!(types.unwrap().user().extensions.len(), 5);
     let mut own = shipped(ENTERPRISE);
     own["attributes"].as_array_mut().unwrap().truncate(1);
@@ -129,7 +133,7 @@ fn exports_of_what_ships_add_nothing_and_extensions_can_be_replaced() {
     assert_eq!(types.user().extensions.len(), 5);
     assert!(types.user().resolve(&format!("{ENTERPRISE}:employeeNumber")).known);
     assert!(!types.user().resolve(&format!("{ENTERPRISE}:department")).known);
-    let mut user = shipped(super::USER);
+    let mut user = shipped(super::standard::USER);
     user["attributes"].as_array_mut().unwrap().pop();
     assert!(refused(&user).starts_with("id: "));
 }
@@ -193,7 +197,16 @@ fn types_keep_to_names_and_endpoints_that_are_free() {
         kind[member] = value;
         refused(&json!([badge(), kind]))
     };
-    for taken in ["/users", "/Groups", "/bulk", "/Me", "/Schemas", "/ResourceTypes"] {
+    for taken in [
+        "/users",
+        "/Groups",
+        "/Device",
+        "/authenticators",
+        "/bulk",
+        "/Me",
+        "/Schemas",
+        "/ResourceTypes",
+    ] {
         assert!(with("endpoint", json!(taken)).contains("is there already"), "{taken}");
     }
     for odd in ["Badges", "/", "/a/b", "/.search", "https://example.com/Badges"] {
@@ -202,7 +215,9 @@ fn types_keep_to_names_and_endpoints_that_are_free() {
     assert!(with("name", json!("Schema")).starts_with("[1].name: "));
     assert!(with("name", json!("A b")).starts_with("[1].name: "));
     assert!(with("name", json!("User")).contains("User is at /Users"));
-    assert!(with("schema", json!(super::USER)).contains("for the type that ships with it"));
+    assert!(
+        with("schema", json!(super::standard::USER)).contains("for the type that ships with it")
+    );
     let extensions = json!([{ "schema": BADGE }]);
     assert!(with("schemaExtensions", extensions).contains("the schema of Badge itself"));
     let twice = json!([{ "schema": ENTERPRISE }, { "schema": ENTERPRISE }]);
