@@ -1,6 +1,7 @@
 //! Composition root: from a configuration to a running bridge; start, ready, drain, stop.
 
 mod repositories;
+mod sealer;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ use crate::repository::{Finding, Repository as _, Severity};
 use crate::scim::ResourceType;
 use crate::store::{IndexedType, KeptToken, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
+use sealer::Sealer;
 
 /// Files that are open beside clients' connections: the database, directories, the program itself.
 const OTHER_FILES: u64 = 256;
@@ -67,11 +69,19 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
             let federation = federation(tenant, &store, &shares, &metrics, &clock)
                 .with_context(|| format!("tenant \"{}\"", tenant.name))?
                 .sealing(&cursors);
+            federation.configure().await.with_context(|| {
+                format!(
+                    "tenant \"{}\": its groups and roles cannot be made as the configuration names \
+                     them; what is taken must get another id or name there, or here",
+                    tenant.name
+                )
+            })?;
             federation.follow();
             tenants.push(TenantState::new(
                 Arc::clone(&tenant.name),
                 Arc::new(federation),
-                tenant.mounts.clone(),
+                tenant.mounts.iter().map(|mount| (mount.path.clone(), mount.dialect)),
+                tenant.manners.clone(),
             ));
         }
         let app = http::router(HttpState {
@@ -88,6 +98,8 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
             clock: clock.clone(),
         })?;
         let (stop, stopping) = watch::channel(false);
+        // After the last request.
+        let (drain, drained) = watch::channel(false);
         let operations = match config.server.operations {
             Some(address) => {
                 let listener = listen(address).await?;
@@ -99,6 +111,8 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
             }
             None => None,
         };
+        let sealing = Sealer::new(&store, &clock).run(drained);
+        let sealing = tokio::spawn(sealing);
         let signals = signals()?;
         let mut hangup = signal(SignalKind::hangup()).context("SIGHUP cannot be heard")?;
         let watched = tls.clone();
@@ -125,6 +139,8 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         if let Some(operations) = operations {
             operations.await.context("the operations listener failed")?;
         }
+        drain.send_replace(true);
+        sealing.await.context("the audit trail was not chained to its end")?;
         store.close().await;
         tracing::info!("stopped");
         Ok(())
@@ -251,6 +267,8 @@ fn federation(
         walk_limit: tenant.walk_limit,
         cursor_timeout: tenant.cursor_timeout,
         policies: tenant.authenticator_policies.clone(),
+        groups: tenant.groups.clone(),
+        roles: tenant.roles.clone(),
     };
     Ok(Federation::new(
         Arc::clone(&tenant.name),
@@ -259,7 +277,7 @@ fn federation(
         Arc::clone(store),
         parts,
         shares,
-        tenant.mounts.len(),
+        tenant.mounts.len() * tenant.manners.used(),
         clock.clone(),
     ))
 }

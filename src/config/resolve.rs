@@ -16,8 +16,9 @@ use super::settings::{
     Role, Server, Tenant, VanishBrake,
 };
 use super::written::{self, Words};
-use super::{callers, repository, store, tls, value};
+use super::{callers, manners, repository, store, tls, value};
 use crate::scim::schema::ResourceTypes;
+use crate::scim::text::comparable;
 
 pub const MILLISECOND: Duration = Duration::from_millis(1);
 pub const SECOND: Duration = Duration::from_secs(1);
@@ -116,7 +117,7 @@ fn log(file: &written::Telemetry) -> Result<LogSettings, Fault> {
 #[derive(Default)]
 pub struct Taken {
     names: HashSet<String>,
-    mounts: HashMap<String, Arc<str>>,
+    pub mounts: HashMap<String, Arc<str>>,
     pub digests: HashMap<[u8; 32], String>,
 }
 
@@ -145,18 +146,7 @@ fn tenant(
     taken: &mut Taken,
 ) -> Result<Tenant, Fault> {
     let name: Arc<str> = Arc::from(file.name.get_ref().as_str());
-    let mut mounts = vec![format!("/scim/{name}/v2")];
-    for place in &file.mounts {
-        let mount = value::mount(place)?;
-        if let Some(owner) = taken.mounts.insert(mount.to_ascii_lowercase(), Arc::clone(&name)) {
-            return Err(Fault::at(
-                place,
-                format!("\"{mount}\" is a base path of tenant \"{owner}\" already"),
-                "give every base path to one tenant, once; /scim/<name>/v2 is there by itself",
-            ));
-        }
-        mounts.push(mount);
-    }
+    let mounts = manners::mounts(file, &name, taken)?;
     let roles = roles(&file.role)?;
     let groups = groups(&file.group, &roles)?;
     let authenticator_policies = policies(&file.authenticator_policy)?;
@@ -164,11 +154,30 @@ fn tenant(
     let clients = callers::clients(&file.client, &name, &tokens)?;
     let known = repository::Known { groups: &groups, roles: &roles };
     let repositories = repository::repositories(&file.repository, known, around)?;
+    for id in file.group.iter().map(|group| &group.id).chain(file.role.iter().map(|role| &role.id))
+    {
+        // Such an id is a directory person's.
+        let head = id.get_ref().split_once('.').map(|(head, _)| head);
+        if let Some(other) = repositories.iter().find(|other| head == Some(&*other.id)) {
+            return Err(Fault::at(
+                id,
+                format!(
+                    "\"{}\" looks like the id of somebody in the repository \"{}\"",
+                    id.get_ref(),
+                    other.id
+                ),
+                "write an id that does not begin with a repository's id and a full stop",
+            ));
+        }
+    }
+    let resource_types = Arc::new(resource_types(&file.schemas, around)?);
+    let manners = manners::manners(file, resource_types.user(), &mounts, &tokens, &clients)?;
     let on_failure = [("partial", OnFailure::Partial), ("fail", OnFailure::Fail)];
     let on_conflict = [("show", OnConflict::Show), ("first", OnConflict::First)];
     let on_vanish = [("disable", OnVanish::Disable), ("keep", OnVanish::Keep)];
     Ok(Tenant {
         mounts,
+        manners,
         max_results: value::number(file.max_results.as_ref(), 100, 1..=100_000)?,
         on_failure: value::choice(file.on_failure.as_ref(), &on_failure, OnFailure::Partial)?,
         on_conflict: value::choice(file.on_conflict.as_ref(), &on_conflict, OnConflict::Show)?,
@@ -185,7 +194,7 @@ fn tenant(
         allow_scan: file.allow_scan.unwrap_or(true),
         walk_limit: value::number(file.walk_limit.as_ref(), 1_000_000, 1..=1_000_000_000)?,
         cursor_timeout: value::duration(file.cursor_timeout.as_ref(), 10 * MINUTE, SECOND..=DAY)?,
-        resource_types: Arc::new(resource_types(&file.schemas, around)?),
+        resource_types,
         groups,
         roles,
         authenticator_policies,
@@ -221,9 +230,9 @@ fn resource_types(places: &Words, around: &Surroundings<'_>) -> Result<ResourceT
 fn roles(file: &[written::Role]) -> Result<Vec<Role>, Fault> {
     let mut roles: Vec<Role> = Vec::with_capacity(file.len());
     for role in file {
-        value::name(&role.id)?;
+        value::code(&role.id, "role")?;
         let id = role.id.get_ref().clone();
-        if roles.iter().any(|other| other.id == id) {
+        if roles.iter().any(|other| other.id.eq_ignore_ascii_case(&id)) {
             return Err(twice(&role.id, "role"));
         }
         let display = role.display.clone().unwrap_or_else(|| id.clone());
@@ -235,13 +244,28 @@ fn roles(file: &[written::Role]) -> Result<Vec<Role>, Fault> {
 fn groups(file: &[written::Group], roles: &[Role]) -> Result<Vec<Group>, Fault> {
     let mut groups: Vec<Group> = Vec::with_capacity(file.len());
     for group in file {
-        value::name(&group.id)?;
+        value::code(&group.id, "group")?;
         let id = group.id.get_ref().clone();
-        if groups.iter().any(|other| other.id == id) {
+        if groups.iter().any(|other| other.id.eq_ignore_ascii_case(&id)) {
             return Err(twice(&group.id, "group"));
         }
+        if roles.iter().any(|role| role.id.eq_ignore_ascii_case(&id)) {
+            return Err(Fault::at(
+                &group.id,
+                format!("\"{id}\" is the id of a role of this tenant already"),
+                "give groups and roles ids of one name space",
+            ));
+        }
+        let display = group.display.clone().unwrap_or_else(|| id.clone());
+        if let Some(other) = groups.iter().find(|other| is_called(other, &display)) {
+            return Err(Fault::at(
+                &group.id,
+                format!("the group \"{}\" is called \"{display}\" already", other.id),
+                "write a display of its own: the names of groups are unique, whatever their case",
+            ));
+        }
         groups.push(Group {
-            display: group.display.clone().unwrap_or_else(|| id.clone()),
+            display,
             id,
             parent: group.parent.as_ref().map(|place| place.get_ref().clone()),
             roles: role_ids(&group.roles, roles)?,
@@ -297,6 +321,11 @@ fn policies(file: &[written::AuthenticatorPolicy]) -> Result<Vec<AuthenticatorPo
         policies.push(AuthenticatorPolicy { id: id.clone(), kind: kind.clone() });
     }
     Ok(policies)
+}
+
+fn is_called(group: &Group, display: &str) -> bool {
+    let key = |text: &str| comparable(text, false).into_owned();
+    key(&group.display) == key(display)
 }
 
 /// The ids of configured roles.

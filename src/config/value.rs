@@ -14,6 +14,7 @@ use super::fault::Fault;
 use super::resolve::Surroundings;
 use super::settings::ServerUrl;
 use super::written::SecretText;
+use crate::scim::dialect::Dialect;
 use crate::secret::Secret;
 
 type Outcome<T> = Result<T, Fault>;
@@ -147,6 +148,11 @@ pub fn choice<T: Copy>(
     })
 }
 
+/// The name of a dialect.
+pub fn dialect(place: &Spanned<String>) -> Outcome<Dialect> {
+    choice(Some(place), &Dialect::NAMED, Dialect::default())
+}
+
 /// `[a-z0-9-]+`, at most 63 characters: it becomes part of paths and ids.
 pub fn label(place: &Spanned<String>, what: &str) -> Outcome<()> {
     let text = place.get_ref();
@@ -158,6 +164,18 @@ pub fn label(place: &Spanned<String>, what: &str) -> Outcome<()> {
         place,
         format!("\"{text}\" cannot name a {what}"),
         "write 1 to 63 of the characters a-z, 0-9 and -",
+    ))
+}
+
+/// What a group or a role is known by, in ids and paths: it cannot be taken for a number.
+pub fn code(place: &Spanned<String>, what: &str) -> Outcome<()> {
+    if crate::scim::text::is_code(place.get_ref()) {
+        return Ok(());
+    }
+    Err(Fault::at(
+        place,
+        format!("\"{}\" cannot be the id of a {what}", place.get_ref()),
+        "write 1 to 64 of the characters A-Z, a-z, 0-9, _, - and ., not all of them digits",
     ))
 }
 
@@ -367,7 +385,7 @@ pub fn digest(place: &Spanned<String>) -> Outcome<[u8; 32]> {
 
 /// A base path: segments of letters, digits and `-._~`, each after a slash. Loses its last slash.
 pub fn mount(place: &Spanned<super::written::Mount>) -> Outcome<String> {
-    let text = &place.get_ref().0;
+    let text = &place.get_ref().path;
     let path = text.strip_suffix('/').unwrap_or(text);
     let is_segment = |segment: &str| {
         !segment.is_empty()

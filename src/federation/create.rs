@@ -52,7 +52,7 @@ impl Federation {
         checked_user_type(&checked)?;
         let mut checked = checked;
         let sections = owning::taken(&mut checked.attributes);
-        if let Some((directory, known)) = self.meant(caller, &checked).await? {
+        if let Some((directory, known)) = self.meant(caller, &checked, view).await? {
             demand(caller, Permission::UsersBind)?;
             let id = directory.long_id(&known.key.0);
             let _writing = self.writing.hold(&id).await;
@@ -68,6 +68,7 @@ impl Federation {
         &self,
         caller: &Caller,
         checked: &Checked,
+        view: &View,
     ) -> Result<Option<(Arc<Directory>, Arc<Known>)>, Problem> {
         let named = checked.user_repository_id.as_deref();
         let external_id = checked.attributes.get("externalId").and_then(Value::as_str);
@@ -86,7 +87,9 @@ impl Federation {
                 })?;
                 (std::slice::from_ref(directory), external_id)
             }
-            (None, Some(external_id)) if caller.binds => (&self.directories[..], external_id),
+            (None, Some(external_id)) if caller.binds.unwrap_or(view.manner.binds) => {
+                (&self.directories[..], external_id)
+            }
             _ => return Ok(None),
         };
         let path = self.users().resolve("externalId");

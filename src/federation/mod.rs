@@ -5,10 +5,12 @@
 
 mod authority;
 mod compare;
+mod configured;
 mod create;
 mod directory;
 mod everywhere;
 mod folding;
+mod given;
 mod identity;
 mod listing;
 mod members;
@@ -36,8 +38,9 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::caller::{Caller, Permission};
 use crate::clock::Clock;
-use crate::config::{AuthenticatorPolicy, OnConflict, OnFailure};
+use crate::config::{AuthenticatorPolicy, Group, OnConflict, OnFailure, Role};
 use crate::repository::{Repository, RepositoryError};
+use crate::scim::dialect::Manner;
 use crate::scim::{ErrorKind, ResourceType, ScimError};
 use crate::secret::Secret;
 use crate::store::{Store, StoreError};
@@ -45,6 +48,7 @@ use crate::telemetry::metrics::{CacheNumbers, RepositoryMetrics};
 
 pub use create::Created;
 pub use directory::{Freshness, Shares};
+pub use given::Given;
 pub use listing::Listing;
 pub use plan::Plan;
 pub use resource::{Resource, SOURCE_URN};
@@ -58,6 +62,7 @@ pub struct Federation {
     store: Arc<Store>,
     rows: rows::Rows,
     directories: Vec<Arc<directory::Directory>>,
+    named: configured::Named,
     shares: Shares,
     people: resource::Resources,
     writing: Locks,
@@ -82,6 +87,9 @@ pub struct Rules {
     pub cursor_timeout: Duration,
     /// Under which authenticators there may be.
     pub policies: Vec<AuthenticatorPolicy>,
+    /// The groups and roles that the configuration names.
+    pub groups: Vec<Group>,
+    pub roles: Vec<Role>,
 }
 
 /// A repository with what its configuration decides.
@@ -109,6 +117,8 @@ pub struct View {
     pub request_id: String,
     /// When the caller stops waiting.
     pub deadline: Instant,
+    /// How the request is understood and answered.
+    pub manner: Arc<Manner>,
 }
 
 /// The versions that a caller is content with (`If-Match`).
@@ -159,7 +169,8 @@ pub enum Problem {
 const USER: &str = "User";
 /// The name of the groups' resource type.
 const GROUP: &str = "Group";
-
+/// The name of the roles' resource type.
+const ROLE: &str = "Role";
 /// The name of the devices' resource type.
 const DEVICE: &str = "Device";
 /// The name of the authenticators' resource type.
@@ -169,7 +180,8 @@ const AUTHENTICATOR: &str = "Authenticator";
 const RETRY_AFTER: u32 = 5;
 
 impl Federation {
-    /// `types` begins with the users' resource type.
+    /// `types` begins with the users' resource type; `forms` is in how many forms a resource is
+    /// rendered and kept: one per mount and manner.
     #[expect(clippy::too_many_arguments, reason = "the parts of a tenant, each named once, in app")]
     pub fn new(
         tenant: Arc<str>,
@@ -178,7 +190,7 @@ impl Federation {
         store: Arc<Store>,
         parts: Vec<RepositoryPart>,
         shares: &Shares,
-        mounts: usize,
+        forms: usize,
         clock: Clock,
     ) -> Self {
         let directories = parts
@@ -195,11 +207,12 @@ impl Federation {
                 Arc::clone(&tenant),
                 &types,
                 shares.people.clone(),
-                mounts,
+                forms,
             ),
             writing: Locks::new(),
             passwords: password::Passwords::new(&clock),
             walks: walk::Walks::new(&seal, &tenant, &rules, &shares.walks),
+            named: configured::Named::new(&rules.groups, &rules.roles),
             shares: shares.clone(),
             tenant,
             rules,
@@ -299,22 +312,26 @@ enum Deed {
 /// What of `kind` a caller must be permitted. What is configured beside the shipped types goes with
 /// the groups: who may say what groups there are may say what else there is.
 fn permit(caller: &Caller, kind: &ResourceType, deed: Deed) -> Result<(), Problem> {
-    let (read, write) = match kind.name.as_str() {
+    let (reading, writing) = match kind.name.as_str() {
+        USER => {
+            return demand(
+                caller,
+                match deed {
+                    Deed::Search => Permission::UsersSearch,
+                    Deed::Read => Permission::UsersRead,
+                    Deed::Create => Permission::UsersCreate,
+                    Deed::Replace => Permission::UsersReplace,
+                    Deed::Delete => Permission::UsersDelete,
+                },
+            );
+        }
+        ROLE => (Permission::RolesRead, Permission::RolesWrite),
         DEVICE => (Permission::DevicesRead, Permission::DevicesWrite),
         AUTHENTICATOR => (Permission::AuthenticatorsRead, Permission::AuthenticatorsWrite),
         _ => (Permission::GroupsRead, Permission::GroupsWrite),
     };
-    let users = is_user(kind);
-    let permission = match deed {
-        Deed::Search if users => Permission::UsersSearch,
-        Deed::Read if users => Permission::UsersRead,
-        Deed::Create if users => Permission::UsersCreate,
-        Deed::Replace if users => Permission::UsersReplace,
-        Deed::Delete if users => Permission::UsersDelete,
-        Deed::Search | Deed::Read => read,
-        Deed::Create | Deed::Replace | Deed::Delete => write,
-    };
-    demand(caller, permission)
+    let reads = matches!(deed, Deed::Search | Deed::Read);
+    demand(caller, if reads { reading } else { writing })
 }
 
 /// Whether a type's resources have members.

@@ -21,7 +21,7 @@ use super::{
     Deed, Federation, IfMatch, Problem, View, demand, is_authenticator, is_group, is_owned,
     is_user, permit,
 };
-use crate::audit::{Action, AuditRecord};
+use crate::audit::{Action, AuditRecord, Outcome};
 use crate::caller::{Caller, Permission};
 use crate::scim::patch::{Membership, Tolerance};
 use crate::scim::schema::check::Checked;
@@ -131,6 +131,9 @@ impl Federation {
                 whole.extend(owning::shown(self.types(), row));
             }
             kind.require(&whole)?;
+            if let Some(row) = standing.row() {
+                self.named.keep(kind, row, &after)?;
+            }
             let written = match &standing {
                 Standing::Unbound { directory, known } => {
                     demand(caller, Permission::UsersBind)?;
@@ -253,6 +256,7 @@ impl Federation {
             {
                 return Err(changed_meanwhile());
             }
+            self.named.stays(kind, &row)?;
             let audit = record(caller, kind, Action::Delete, &row.id, self.clock.now(), view);
             let tombstone = row.link.is_some();
             // Of a group that goes, nobody can tell afterwards who was in it.
@@ -451,9 +455,12 @@ pub(super) fn record(
     AuditRecord {
         at,
         caller: caller.name.to_string(),
+        actor: caller.user.as_deref().map(str::to_owned),
         kind: kind.name.clone(),
         action,
+        outcome: Outcome::Success,
         subject: subject.to_owned(),
         request_id: view.request_id.clone(),
+        correlation_id: None,
     }
 }

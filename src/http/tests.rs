@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::{AuthenticatorPolicy, OnConflict, OnFailure};
 use crate::federation::{Federation, Rules, Shares};
+use crate::scim::dialect::{Dialect, Manners, Settings};
 use crate::scim::schema::ResourceTypes;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
@@ -36,6 +37,8 @@ fn federation(store: &Arc<Store>, name: &str, mounts: usize) -> Arc<Federation> 
         policies: ["AT_A", "AT_B"]
             .map(|id| AuthenticatorPolicy { id: id.to_owned(), kind: "login".to_owned() })
             .into(),
+        groups: Vec::new(),
+        roles: Vec::new(),
     };
     let types = ResourceTypes::shipped().all().to_vec();
     Arc::new(Federation::new(
@@ -75,8 +78,9 @@ fn app_with(config: &Config) -> App {
     let store = Arc::new(Store::open("sqlite::memory:", &[], Clock::system()).unwrap());
     let tenant = |name: &str, mounts: &[&str]| {
         let federation = federation(&store, name, mounts.len());
-        let mounts = mounts.iter().map(|&path| path.to_owned()).collect();
-        TenantState::new(name.into(), federation, mounts)
+        let mounts = mounts.iter().map(|&path| (path.to_owned(), Dialect::Rfc));
+        let manners = Manners::new(&Settings::default(), [Dialect::Rfc]);
+        TenantState::new(name.into(), federation, mounts, manners)
     };
     router(HttpState {
         tenants: vec![
@@ -333,7 +337,7 @@ async fn nobody_gets_in_without_a_token_of_the_tenant() {
 #[tokio::test]
 async fn what_is_not_there_is_said_in_scim() {
     let app = app();
-    for path in ["/", "/nowhere", "/scim/gamma/v2/Users", "/scim/acme/v2", "/scim/acme/v2/Roles"] {
+    for path in ["/", "/nowhere", "/scim/gamma/v2/Users", "/scim/acme/v2", "/scim/acme/v2/Stones"] {
         get(&app, path).await.refused(404).await;
     }
     let detail = get(&app, "/scim/acme/v2/Users/nobody").await.refused(404).await;
@@ -416,7 +420,7 @@ async fn discovery_is_open_and_takes_no_filter() {
         filtered.refused(403).await;
     }
     get(&app, "/scim/acme/v2/Schemas/urn:none").await.refused(404).await;
-    get(&app, "/scim/acme/v2/ResourceTypes/Role").await.refused(404).await;
+    get(&app, "/scim/acme/v2/ResourceTypes/Nothing").await.refused(404).await;
 }
 
 #[tokio::test]

@@ -112,11 +112,11 @@ impl Store {
 
     /// Rows as [`columns`](super::resource::columns) reads them, whole ([`Store::whole`]).
     pub(super) async fn rows(&self, rows: Vec<Row>) -> Result<Vec<Arc<ResourceRow>>, StoreError> {
-        self.rows_with(rows, true).await
+        self.decoded(rows, true).await
     }
 
     /// The same; what users have is left out unless it is wanted.
-    pub(super) async fn rows_with(
+    pub(super) async fn decoded(
         &self,
         rows: Vec<Row>,
         owned: bool,

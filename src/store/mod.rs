@@ -6,8 +6,11 @@
 mod audit;
 mod candidates;
 mod condition;
+mod configure;
 mod engine;
+mod import;
 mod index;
+mod lease;
 mod link;
 mod member;
 mod membership;
@@ -15,6 +18,7 @@ mod owner;
 mod prepare;
 mod refusal;
 mod resource;
+mod seal;
 mod search;
 mod settings;
 #[cfg(test)]
@@ -34,10 +38,17 @@ use crate::scim::{AttributePath, Attributes, Filter, ResourceType};
 use engine::{Engine, Query};
 use index::Index;
 
+pub use audit::{AuditFilter, Tail};
+pub use configure::Configured;
 pub use engine::OpenError;
+pub use import::{
+    Clash, FAULTS, ImportBatch, ImportCounts, ImportFault, ImportRefusal, ImportRow, ImportState,
+    Numbers,
+};
 pub use member::{Member, Membership};
 pub use membership::{Enrolled, Members};
 pub use owner::{Changed, NewOwner, Owned, Owner, Ownership};
+pub use seal::Sealed;
 pub use token::{IssuedToken, KeptToken};
 pub use unique::UniqueValue;
 

@@ -128,7 +128,7 @@ impl Store {
         let first = change.statements.len();
         let at = milliseconds(write.at);
         let pushed = self.push_ownership(&mut change, tenant, &row.key.into(), ownership, at)?;
-        audit::push(&mut change, tenant, record, &self.token());
+        audit::push(&mut change, tenant, record, || self.token());
         match self.engine.execute(change).await {
             Ok(returned) => Ok(Changed {
                 row: rewritten(row, write, &mut returned.row(updated)?)?,
@@ -232,7 +232,7 @@ impl Store {
             made.push((one, change.statements.len()));
         }
         for record in ownership.records {
-            audit::push(change, tenant, record.clone(), &self.token());
+            audit::push(change, tenant, record.clone(), || self.token());
         }
         Ok(Pushed { made, bound })
     }

@@ -41,6 +41,8 @@ macro_rules! select {
     };
 }
 
+pub(super) use select;
+
 /// How many keys one statement asks for at most.
 pub(super) const KEYS: usize = 500;
 
@@ -174,7 +176,7 @@ impl Store {
             let keys = list(&mut values, chunk.iter().map(|key| (*key).into()));
             let sql = format!("{}{keys})", select!(by_key: "r.key IN ("));
             let rows = self.engine.query(Query { sql: sql.into(), values }).await?;
-            let rows = self.rows_with(rows, owned).await?;
+            let rows = self.decoded(rows, owned).await?;
             found.extend(rows.into_iter().map(|row| (row.key, row)));
         }
         let found: std::collections::HashMap<_, _> = found.into_iter().collect();

@@ -48,7 +48,7 @@ impl Store {
             columns!(),
             values.len()
         );
-        self.rows_with(self.engine.query(Query { sql: sql.into(), values }).await?, owned).await
+        self.decoded(self.engine.query(Query { sql: sql.into(), values }).await?, owned).await
     }
 
     async fn page(

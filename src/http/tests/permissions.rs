@@ -6,6 +6,7 @@ use std::path::Path;
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::body::Body;
 use axum::http::{Method, Request, header};
+use serde_json::{Value, json};
 
 use super::{App, Asked, app_with, send};
 use crate::caller::{PERMISSIONS, Permission};
@@ -29,21 +30,25 @@ fn needs(route: Route<'_>, method: &str) -> Needs {
     use Permission as P;
     match (route, method) {
         (Route::Resources(at), "GET" | "HEAD") | (Route::ResourcesSearch(at), _) => {
-            Needs::Permission(if users(at) { P::UsersSearch } else { of_others(at).0 })
+            Needs::Permission(if users(at) { P::UsersSearch } else { reading(at) })
         }
-        (Route::Search, _) => {
-            Needs::AnyOf(&[P::UsersSearch, P::GroupsRead, P::DevicesRead, P::AuthenticatorsRead])
-        }
+        (Route::Search, _) => Needs::AnyOf(&[
+            P::UsersSearch,
+            P::GroupsRead,
+            P::RolesRead,
+            P::DevicesRead,
+            P::AuthenticatorsRead,
+        ]),
         (Route::Resources(at), "POST") if users(at) => Needs::Permission(P::UsersCreate),
         (Route::Resource(at, _), "GET" | "HEAD") => {
-            Needs::Permission(if users(at) { P::UsersRead } else { of_others(at).0 })
+            Needs::Permission(if users(at) { P::UsersRead } else { reading(at) })
         }
         (Route::Resource(at, _), "PUT" | "PATCH") if users(at) => {
             Needs::Permission(P::UsersReplace)
         }
         (Route::Resource(at, _), "DELETE") if users(at) => Needs::Permission(P::UsersDelete),
         (Route::Resources(at), "POST") | (Route::Resource(at, _), "PUT" | "PATCH" | "DELETE") => {
-            Needs::Permission(of_others(at).1)
+            Needs::Permission(writing(at))
         }
         // Bulk: each of its operations asks for its own.
         (Route::Me(_) | Route::Bulk, _) => Needs::Token,
@@ -58,17 +63,6 @@ fn needs(route: Route<'_>, method: &str) -> Needs {
         (Route::Resources(_) | Route::Resource(..), method) => {
             panic!("{method} {} is not in the table", &*route.name())
         }
-    }
-}
-
-/// What reading and writing take of what is no user.
-fn of_others(at: &Endpoint) -> (Permission, Permission) {
-    use Permission as P;
-    match at.kind.name.as_str() {
-        "Group" => (P::GroupsRead, P::GroupsWrite),
-        "Device" => (P::DevicesRead, P::DevicesWrite),
-        "Authenticator" => (P::AuthenticatorsRead, P::AuthenticatorsWrite),
-        other => panic!("{other} is not in the table"),
     }
 }
 
@@ -123,6 +117,22 @@ fn users(at: &Endpoint) -> bool {
     at.kind.name == "User"
 }
 
+fn reading(at: &Endpoint) -> Permission {
+    match at.kind.name.as_str() {
+        "Group" => Permission::GroupsRead,
+        "Role" => Permission::RolesRead,
+        other => panic!("{other} is not in the table"),
+    }
+}
+
+fn writing(at: &Endpoint) -> Permission {
+    match at.kind.name.as_str() {
+        "Group" => Permission::GroupsWrite,
+        "Role" => Permission::RolesWrite,
+        other => panic!("{other} is not in the table"),
+    }
+}
+
 /// The path of a route, with a resource that exists in it.
 fn path(route: Route<'_>, id: &str) -> String {
     let template = match route {
@@ -133,27 +143,32 @@ fn path(route: Route<'_>, id: &str) -> String {
     format!("/scim/acme/v2{}", template.replace("{id}", id))
 }
 
-fn body(route: Route<'_>, method: &str) -> &'static str {
+fn body(route: Route<'_>, method: &str) -> String {
     match (route, method) {
-        (Route::Resources(at), "POST") => new(at, true),
-        (_, "PATCH") => r#"{"Operations":[{"op":"add","path":"externalId","value":"x"}]}"#,
-        (Route::Resource(at, _), "PUT") if at.kind.name == "Authenticator" => {
-            r#"{"owner":{"display":"owner"},"policy":{"value":"AT_A"},"externalId":"y"}"#
+        (Route::Resources(at), "POST") => named(at, "new").to_string(),
+        (_, "PATCH") => r#"{"Operations":[{"op":"add","path":"externalId","value":"x"}]}"#.into(),
+        (Route::Resource(at, _), "PUT") => {
+            let mut body = named(at, "ann");
+            body["externalId"] = "y".into();
+            body.to_string()
         }
-        (_, "PUT") => r#"{"userName":"ann","displayName":"ann","externalId":"y"}"#,
-        (_, "POST") => "{}",
-        _ => "",
+        (_, "POST" | "PUT") => "{}".into(),
+        _ => String::new(),
     }
 }
 
-/// What makes a resource, or another one.
-fn new(at: &Endpoint, other: bool) -> &'static str {
-    match (at.kind.name.as_str(), other) {
-        ("Device", _) => r#"{"type":"DT_TEST"}"#,
-        ("Authenticator", false) => r#"{"owner":{"display":"owner"},"policy":{"value":"AT_A"}}"#,
-        ("Authenticator", true) => r#"{"owner":{"display":"owner"},"policy":{"value":"AT_B"}}"#,
-        (_, false) => r#"{"userName":"ann","displayName":"ann"}"#,
-        (_, true) => r#"{"userName":"new","displayName":"new"}"#,
+/// A resource of this name, with what its type requires.
+fn named(at: &Endpoint, name: &str) -> Value {
+    match at.kind.name.as_str() {
+        "User" => json!({ "userName": name }),
+        "Group" => json!({ "displayName": name }),
+        "Role" => json!({ "name": name }),
+        "Device" => json!({ "type": "DT_TEST" }),
+        "Authenticator" => {
+            let policy = if name == "new" { "AT_B" } else { "AT_A" };
+            json!({ "owner": { "display": "owner" }, "policy": { "value": policy } })
+        }
+        other => panic!("nobody knows what {other} requires"),
     }
 }
 
@@ -185,8 +200,8 @@ async fn every_route_lets_in_whom_the_table_says() {
         let all = format!("/scim/acme/v2{}", endpoint.kind.endpoint);
         for route in Route::every(&endpoint) {
             for method in route.allowed().split(", ") {
-                let body = new(&endpoint, false);
-                let made = ask(&app, Some("all"), "POST", &all, body).await.json().await;
+                let body = named(&endpoint, "ann").to_string();
+                let made = ask(&app, Some("all"), "POST", &all, &body).await.json().await;
                 check(&app, route, method, made["id"].as_str().unwrap()).await;
                 let found = ask(&app, Some("all"), "GET", &all, "").await.json().await;
                 for one in found["Resources"].as_array().into_iter().flatten() {
@@ -200,7 +215,7 @@ async fn every_route_lets_in_whom_the_table_says() {
 
 async fn check(app: &App, route: Route<'_>, method: &str, id: &str) {
     let case = format!("{method} {}", &*route.name());
-    let (path, body) = (path(route, id), body(route, method));
+    let (path, body) = (path(route, id), &*body(route, method));
     let (token, permission) = match needs(route, method) {
         Needs::Nothing => {
             for token in [None, Some("garbage"), Some("of-beta"), Some("none")] {

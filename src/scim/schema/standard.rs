@@ -12,6 +12,12 @@ pub const GROUP: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
 pub const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 /// The URN of the extension that says where a user comes from.
 pub const SOURCE: &str = "urn:scimbridge:schemas:2.0:Source";
+/// The URN of the schema of roles.
+pub const ROLE: &str = "urn:hid:scim:api:idp:2.0:Role";
+/// The URN of the `ActivID` extension of groups that says what they stand beneath.
+pub const GROUP_PARENT: &str = "urn:hid:scim:api:idp:2.0:GroupParent";
+/// The URN of the extension of groups that holds what else is kept of them.
+pub const GROUP_DETAILS: &str = "urn:scimbridge:schemas:2.0:Group";
 /// The URN of the ActivID extension that holds further attributes under codes.
 pub const USER_ATTRIBUTE: &str = "urn:hid:scim:api:idp:2.0:UserAttribute";
 /// The URN of the ActivID extension that holds a user's devices.
@@ -25,44 +31,45 @@ pub const AUTHENTICATOR: &str = "urn:hid:scim:api:idp:2.0:Authenticator";
 /// The URN of the ActivID extension that holds an authenticator's password.
 pub const PASSWORD: &str = "urn:hid:scim:api:idp:2.0:Password";
 
-/// All of them, each with its text.
-const SHIPPED: [(&str, &str); 10] = [
-    (USER, include_str!("user.json")),
-    (GROUP, include_str!("group.json")),
-    (ENTERPRISE, include_str!("enterprise.json")),
-    (SOURCE, include_str!("source.json")),
-    (USER_ATTRIBUTE, include_str!("user_attribute.json")),
-    (USER_DEVICE, include_str!("user_device.json")),
-    (USER_AUTHENTICATOR, include_str!("user_authenticator.json")),
-    (DEVICE, include_str!("device.json")),
-    (AUTHENTICATOR, include_str!("authenticator.json")),
-    (PASSWORD, include_str!("password.json")),
-];
-
 impl Schema {
     /// The shipped schema with this URN, spelled exactly so.
     pub fn shipped(urn: &str) -> Option<Schema> {
-        let (_, text) = SHIPPED.iter().find(|(known, _)| *known == urn)?;
+        let text = match urn {
+            USER => include_str!("user.json"),
+            GROUP => include_str!("group.json"),
+            ENTERPRISE => include_str!("enterprise.json"),
+            SOURCE => include_str!("source.json"),
+            ROLE => include_str!("role.json"),
+            GROUP_PARENT => include_str!("group_parent.json"),
+            GROUP_DETAILS => include_str!("group_details.json"),
+            USER_ATTRIBUTE => include_str!("user_attribute.json"),
+            USER_DEVICE => include_str!("user_device.json"),
+            USER_AUTHENTICATOR => include_str!("user_authenticator.json"),
+            DEVICE => include_str!("device.json"),
+            AUTHENTICATOR => include_str!("authenticator.json"),
+            PASSWORD => include_str!("password.json"),
+            _ => return None,
+        };
         serde_json::from_str(text).ok()
     }
 }
 
 /// A resource type that ships with the program.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct ShippedType {
     pub(super) name: &'static str,
     pub(super) endpoint: &'static str,
     /// How else the endpoint is spelled.
     other_endpoints: &'static [&'static str],
     description: &'static str,
-    /// The URN of the core schema.
+    /// The URN of its core schema.
     pub(super) core: &'static str,
-    /// The URNs of its extensions; none of them is required.
+    /// The URNs of its extensions, none of them required.
     extensions: &'static [&'static str],
 }
 
-/// In the order in which they are listed.
-pub(super) const TYPES: [ShippedType; 4] = [
+/// All of them, as discovery shows them: the users first, then the groups.
+pub(super) const SHIPPED: &[ShippedType] = &[
     ShippedType {
         name: "User",
         endpoint: "/Users",
@@ -77,6 +84,14 @@ pub(super) const TYPES: [ShippedType; 4] = [
         other_endpoints: &[],
         description: "Groups of people.",
         core: GROUP,
+        extensions: &[GROUP_PARENT, GROUP_DETAILS],
+    },
+    ShippedType {
+        name: "Role",
+        endpoint: "/Roles",
+        other_endpoints: &[],
+        description: "Roles that people have.",
+        core: ROLE,
         extensions: &[],
     },
     ShippedType {
@@ -97,20 +112,21 @@ pub(super) const TYPES: [ShippedType; 4] = [
     },
 ];
 
+/// Every schema that is no core schema of a shipped type and may be another type's: the extensions,
+/// but for [`SOURCE`], which tells of directories, and [`PASSWORD`], which is a secret.
+const LENT: &[&str] =
+    &[ENTERPRISE, USER_ATTRIBUTE, USER_DEVICE, USER_AUTHENTICATOR, GROUP_PARENT, GROUP_DETAILS];
+
 impl ShippedType {
     /// Whether `endpoint` is one of the type's, in any case.
     pub(super) fn is_at(&self, endpoint: &str) -> bool {
-        self.endpoint.eq_ignore_ascii_case(endpoint)
-            || self.other_endpoints.iter().any(|other| other.eq_ignore_ascii_case(endpoint))
+        let mut endpoints = self.other_endpoints.iter().chain([&self.endpoint]);
+        endpoints.any(|own| own.eq_ignore_ascii_case(endpoint))
     }
 
-    /// The extensions with which it ships, or those of `own` in their place.
-    pub(super) fn extensions(&self, own: &[Arc<Schema>]) -> Vec<(Arc<Schema>, bool)> {
-        let extension = |urn: &&'static str| {
-            let replaced = own.iter().find(|own| own.id.eq_ignore_ascii_case(urn)).cloned();
-            (replaced.unwrap_or_else(|| Arc::new(expected(urn))), false)
-        };
-        self.extensions.iter().map(extension).collect()
+    /// The extensions with which it ships.
+    pub(super) fn extensions(&self) -> impl Iterator<Item = Schema> {
+        self.extensions.iter().copied().map(expected)
     }
 
     /// The type with exactly these extensions, each with whether it is required.
@@ -119,56 +135,63 @@ impl ShippedType {
         ResourceType::new(self.name, self.endpoint, self.description, core, extensions)
     }
 
-    /// The type with the extensions with which it ships, and `further` schemas as extensions. One of
-    /// `further` with the URN of a shipped extension replaces it.
-    fn and(&self, further: &[Schema]) -> ResourceType {
-        let further: Vec<_> = further.iter().cloned().map(Arc::new).collect();
-        let mut extensions = self.extensions(&further);
-        for schema in further {
-            if !extensions.iter().any(|(known, _)| known.id.eq_ignore_ascii_case(&schema.id)) {
-                extensions.push((schema, false));
-            }
-        }
-        self.with(extensions)
+    /// The type with `further` schemas as extensions beside its own. One of `further` with the URN of
+    /// a shipped extension replaces it.
+    fn further(&self, further: &[Schema]) -> ResourceType {
+        let replaced = |urn: &str| further.iter().any(|schema| schema.id.eq_ignore_ascii_case(urn));
+        let shipped = self.extensions().filter(|schema| !replaced(&schema.id));
+        let all = shipped.chain(further.iter().cloned());
+        self.with(all.map(|schema| (Arc::new(schema), false)).collect())
     }
 }
 
 impl ResourceType {
-    /// `User`: the core schema, the enterprise and ActivID extensions, [`SOURCE`], and `further`
+    /// `User`: the core schema, the enterprise and `ActivID` extensions, [`SOURCE`], and `further`
     /// schemas as extensions. One of `further` with the URN of a shipped extension replaces it.
     pub fn user(further: &[Schema]) -> Self {
-        TYPES[0].and(further)
+        SHIPPED[0].further(further)
     }
 
-    /// `Group`: the core schema, and `further` schemas as extensions.
+    /// `Group`: the core schema, its extensions, and `further` schemas as extensions.
     pub fn group(further: &[Schema]) -> Self {
-        TYPES[1].and(further)
+        SHIPPED[1].further(further)
     }
 
-    /// `Device`: the ActivID schema of devices.
+    /// `Role`.
+    pub fn role() -> Self {
+        SHIPPED[2].further(&[])
+    }
+
+    /// `Device`.
     pub fn device() -> Self {
-        TYPES[2].and(&[])
+        SHIPPED[3].further(&[])
     }
 
-    /// `Authenticator`: the ActivID schema of authenticators, with the extension for the password.
+    /// `Authenticator`, with the extension for its password.
     pub fn authenticator() -> Self {
-        TYPES[3].and(&[])
+        SHIPPED[4].further(&[])
     }
 
     /// How the endpoint is spelled beside [`ResourceType::endpoint`].
     pub fn other_endpoints(&self) -> &'static [&'static str] {
-        let shipped = TYPES.iter().find(|shipped| shipped.name == self.name);
+        let shipped = SHIPPED.iter().find(|shipped| shipped.name == self.name);
         shipped.map_or(&[], |shipped| shipped.other_endpoints)
     }
 }
 
 /// The shipped schema with this URN, in any case.
 pub(super) fn any_case(urn: &str) -> Option<Schema> {
-    SHIPPED
-        .iter()
-        .find(|(known, _)| known.eq_ignore_ascii_case(urn))
-        .map(|(known, _)| *known)
+    let cores = SHIPPED.iter().map(|shipped| shipped.core);
+    cores
+        .chain(LENT.iter().copied())
+        .chain([SOURCE, PASSWORD])
+        .find(|known| known.eq_ignore_ascii_case(urn))
         .and_then(Schema::shipped)
+}
+
+/// Whether a schema may be the one of another type, or its extension.
+pub(super) fn is_lent(urn: &str) -> bool {
+    LENT.contains(&urn)
 }
 
 #[expect(clippy::expect_used, reason = "the text is compiled in, and a test reads all of it")]
@@ -191,7 +214,21 @@ mod tests {
 
     #[test]
     fn files_are_in_the_shape_in_which_schemas_are_printed() {
-        for (urn, text) in SHIPPED {
+        for (urn, text) in [
+            (USER, include_str!("user.json")),
+            (GROUP, include_str!("group.json")),
+            (ENTERPRISE, include_str!("enterprise.json")),
+            (SOURCE, include_str!("source.json")),
+            (ROLE, include_str!("role.json")),
+            (GROUP_PARENT, include_str!("group_parent.json")),
+            (GROUP_DETAILS, include_str!("group_details.json")),
+            (USER_ATTRIBUTE, include_str!("user_attribute.json")),
+            (USER_DEVICE, include_str!("user_device.json")),
+            (USER_AUTHENTICATOR, include_str!("user_authenticator.json")),
+            (DEVICE, include_str!("device.json")),
+            (AUTHENTICATOR, include_str!("authenticator.json")),
+            (PASSWORD, include_str!("password.json")),
+        ] {
             let schema = Schema::shipped(urn).unwrap();
             assert_eq!(schema.id, urn);
             let written: Value = serde_json::from_str(text).unwrap();

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::documents::{self, Content, Document, Misfit, TypeDocument};
-use super::standard::{self, SOURCE, ShippedType, TYPES};
+use super::standard::{self, SHIPPED, ShippedType};
 use super::{ResourceType, Schema};
 
 /// Endpoints that are no resource type's, and names that discovery itself has.
@@ -12,7 +12,7 @@ const RESERVED_ENDPOINTS: [&str; 5] =
     ["/Bulk", "/Me", "/Schemas", "/ResourceTypes", "/ServiceProviderConfig"];
 const RESERVED_NAMES: [&str; 3] = ["Schema", "ResourceType", "ServiceProviderConfig"];
 
-/// The resource types of one tenant, the shipped ones first.
+/// The resource types of one tenant, the shipped ones first: `User`, `Group`, and what else there is.
 #[derive(Clone, Debug)]
 pub struct ResourceTypes {
     all: Vec<Arc<ResourceType>>,
@@ -20,14 +20,17 @@ pub struct ResourceTypes {
 }
 
 impl ResourceTypes {
-    /// As they ship.
+    /// The shipped types as they are.
     pub fn shipped() -> Self {
-        Self::of(TYPES.iter().map(|shipped| shipped.with(shipped.extensions(&[]))))
+        let as_shipped = |shipped: &ShippedType| {
+            shipped.with(shipped.extensions().map(|schema| (Arc::new(schema), false)).collect())
+        };
+        Self::of(SHIPPED.iter().map(as_shipped).collect())
     }
 
     /// The shipped ones with what these files add, each the text of one: a Schema that no
-    /// ResourceType names is an extension of `User`; a ResourceType named as a shipped one adds its
-    /// extensions to that one; any other is a type of its own. A Schema with the URN of a shipped
+    /// ResourceType names is an extension of `User`; a ResourceType that is named like a shipped one adds
+    /// its extensions to that one; any other is a type of its own. A Schema with the URN of a shipped
     /// extension replaces it, and what only repeats a shipped schema adds nothing.
     ///
     /// # Errors
@@ -40,35 +43,34 @@ impl ResourceTypes {
         let schemas = schemas(&documents)?;
         let types = types(&documents)?;
         let mut reader = Reader { schemas, further: Vec::new() };
-        let mut shipped: Vec<_> =
-            TYPES.iter().map(|shipped| shipped.extensions(&reader.schemas)).collect();
+        let mut shipped: Vec<Vec<(Arc<Schema>, bool)>> =
+            SHIPPED.iter().map(|shipped| extensions(shipped, &reader.schemas)).collect();
         for (document, written) in &types {
-            let known = TYPES.iter().position(|one| one.name.eq_ignore_ascii_case(&written.name));
-            if let Some(place) = known {
-                reader.extend(document, written, &TYPES[place], &mut shipped[place])?;
+            let place = SHIPPED.iter().position(|one| written.name.eq_ignore_ascii_case(one.name));
+            if let Some(place) = place {
+                reader.extend(document, written, &SHIPPED[place], &mut shipped[place])?;
             } else {
                 let made = reader.make(document, written)?;
                 reader.further.push(made);
             }
         }
         for schema in &reader.schemas {
-            let mut known = shipped.iter().flatten();
-            if !known.any(|(known, _)| known.id == schema.id) && !names(&types, &schema.id) {
+            let is_known = shipped.iter().flatten().any(|(known, _)| known.id == schema.id);
+            if !is_known && !names(&types, &schema.id) {
                 shipped[0].push((Arc::clone(schema), false));
             }
         }
-        let shipped = TYPES.iter().zip(shipped).map(|(one, extensions)| one.with(extensions));
-        Ok(Self::of(shipped.chain(reader.further)))
+        let shipped = SHIPPED.iter().zip(shipped).map(|(one, extensions)| one.with(extensions));
+        Ok(Self::of(shipped.chain(reader.further).collect()))
     }
 
     /// The first is the users'.
-    fn of(types: impl Iterator<Item = ResourceType>) -> Self {
-        let all: Vec<_> = types.map(Arc::new).collect();
-        let user = Arc::clone(&all[0]);
-        Self { all, user }
+    fn of(all: Vec<ResourceType>) -> Self {
+        let all: Vec<Arc<ResourceType>> = all.into_iter().map(Arc::new).collect();
+        Self { user: Arc::clone(&all[0]), all }
     }
 
-    /// Every one, the shipped ones first, then in the order of the documents.
+    /// Every one: the shipped ones, `User` and `Group` first, then in the order of the documents.
     pub fn all(&self) -> &[Arc<ResourceType>] {
         &self.all
     }
@@ -87,7 +89,7 @@ fn schemas(documents: &[Document]) -> Result<Vec<Arc<Schema>>, Misfit> {
             if repeats(&shipped, schema) {
                 continue;
             }
-            if stays(&shipped.id) {
+            if !standard::is_lent(&shipped.id) {
                 return Err(document.misfit(
                     ".id",
                     format!("\"{}\" is a schema that ships with the program", shipped.id),
@@ -146,9 +148,15 @@ fn names(types: &[(&Document, &TypeDocument)], urn: &str) -> bool {
     })
 }
 
-/// Whether a shipped schema must stay as it is: what the program itself counts on.
-fn stays(urn: &str) -> bool {
-    urn == SOURCE || TYPES.iter().any(|shipped| shipped.core == urn)
+/// The extensions with which a type ships, or what is configured in their place.
+fn extensions(shipped: &ShippedType, schemas: &[Arc<Schema>]) -> Vec<(Arc<Schema>, bool)> {
+    shipped
+        .extensions()
+        .map(|shipped| {
+            let own = schemas.iter().find(|own| own.id.eq_ignore_ascii_case(&shipped.id)).cloned();
+            (own.unwrap_or_else(|| Arc::new(shipped)), false)
+        })
+        .collect()
 }
 
 struct Reader {
@@ -165,7 +173,7 @@ impl Reader {
         shipped: &ShippedType,
         extensions: &mut Vec<(Arc<Schema>, bool)>,
     ) -> Result<(), Misfit> {
-        let (name, &ShippedType { endpoint, core, .. }) = (&written.name, shipped);
+        let (name, endpoint, core) = (&written.name, shipped.endpoint, shipped.core);
         if let Some(other) = written.endpoint.as_ref().filter(|other| *other != endpoint) {
             return Err(document.misfit(
                 ".endpoint",
@@ -210,7 +218,7 @@ impl Reader {
             .into_iter()
             .chain(self.further.iter().map(|other| other.endpoint.as_str()))
             .any(|taken| taken.eq_ignore_ascii_case(endpoint));
-        if taken || TYPES.iter().any(|shipped| shipped.is_at(endpoint)) {
+        if taken || SHIPPED.iter().any(|shipped| shipped.is_at(endpoint)) {
             return Err(document.misfit(
                 ".endpoint",
                 format!("{endpoint} is there already"),
@@ -257,7 +265,7 @@ impl Reader {
             return Ok(Arc::clone(own));
         }
         match standard::any_case(urn) {
-            Some(shipped) if !stays(&shipped.id) => Ok(Arc::new(shipped)),
+            Some(shipped) if standard::is_lent(&shipped.id) => Ok(Arc::new(shipped)),
             Some(shipped) => Err(document.misfit(
                 place,
                 format!("{} is for the type that ships with it", shipped.id),

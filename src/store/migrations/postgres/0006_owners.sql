@@ -1,4 +1,4 @@
--- The tables of sqlite/0004_owners.sql, where every column is described.
+-- The tables of sqlite/0006_owners.sql, where every column is described.
 CREATE TABLE owners (
     resource_key BIGINT NOT NULL REFERENCES resources (key) ON DELETE CASCADE,
     owner_key BIGINT NOT NULL REFERENCES resources (key) ON DELETE CASCADE,
