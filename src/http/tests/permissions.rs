@@ -121,6 +121,8 @@ fn reading(at: &Endpoint) -> Permission {
     match at.kind.name.as_str() {
         "Group" => Permission::GroupsRead,
         "Role" => Permission::RolesRead,
+        "Device" => Permission::DevicesRead,
+        "Authenticator" => Permission::AuthenticatorsRead,
         other => panic!("{other} is not in the table"),
     }
 }
@@ -129,6 +131,8 @@ fn writing(at: &Endpoint) -> Permission {
     match at.kind.name.as_str() {
         "Group" => Permission::GroupsWrite,
         "Role" => Permission::RolesWrite,
+        "Device" => Permission::DevicesWrite,
+        "Authenticator" => Permission::AuthenticatorsWrite,
         other => panic!("{other} is not in the table"),
     }
 }
