@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::authority::{Division, Mode, Owner};
 use super::directory::{Directory, Known};
+use super::life::settled;
 use super::members::{MEMBERS, listed};
 use super::owning::{self, Owning};
 use super::resource::{Half, Resource};
@@ -50,7 +51,8 @@ impl Federation {
             return self.create_local(caller, kind, own, Attributes::new(), view).await;
         }
         checked_user_type(&checked)?;
-        let mut checked = checked;
+        let attributes = settled(kind, &Attributes::new(), checked.attributes)?;
+        let mut checked = Checked { attributes, ..checked };
         let sections = owning::taken(&mut checked.attributes);
         if let Some((directory, known)) = self.meant(caller, &checked, view).await? {
             demand(caller, Permission::UsersBind)?;
@@ -59,7 +61,7 @@ impl Federation {
             let wanted = &checked.attributes;
             return self.bind_by_post(caller, (&directory, &known), wanted, sections, view).await;
         }
-        let own = self.owned_by_store(&checked.attributes)?;
+        let own = self.with_default_role(self.owned_by_store(&checked.attributes)?);
         self.create_local(caller, kind, own, sections, view).await
     }
 
@@ -171,6 +173,20 @@ impl Federation {
         .own_after(wanted)
         .map_err(|owned| owned.into_error("store"))?;
         Ok(with_default_active(own))
+    }
+
+    /// Who is given no role has the tenant's default one; the configuration gives it, not the caller.
+    fn with_default_role(&self, mut own: Attributes) -> Attributes {
+        if let Some(role) = &self.rules.customs.default_role
+            && !own.contains_key("roles")
+        {
+            let mut shown = json!({ "value": role.value });
+            if let Some(display) = &role.display {
+                shown["display"] = display.as_str().into();
+            }
+            own.insert("roles".into(), json!([shown]));
+        }
+        own
     }
 
     async fn create_local(

@@ -12,10 +12,12 @@ mod everywhere;
 mod folding;
 mod given;
 mod identity;
+mod life;
 mod listing;
 mod members;
 mod memory;
 mod merge;
+mod naming;
 mod outcomes;
 mod owning;
 mod packed;
@@ -38,7 +40,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::caller::{Caller, Permission};
 use crate::clock::Clock;
-use crate::config::{AuthenticatorPolicy, Group, OnConflict, OnFailure, Role};
+use crate::config::{AuthenticatorPolicy, Customs, Group, OnConflict, OnFailure, Role};
 use crate::repository::{Repository, RepositoryError};
 use crate::scim::dialect::Manner;
 use crate::scim::{ErrorKind, ResourceType, ScimError};
@@ -87,6 +89,7 @@ pub struct Rules {
     pub cursor_timeout: Duration,
     /// Under which authenticators there may be.
     pub policies: Vec<AuthenticatorPolicy>,
+    pub customs: Customs,
     /// The groups and roles that the configuration names.
     pub groups: Vec<Group>,
     pub roles: Vec<Role>,
@@ -248,6 +251,11 @@ impl Federation {
     /// The longest list that is given, in resources.
     pub fn max_results(&self) -> u64 {
         self.rules.max_results
+    }
+
+    /// Where the tenant's clients are used to something else than RFC 7644 says.
+    pub fn customs(&self) -> &Customs {
+        &self.rules.customs
     }
 
     /// Whether the store answers.

@@ -301,7 +301,7 @@ impl Federation {
 
     async fn owner_by_id(&self, id: &str) -> Result<Subject, Problem> {
         let users = Arc::clone(self.users());
-        match self.resolve(&users, id, Care::Written { photos: false }).await {
+        match self.resolve_id(&users, id, Care::Written { photos: false }).await {
             Err(Problem::NotFound(_)) => Err(invalid(format!(
                 "owner.value: there is no user with the id \"{}\".",
                 shortened(id)

@@ -13,6 +13,7 @@ use super::authority::{Mode, Owner, merge};
 use super::create::checked_user_type;
 use super::directory::{Directory, Known};
 use super::identity::{Care, Subject};
+use super::life::{says_status, settled};
 use super::members::{Enrolling, MEMBERS, listed};
 use super::owning::{self, Owning};
 use super::resource::{Half, Resource};
@@ -58,13 +59,14 @@ impl Federation {
         let wanted = |current: &Attributes| {
             let mut wanted = kind.over(current, &checked.attributes)?;
             owning::keep(current, &checked.extensions, &mut wanted);
-            Ok(wanted)
+            settled(kind, current, wanted)
         };
         let change = Change {
             wanted: &wanted,
             membership,
             owner: owner.as_ref(),
             mode: Mode::Replace,
+            action: Action::Replace,
             says_active: false,
             photos: view.photos || checked.attributes.contains_key("photos"),
         };
@@ -81,6 +83,7 @@ impl Federation {
         patch: &Patch,
         view: &View,
     ) -> Result<Arc<Resource>, Problem> {
+        permit(caller, kind, Deed::Replace)?;
         let parted = if is_group(kind) { patch.parted(MEMBERS, kind)? } else { None };
         let (patch, membership) = match &parted {
             Some(parted) => (&parted.rest, Asked::Of(parted.membership.clone())),
@@ -88,7 +91,8 @@ impl Federation {
             None => (patch, Asked::Of(Membership::default())),
         };
         let tolerance = Tolerance::from(caller.client);
-        let wanted = |current: &Attributes| patch.apply(current, kind, tolerance);
+        let wanted =
+            |current: &Attributes| settled(kind, current, patch.apply(current, kind, tolerance)?);
         let names = |attribute: &str| {
             patch.paths().any(|path| path.extension.is_none() && path.attribute == attribute)
         };
@@ -97,13 +101,15 @@ impl Federation {
             membership,
             owner: None,
             mode: Mode::Modify,
-            says_active: names("active"),
+            action: Action::Modify,
+            says_active: names("active") || patch.paths().any(says_status),
             photos: view.photos || names("photos"),
         };
         self.write(caller, kind, id, if_match, &change, view).await
     }
 
-    async fn write(
+    /// Carries out a change that the caller is permitted.
+    pub(super) async fn write(
         &self,
         caller: &Caller,
         kind: &ResourceType,
@@ -112,7 +118,6 @@ impl Federation {
         change: &Change<'_>,
         view: &View,
     ) -> Result<Arc<Resource>, Problem> {
-        permit(caller, kind, Deed::Replace)?;
         // Every spelling of the id must come to the same lock.
         let canonical = self.canonical(kind, id).await?;
         let _writing = self.writing.hold(&canonical).await;
@@ -140,10 +145,7 @@ impl Federation {
                     self.insert_bound(caller, directory, known, after, false, &owning, view).await
                 }
                 Standing::Stored { row, .. } => {
-                    let action = owning.action().unwrap_or(match change.mode {
-                        Mode::Replace => Action::Replace,
-                        Mode::Modify => Action::Modify,
-                    });
+                    let action = owning.action().unwrap_or(change.action);
                     let beside = (&enrolling, &owning);
                     self.update(caller, kind, row, &standing, after, beside, action, view).await
                 }
@@ -228,8 +230,8 @@ impl Federation {
         }
     }
 
-    /// DELETE.
-    pub async fn remove(
+    /// Removes a resource, whatever DELETE does to users in this tenant.
+    pub async fn erase(
         &self,
         caller: &Caller,
         kind: &ResourceType,
@@ -243,13 +245,7 @@ impl Federation {
         loop {
             let row = match self.resolve(kind, &canonical, Care::Written { photos: false }).await? {
                 Subject::Row(row) => row,
-                Subject::Unbound { directory, .. } => {
-                    return Err(Problem::ForbiddenBecause(format!(
-                        "This person is not bound: there is nothing here to delete. The entry itself \
-                         belongs to the repository \"{}\".",
-                        directory.id()
-                    )));
-                }
+                Subject::Unbound { directory, .. } => return Err(nothing_of_ours(&directory)),
             };
             if let Some(IfMatch::Versions(versions)) = if_match
                 && !versions.iter().any(|version| first_part(version) == row.version.to_string())
@@ -284,7 +280,11 @@ impl Federation {
     async fn canonical(&self, kind: &ResourceType, id: &str) -> Result<String, Problem> {
         let id = self.spelled(kind, id).await?;
         let stored = self.rows.find(RowKey::Id(id.clone().into_owned()), true).await?;
-        Ok(stored.rows.first().map_or_else(|| id.into_owned(), |row| row.id.clone()))
+        let named = match stored.rows.first() {
+            Some(row) => return Ok(row.id.clone()),
+            None => self.named(kind, &id, true).await?,
+        };
+        Ok(named.map_or_else(|| id.into_owned(), |row| row.id.clone()))
     }
 
     #[expect(clippy::too_many_arguments, reason = "what is written, over what, and for whom")]
@@ -408,25 +408,36 @@ impl Federation {
     }
 }
 
+/// Why nothing is deleted of somebody whom only a directory knows.
+pub(super) fn nothing_of_ours(directory: &Directory) -> Problem {
+    Problem::ForbiddenBecause(format!(
+        "This person is not bound: there is nothing here to delete. The entry itself belongs to the \
+         repository \"{}\".",
+        directory.id()
+    ))
+}
+
 /// What is asked of a group's members.
-enum Asked {
+pub(super) enum Asked {
     Of(Membership),
     /// What can be told only with the members at hand: they are part of the attributes then.
     Seen,
 }
 
 /// What PUT and PATCH do to a resource.
-struct Change<'a> {
+pub(super) struct Change<'a> {
     /// From the resource as it is to the resource as it shall be.
-    wanted: &'a (dyn Fn(&Attributes) -> Result<Attributes, ScimError> + Sync),
-    membership: Asked,
+    pub(super) wanted: &'a (dyn Fn(&Attributes) -> Result<Attributes, ScimError> + Sync),
+    pub(super) membership: Asked,
     /// What a PUT says of the owner of an authenticator.
-    owner: Option<&'a Value>,
-    mode: Mode,
+    pub(super) owner: Option<&'a Value>,
+    pub(super) mode: Mode,
+    /// What the audit trail calls it, where it binds nobody.
+    pub(super) action: Action,
     /// Whether `active` is named, and is not what any client sends that hands back what it read.
-    says_active: bool,
+    pub(super) says_active: bool,
     /// Whether photos must be at hand: they are written, or wanted in the answer.
-    photos: bool,
+    pub(super) photos: bool,
 }
 
 /// The row of a resource of which all is ours. Whose `externalId` a user has, nobody else may have;

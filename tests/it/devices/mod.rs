@@ -87,9 +87,9 @@ fn a_device_is_made_read_changed_and_deleted() {
     let put = client.put(&path, &json!({ "externalId": "serial-1", "friendlyName": "my phone" }));
     assert_eq!(put.expect(200), named);
     let types = client.get("/ResourceTypes").expect(200);
-    let names: Vec<&Value> =
+    let all: Vec<&Value> =
         types["Resources"].as_array().unwrap().iter().map(|kind| &kind["name"]).collect();
-    assert!(names.contains(&&json!("Device")) && names.contains(&&json!("Authenticator")));
+    assert!(all.contains(&&json!("Device")) && all.contains(&&json!("Authenticator")));
     assert_eq!(client.get(&format!("/Users/{}", id(&made))).status, 404);
     assert_eq!(client.delete(&path).status, 204);
     assert_eq!(client.get(&path).status, 404);
