@@ -22,6 +22,16 @@ pub struct Caller {
     /// The id that `/Me` answers, if the token stands for a person.
     pub user: Option<Arc<str>>,
     pub client: Client,
+    /// Of a provisioning agent.
+    pub agent: Option<Agent>,
+}
+
+/// One who provisions the people of another system, such as Entra ID: whom it creates is a user of the
+/// type `SCIM_FED`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agent {
+    /// The `userRepositoryId` of whom it creates.
+    pub repository: Option<Arc<str>>,
 }
 
 /// As which client the caller is understood, where real ones contradict the RFC or each other.

@@ -95,6 +95,47 @@ impl Gate {
             }
             Err(denied) => Err(denied.into()),
         };
+        self.decided(outcome, from, now)
+    }
+
+    /// The same where the path does not say whose token it must be: that of the first of these tenants
+    /// that knows it.
+    ///
+    /// # Errors
+    /// As [`Gate::admit`].
+    pub async fn admit_any(
+        &self,
+        authorization_header: Option<&[u8]>,
+        tenants: &[&str],
+        from: IpAddr,
+        now: Instant,
+    ) -> Result<Arc<Caller>, Refused> {
+        self.let_try(from, now)?;
+        let mut outcome = Err(Denied::Unknown.into());
+        match bearer::token(authorization_header) {
+            Ok(token) => {
+                let digest = sha256(token);
+                for tenant in tenants {
+                    outcome = match self.tokens.find(&digest, tenant) {
+                        Some(known) => Ok(known.clone()),
+                        None => self.look_up(token, digest, tenant).await,
+                    };
+                    if !matches!(outcome, Err(Refused::Denied(_))) {
+                        break;
+                    }
+                }
+            }
+            Err(denied) => outcome = Err(denied.into()),
+        }
+        self.decided(outcome, from, now)
+    }
+
+    fn decided(
+        &self,
+        outcome: Result<Known, Refused>,
+        from: IpAddr,
+        now: Instant,
+    ) -> Result<Arc<Caller>, Refused> {
         match outcome {
             Ok(known) => let_in(&known, now),
             Err(refused) => {

@@ -6,11 +6,12 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::fault::{Fault, listed, nearest};
+use super::repository::Known;
 use super::resolve::{DAY, HOUR, MILLISECOND, MINUTE, SECOND, Taken, twice};
 use super::settings::{Allowance, OauthClient, Rights, Token};
 use super::value;
 use super::written::{self, Words};
-use crate::caller::{Caller, Client, PERMISSIONS, PermissionSet};
+use crate::caller::{Agent, Caller, Client, PERMISSIONS, PermissionSet};
 
 /// What a client sends, beside what the RFCs say.
 const MODES: [(&str, Client); 4] = [
@@ -23,6 +24,7 @@ const MODES: [(&str, Client); 4] = [
 pub fn tokens(
     file: &[written::Token],
     tenant: &Arc<str>,
+    known: Known<'_>,
     taken: &mut Taken,
 ) -> Result<Vec<Token>, Fault> {
     let mut tokens: Vec<Token> = Vec::with_capacity(file.len());
@@ -40,7 +42,7 @@ pub fn tokens(
                 "a token belongs to one tenant and one name: run `scimbridge token new` for another",
             ));
         }
-        let rights = rights(token.rights(), tenant, &name)?;
+        let rights = rights(token.rights(), tenant, &name, known)?;
         tokens.push(Token { name, sha256, rights });
     }
     Ok(tokens)
@@ -50,6 +52,7 @@ pub fn tokens(
 pub fn clients(
     file: &[written::Client],
     tenant: &Arc<str>,
+    known: Known<'_>,
     tokens: &[Token],
 ) -> Result<Vec<OauthClient>, Fault> {
     let mut clients: Vec<OauthClient> = Vec::with_capacity(file.len());
@@ -68,7 +71,7 @@ pub fn clients(
         }
         clients.push(OauthClient {
             secret_sha256: value::digest(&client.secret_sha256)?,
-            rights: rights(client.rights(), tenant, &id)?,
+            rights: rights(client.rights(), tenant, &id, known)?,
             lifetime: lifetime(client.lifetime.as_ref())?,
             id,
         });
@@ -80,18 +83,59 @@ fn lifetime(written: Option<&Spanned<String>>) -> Result<Duration, Fault> {
     value::duration(written, HOUR, MINUTE..=DAY)
 }
 
-fn rights(written: written::Rights<'_>, tenant: &Arc<str>, name: &str) -> Result<Rights, Fault> {
+fn rights(
+    written: written::Rights<'_>,
+    tenant: &Arc<str>,
+    name: &str,
+    known: Known<'_>,
+) -> Result<Rights, Fault> {
+    let agent = agent(&written, known)?;
     let caller = Arc::new(Caller {
         tenant: Arc::clone(tenant),
         name: Arc::from(name),
         permissions: permissions(written.permissions)?,
-        binds: written.binds,
+        // Whoever brings people of its own means nobody else's.
+        binds: written.binds.or(agent.is_some().then_some(false)),
         dialect: written.dialect.map(value::dialect).transpose()?,
         user: written.user.map(|place| Arc::from(place.get_ref().as_str())),
         client: value::choice(written.client, &MODES, Client::Rfc)?,
+        agent: agent.map(|(agent, _)| agent),
     });
     let rate = written.rate.map(|rate| allowance(&rate.requests, &rate.per)).transpose()?;
     Ok(Rights { caller, rate })
+}
+
+/// The provisioning agent that a caller is, if it is one, with the group that its people are in where
+/// its own keys name none.
+fn agent<'a>(
+    written: &written::Rights<'_>,
+    known: Known<'a>,
+) -> Result<Option<(Agent, Option<&'a Arc<str>>)>, Fault> {
+    let creates = [("FTRESS", false), ("SCIM_FED", true)];
+    let creates = value::choice(written.creates, &creates, false)?;
+    let Some(place) = written.repository else {
+        return Ok(creates.then_some((Agent { repository: None }, None)));
+    };
+    if !creates {
+        return Err(Fault::at(
+            place,
+            "only a provisioning agent has a repository of its own",
+            "write creates = \"SCIM_FED\" beside it, or remove it",
+        ));
+    }
+    let id = place.get_ref();
+    let named = known.provisioned.iter().find(|one| *one.id == **id).ok_or_else(|| {
+        let ids = known.provisioned.iter().map(|one| &*one.id);
+        let remedy = match nearest(id, ids) {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None => format!(
+                "write a table [[tenant.repository]] with id = \"{id}\" and kind = \"scim_fed\""
+            ),
+        };
+        Fault::at(place, format!("no repository of the kind scim_fed has the id \"{id}\""), remedy)
+    })?;
+    let agent = Agent { repository: Some(Arc::clone(&named.id)) };
+    Ok(Some((agent, named.group.as_ref())))
 }
 
 pub fn allowance(count: &Spanned<u64>, per: &Spanned<String>) -> Result<Allowance, Fault> {

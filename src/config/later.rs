@@ -23,8 +23,6 @@ enum Takes {
     Nothing,
     /// An empty list, which is the default.
     EmptyList,
-    /// The first word, which is the default; the others are to come.
-    Word(&'static str, &'static [&'static str]),
     /// Whatever does not begin with one of these; `written` has the key and judges the rest.
     AllBut(&'static [&'static str]),
 }
@@ -37,17 +35,10 @@ const LATER: &[Later] = &[
     later("telemetry.otlp", Takes::Nothing),
     later("tenant.operators", Takes::Nothing),
     later("tenant.issuer", Takes::Nothing),
-    later("tenant.token.creates", Takes::Word("FTRESS", &["SCIM_FED"])),
-    later("tenant.token.repository", Takes::Nothing),
     later("tenant.token.groups", Takes::EmptyList),
     later("tenant.token.max_role", Takes::Nothing),
-    later("tenant.client.creates", Takes::Word("FTRESS", &["SCIM_FED"])),
-    later("tenant.client.repository", Takes::Nothing),
     later("tenant.client.groups", Takes::EmptyList),
     later("tenant.client.max_role", Takes::Nothing),
-    later("tenant.repository.kind", Takes::Word("ldap", &["scim_fed"])),
-    later("tenant.repository.group", Takes::Nothing),
-    later("tenant.repository.role_by_group", Takes::Nothing),
     later("tenant.repository.rename_from", Takes::Nothing),
     later("tenant.repository.follow_referrals", Takes::EmptyList),
     later("tenant.repository.attributes.*.authority", Takes::AllBut(&["write_back"])),
@@ -119,12 +110,6 @@ fn refuse_here(table: &mut DeTable<'_>, entry: &Later, name: &str) -> Result<(),
         Takes::EmptyList => {
             (value.get_ref().as_array().is_some_and(|list| list.is_empty()), Some("[]"))
         }
-        Takes::Word(default, others) => {
-            if !word.is_some_and(|word| word == *default || others.contains(&word)) {
-                return Err(Fault::choice(value, word, &[&[*default], *others].concat()));
-            }
-            (word == Some(default), Some(*default))
-        }
         Takes::AllBut(refused) => {
             if !word.is_some_and(|word| refused.iter().any(|prefix| word.starts_with(prefix))) {
                 return Ok(());
@@ -137,7 +122,6 @@ fn refuse_here(table: &mut DeTable<'_>, entry: &Later, name: &str) -> Result<(),
         return Ok(());
     }
     let named = match entry.takes {
-        Takes::Word(..) => word,
         Takes::AllBut(refused) => {
             refused.iter().copied().find(|prefix| word.is_some_and(|word| word.starts_with(prefix)))
         }

@@ -9,6 +9,7 @@ mod customs;
 mod fault;
 mod later;
 mod manners;
+mod provisioned;
 mod repository;
 mod resolve;
 mod settings;
@@ -27,6 +28,7 @@ use toml::de::{DeTable, Deserializer};
 
 pub use customs::{Customs, Deletion};
 pub use fault::{ConfigError, Report};
+pub use provisioned::Provisioned;
 pub use settings::{
     Allowance, AttributeOverride, AuthenticatorPolicy, Authority, CacheTimes, Changes, Config,
     Group, LogFormat, LogSettings, Mount, OauthClient, OnConflict, OnFailure, OnVanish,
@@ -69,6 +71,7 @@ impl Config {
 fn understand(text: &str, around: &Surroundings<'_>) -> Result<Config, Fault> {
     let document = DeTable::parse(text).map_err(|error| Fault::syntax(&error))?;
     let mut known = document.clone();
+    provisioned::part(known.get_mut());
     later::refuse(known.get_mut())?;
     let file = written::File::deserialize(Deserializer::from(known))
         .map_err(|error| Fault::reading(&error, document.get_ref()))?;

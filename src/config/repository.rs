@@ -9,6 +9,7 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::fault::Fault;
+use super::provisioned::Provisioned;
 use super::resolve::{
     DAY, HOUR, MILLISECOND, MINUTE, SECOND, Surroundings, group_id, role_ids, twice,
 };
@@ -25,6 +26,8 @@ use crate::secret::Secret;
 pub struct Known<'a> {
     pub groups: &'a [Group],
     pub roles: &'a [Role],
+    /// Repositories that nobody reads; those of directories are none of them.
+    pub provisioned: &'a [Provisioned],
 }
 
 pub fn repositories(
@@ -48,6 +51,7 @@ fn repository(
     known: Known<'_>,
     around: &Surroundings<'_>,
 ) -> Result<RepositorySettings, Fault> {
+    value::choice(file.kind.as_ref(), &[("ldap", ()), ("scim_fed", ())], ())?;
     let urls = urls(&file.urls)?;
     let security = security(file, &urls, around)?;
     let (bind_dn, bind_password) = credentials(file, around)?;

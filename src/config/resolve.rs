@@ -16,7 +16,7 @@ use super::settings::{
     Role, Server, Tenant, VanishBrake,
 };
 use super::written::{self, Words};
-use super::{callers, customs, manners, repository, store, tls, value};
+use super::{callers, customs, manners, provisioned, repository, store, tls, value};
 use crate::scim::schema::ResourceTypes;
 use crate::scim::text::comparable;
 
@@ -150,10 +150,12 @@ fn tenant(
     let roles = roles(&file.role)?;
     let groups = groups(&file.group, &roles)?;
     let authenticator_policies = policies(&file.authenticator_policy)?;
-    let tokens = callers::tokens(&file.token, &name, taken)?;
-    let clients = callers::clients(&file.client, &name, &tokens)?;
-    let known = repository::Known { groups: &groups, roles: &roles };
+    let known = repository::Known { groups: &groups, roles: &roles, provisioned: &[] };
     let repositories = repository::repositories(&file.repository, known, around)?;
+    let provisioned = provisioned::provisioned(&file.provisioned, &repositories, known)?;
+    let known = repository::Known { provisioned: &provisioned, ..known };
+    let tokens = callers::tokens(&file.token, &name, known, taken)?;
+    let clients = callers::clients(&file.client, &name, known, &tokens)?;
     let customs = customs::customs(file, &roles)?;
     for id in file.group.iter().map(|group| &group.id).chain(file.role.iter().map(|role| &role.id))
     {
@@ -203,6 +205,7 @@ fn tenant(
         tokens,
         clients,
         repositories,
+        provisioned,
         name,
     })
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tracing_subscriber::filter::Targets;
 
 use super::customs::Customs;
+use super::provisioned::Provisioned;
 use super::tls::TlsFiles;
 use crate::caller::Caller;
 use crate::scim::dialect::{Dialect, Manners};
@@ -106,6 +107,8 @@ pub struct Tenant {
     pub clients: Vec<OauthClient>,
     /// In the order of the file, which is the priority of `on_conflict = "first"`.
     pub repositories: Vec<RepositorySettings>,
+    /// Those that nobody reads.
+    pub provisioned: Vec<Provisioned>,
 }
 
 /// A base path of a tenant.

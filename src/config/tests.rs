@@ -165,13 +165,8 @@ fn what_is_to_come_is_refused_by_name() {
     let cases = [
         (tenant, "operators = \"cn=x,dc=y\"", "\"tenant.operators\""),
         (tenant, "[[tenant.issuer]]", "\"tenant.issuer\""),
-        (token, "creates = \"SCIM_FED\"", "\"tenant.token.creates\""),
-        (token, "repository = \"entra\"", "\"tenant.token.repository\""),
         (token, "groups = [\"x\"]", "\"tenant.token.groups\""),
         (token, "max_role = \"x\"", "\"tenant.token.max_role\""),
-        (corp, "kind = \"scim_fed\"", "\"tenant.repository.kind\" = \"scim_fed\""),
-        (corp, "role_by_group = { a = \"b\" }", "\"tenant.repository.role_by_group\""),
-        (corp, "group = \"x\"", "\"tenant.repository.group\""),
         (corp, "rename_from = \"old\"", "\"tenant.repository.rename_from\""),
         (corp, "follow_referrals = [\"dc2\"]", "\"tenant.repository.follow_referrals\""),
         (

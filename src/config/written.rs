@@ -166,6 +166,9 @@ pub struct Tenant {
     pub client: Vec<Client>,
     #[serde(default)]
     pub repository: Vec<Repository>,
+    /// [`super::provisioned::APART`]
+    #[serde(default, rename = "repository of the kind scim_fed")]
+    pub provisioned: Vec<Provisioned>,
 }
 
 /// `"path"` or `{ path = "…", dialect = "…" }`.
@@ -225,6 +228,10 @@ macro_rules! callers {
             pub dialect: Key<String>,
             /// The id that `/Me` answers.
             pub user: Key<String>,
+            /// `FTRESS` or `SCIM_FED`.
+            pub creates: Key<String>,
+            /// The id of a repository of the kind `scim_fed`.
+            pub repository: Key<String>,
             /// `rfc`, `entra`, `okta` or `strict`.
             pub client: Key<String>,
             pub rate: Option<Rate>,
@@ -237,6 +244,8 @@ macro_rules! callers {
                     binds: self.binds,
                     dialect: self.dialect.as_ref(),
                     user: self.user.as_ref(),
+                    creates: self.creates.as_ref(),
+                    repository: self.repository.as_ref(),
                     client: self.client.as_ref(),
                     rate: self.rate.as_ref(),
                 }
@@ -266,14 +275,31 @@ pub struct Rights<'a> {
     pub binds: Option<bool>,
     pub dialect: Option<&'a Spanned<String>>,
     pub user: Option<&'a Spanned<String>>,
+    pub creates: Option<&'a Spanned<String>>,
+    pub repository: Option<&'a Spanned<String>>,
     pub client: Option<&'a Spanned<String>>,
     pub rate: Option<&'a Rate>,
+}
+
+/// A repository of the kind `scim_fed`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provisioned {
+    pub id: Spanned<String>,
+    /// Tells it from a directory; nothing else is here.
+    #[serde(rename = "kind")]
+    pub _kind: Spanned<String>,
+    pub group: Key<String>,
+    #[serde(default)]
+    pub role_by_group: BTreeMap<Spanned<String>, Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Repository {
     pub id: Spanned<String>,
+    /// `ldap`; those of the kind `scim_fed` are [`Provisioned`].
+    pub kind: Key<String>,
     /// In order of preference.
     pub urls: Spanned<Words>,
     /// `none` or `starttls`; of the `ldap://` URLs.

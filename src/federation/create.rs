@@ -10,7 +10,7 @@ use super::directory::{Directory, Known};
 use super::life::settled;
 use super::members::{MEMBERS, listed};
 use super::owning::{self, Owning};
-use super::resource::{Half, Resource};
+use super::resource::{Half, Resource, SOURCE_URN};
 use super::standing::{Standing, divided};
 use super::write::{local_write, record};
 use super::{Deed, Federation, Problem, View, demand, is_group, is_owned, is_user, permit};
@@ -50,9 +50,14 @@ impl Federation {
             let own = checked.attributes;
             return self.create_local(caller, kind, own, Attributes::new(), view).await;
         }
-        checked_user_type(&checked)?;
+        checked_user_type(caller, &checked)?;
         let attributes = settled(kind, &Attributes::new(), checked.attributes)?;
         let mut checked = Checked { attributes, ..checked };
+        let own_repository = caller.agent.as_ref().and_then(|agent| agent.repository.as_deref());
+        if checked.user_repository_id.as_deref() == own_repository {
+            // It says whose the user is to be, not whom to bind.
+            checked.user_repository_id = None;
+        }
         let sections = owning::taken(&mut checked.attributes);
         if let Some((directory, known)) = self.meant(caller, &checked, view).await? {
             demand(caller, Permission::UsersBind)?;
@@ -61,7 +66,10 @@ impl Federation {
             let wanted = &checked.attributes;
             return self.bind_by_post(caller, (&directory, &known), wanted, sections, view).await;
         }
-        let own = self.with_default_role(self.owned_by_store(&checked.attributes)?);
+        let mut own = self.with_default_role(self.owned_by_store(&checked.attributes)?);
+        if let Some(repository) = own_repository {
+            own.insert(SOURCE_URN.into(), json!({ "userRepositoryId": repository }));
+        }
         self.create_local(caller, kind, own, sections, view).await
     }
 
@@ -205,7 +213,10 @@ impl Federation {
         let new = NewResource {
             type_name,
             id: &id,
-            user_type: UserType::Ftress,
+            user_type: match &caller.agent {
+                Some(_) if is_user(kind) => UserType::ScimFed,
+                Some(_) | None => UserType::Ftress,
+            },
             write: &write,
             revive: false,
             record: audit,
@@ -317,9 +328,10 @@ impl Federation {
 
 /// `userType` says where a user is kept and is nobody's to write, so that whatever a body says is
 /// passed over; but who asks for a provisioning agent's user must not get another kind.
-pub(super) fn checked_user_type(checked: &Checked) -> Result<(), Problem> {
+pub(super) fn checked_user_type(caller: &Caller, checked: &Checked) -> Result<(), Problem> {
     let agent = UserType::ScimFed.name();
     match &checked.user_type {
+        _ if caller.agent.is_some() => Ok(()),
         Some(given) if given.eq_ignore_ascii_case(agent) => Err(invalid(format!(
             "userType: this token does not create users of the type {agent}; leave it out."
         ))),

@@ -101,7 +101,7 @@ pub(super) fn settled(
     if kind.extension(LIFE_CYCLE).is_none() {
         return Ok(wanted);
     }
-    let was = standing(before);
+    let was = status_of(before);
     let given = held(&wanted).map(str::to_owned);
     let moved = given.as_deref().filter(|status| *status != was);
     let said = wanted.get("active").and_then(Value::as_bool);
@@ -141,7 +141,7 @@ pub(super) fn agree(merged: &mut Attributes) {
 }
 
 /// The status of a user, of whom perhaps only `active` is known.
-pub fn standing(attributes: &Attributes) -> &str {
+pub fn status_of(attributes: &Attributes) -> &str {
     match attributes.get("active") {
         Some(Value::Bool(false)) => match held(attributes) {
             Some(SUSPENDED) => SUSPENDED,
@@ -156,7 +156,10 @@ fn held(attributes: &Attributes) -> Option<&str> {
 }
 
 fn set_status(attributes: &mut Attributes, status: &str) {
-    attributes.insert(LIFE_CYCLE.to_owned(), json!({ STATUS: status }));
+    let held = attributes.entry(LIFE_CYCLE).or_insert_with(|| json!({}));
+    if let Some(members) = held.as_object_mut() {
+        members.insert(STATUS.to_owned(), status.into());
+    }
 }
 
 #[cfg(test)]
@@ -220,7 +223,7 @@ mod tests {
             attributes(&json!({ "active": false, (LIFE_CYCLE): { (STATUS): ACTIVE } }));
         agree(&mut merged);
         assert_eq!(held(&merged), Some(DISABLED));
-        assert_eq!(standing(&merged), DISABLED);
-        assert_eq!(standing(&attributes(&json!({}))), ACTIVE);
+        assert_eq!(status_of(&merged), DISABLED);
+        assert_eq!(status_of(&attributes(&json!({}))), ACTIVE);
     }
 }

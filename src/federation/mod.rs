@@ -51,6 +51,7 @@ use crate::telemetry::metrics::{CacheNumbers, RepositoryMetrics};
 pub use create::Created;
 pub use directory::{Freshness, Shares};
 pub use given::Given;
+pub use life::{LIFE_CYCLE, status_of};
 pub use listing::Listing;
 pub use plan::Plan;
 pub use resource::{Resource, SOURCE_URN};

@@ -43,7 +43,7 @@ impl Federation {
         view: &View,
     ) -> Result<Arc<Resource>, Problem> {
         permit(caller, kind, Deed::Replace)?;
-        checked_user_type(&checked)?;
+        checked_user_type(caller, &checked)?;
         let mut checked = checked;
         let membership = if is_group(kind) {
             Asked::Of(listed(checked.attributes.shift_remove(MEMBERS).as_ref())?)

@@ -13,7 +13,8 @@ use crate::caller::Caller;
 use crate::federation::{Federation, View};
 use crate::scim::dialect::Manner;
 
-/// A request whose sender is known. [`authenticate`] is the only place that makes one.
+/// A request whose sender is known. [`authenticate`] and [`authenticate_any`] are the
+/// only places that make one.
 #[derive(Debug)]
 pub struct Call {
     pub mount: Arc<TenantMount>,
@@ -51,13 +52,46 @@ pub async fn authenticate(
     head: request::Parts,
     asked: &Asked,
 ) -> Result<Call, Failure> {
-    let mut written = head.headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes);
+    let token = token(&head.headers)?;
+    let from = origin(app, &head.headers, asked.peer);
+    let caller = app.gate.admit(token, &mount.tenant.name, from, asked.at).await?;
+    Ok(call(app, mount, caller, head, asked))
+}
+
+/// Lets a request in whose bearer token belongs to the tenant of one of the mounts, and is that
+/// tenant's.
+pub async fn authenticate_any(
+    app: &Parts,
+    mounts: &[&Arc<TenantMount>],
+    head: request::Parts,
+    asked: &Asked,
+) -> Result<Call, Failure> {
+    let token = token(&head.headers)?;
+    let from = origin(app, &head.headers, asked.peer);
+    let tenants: Vec<&str> = mounts.iter().map(|mount| &*mount.tenant.name).collect();
+    let caller = app.gate.admit_any(token, &tenants, from, asked.at).await?;
+    let mount = mounts.iter().find(|mount| mount.tenant.name == caller.tenant);
+    let mount = mount.ok_or(Refused::Denied(Denied::Unknown))?;
+    Ok(call(app, mount, caller, head, asked))
+}
+
+/// What stands in the header `Authorization`.
+fn token(headers: &HeaderMap) -> Result<Option<&[u8]>, Failure> {
+    let mut written = headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes);
     let first = written.next();
     if written.next().is_some() {
         return Err(Refused::Denied(Denied::Malformed).into());
     }
-    let from = origin(app, &head.headers, asked.peer);
-    let caller = app.gate.admit(first, &mount.tenant.name, from, asked.at).await?;
+    Ok(first)
+}
+
+fn call(
+    app: &Parts,
+    mount: &Arc<TenantMount>,
+    caller: Arc<Caller>,
+    head: request::Parts,
+    asked: &Asked,
+) -> Call {
     let manner = Arc::clone(mount.manner(caller.dialect, &head.uri));
     let view = View {
         no_cache: query::no_cache(&head.headers),
@@ -67,7 +101,7 @@ pub async fn authenticate(
         deadline: asked.at + app.limits.request_timeout,
         manner,
     };
-    Ok(Call { mount: Arc::clone(mount), caller, view, head })
+    Call { mount: Arc::clone(mount), caller, view, head }
 }
 
 /// Where a request comes from. A proxy in front adds the address that it sees at the end of

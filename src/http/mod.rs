@@ -17,6 +17,7 @@ mod export;
 mod health;
 mod json;
 mod layers;
+mod lifecycle;
 mod mount;
 mod multiplex;
 mod operation;
@@ -144,6 +145,8 @@ pub struct App(Arc<Parts>);
 #[derive(Debug)]
 struct Parts {
     mounts: Mounts<TenantState>,
+    /// Of the tenants that serve the life-cycle API, each by its first mount.
+    applications: Vec<Arc<TenantMount>>,
     /// What lies under no mount.
     outside: Router,
     tenants: Vec<Arc<TenantState>>,
@@ -166,9 +169,17 @@ impl Parts {
 /// When two tenants claim one base path, or a base path is none.
 pub fn router(state: HttpState) -> Result<App, MountError> {
     let tenants: Vec<_> = state.tenants.into_iter().map(Arc::new).collect();
+    let mounts = Mounts::new(&tenants, &state.public_url)?;
+    let served = tenants.iter().filter(|tenant| tenant.federation.customs().lifecycle_api);
+    let first = |tenant: &Arc<TenantState>| {
+        let path = format!("/scim/{}/v2", tenant.name);
+        mounts.find(&path).map(|(mount, _)| Arc::clone(mount))
+    };
+    let applications = served.filter_map(first).collect();
     let shown = (!state.operations_elsewhere).then(|| Arc::clone(&state.metrics));
     Ok(App(Arc::new(Parts {
-        mounts: Mounts::new(&tenants, &state.public_url)?,
+        mounts,
+        applications,
         outside: health::router(&tenants, shown),
         tenants,
         gate: state.gate,
@@ -185,6 +196,7 @@ impl App {
     pub fn operations(&self, clock: &Clock) -> Self {
         Self(Arc::new(Parts {
             mounts: Mounts::default(),
+            applications: Vec::new(),
             outside: health::router(&self.0.tenants, Some(Arc::clone(&self.0.metrics))),
             tenants: Vec::new(),
             gate: Arc::clone(&self.0.gate),

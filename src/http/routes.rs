@@ -14,7 +14,8 @@ use super::error::Failure;
 use super::layers::{Asked, Seen};
 use super::writes::Writes;
 use super::{
-    Parts, TenantMount, body, bulk, discovery, everywhere, query, resource, search, token,
+    Parts, TenantMount, body, bulk, discovery, everywhere, lifecycle, query, resource, search,
+    token,
 };
 use crate::scim::ResourceType;
 
@@ -244,6 +245,12 @@ pub async fn dispatch(
         seen.tenant = Some(Arc::clone(&tenant.name));
         seen.route = Some(RouteName::Fixed("/authn/token"));
         return Box::pin(token::answer(app, tenant, &head, sent, asked)).await;
+    }
+    if !app.applications.is_empty()
+        && let Some(route) = lifecycle::Route::find(uri.path())
+    {
+        seen.route = Some(route.name());
+        return Box::pin(lifecycle::answer(app, route, head, sent, asked, seen)).await;
     }
     let Some((mount, rest)) = app.mounts.find(uri.path()) else {
         seen.route = Some(RouteName::Fixed(outside(uri.path())));

@@ -265,6 +265,10 @@ impl Division<'_> {
                 after.insert(name.clone(), value);
             }
         }
+        // Whose agent brought the user: nobody's to write.
+        if let Some(source) = self.own.get(SOURCE_URN) {
+            after.insert(SOURCE_URN.to_owned(), source.clone());
+        }
         if self.mode == Mode::Replace
             && !wanted.contains_key("active")
             && let Some(active) = self.own.get("active")
