@@ -11,7 +11,7 @@ use super::members::{MEMBERS, listed};
 use super::resource::{Half, Resource};
 use super::standing::{Standing, divided};
 use super::write::{local_write, record};
-use super::{Deed, Federation, Problem, View, demand, is_group, is_user, permit};
+use super::{Deed, Federation, Problem, View, demand, hierarchy, is_group, is_user, permit};
 use crate::audit::Action;
 use crate::cache::State;
 use crate::caller::{Caller, Permission};
@@ -191,10 +191,18 @@ impl Federation {
         view: &View,
     ) -> Result<Created, Problem> {
         let membership = listed(own.shift_remove(MEMBERS).as_ref())?;
+        let moved = hierarchy::moved(None, &mut own, Mode::Replace);
+        let _moving = match &moved {
+            Some(_) => Some(self.moving.lock().await),
+            None => None,
+        };
         let id = self.clock.new_id().to_string();
         loop {
             let at = self.clock.now();
-            let enrolling = self.enrolling(caller, &membership).await?;
+            let mut enrolling = self.enrolling(caller, &membership).await?;
+            if let Some(moved) = &moved {
+                enrolling.joining = self.placed(None, moved).await?;
+            }
             let write = local_write(kind, own.clone(), at);
             let bindings = self.bindings(&enrolling, at);
             let bind = self.new_rows(caller, &bindings, view);

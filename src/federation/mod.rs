@@ -11,6 +11,7 @@ mod directory;
 mod everywhere;
 mod folding;
 mod given;
+mod hierarchy;
 mod identity;
 mod listing;
 mod members;
@@ -63,6 +64,8 @@ pub struct Federation {
     shares: Shares,
     people: resource::Resources,
     writing: Locks,
+    /// One at a time moves groups, so that no two make a circle together.
+    moving: Mutex<()>,
     walks: walk::Walks,
     clock: Clock,
 }
@@ -200,6 +203,7 @@ impl Federation {
                 forms,
             ),
             writing: Locks::new(),
+            moving: Mutex::new(()),
             walks: walk::Walks::new(&seal, &tenant, &rules, &shares.walks),
             named: configured::Named::new(&rules.groups, &rules.roles),
             shares: shares.clone(),

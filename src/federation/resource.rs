@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::authority::{Owner, merge};
 use super::directory::{Directory, Known};
 use super::members::MEMBERS;
-use super::{USER, is_group};
+use super::{USER, hierarchy, is_group};
 use crate::cache::{Derived, State};
 use crate::repository::EntryKey;
 use crate::scim::dialect::location;
@@ -26,7 +26,7 @@ pub struct Resource {
     pub id: String,
     /// The inner text of the entity tag: `<row version>`, `<row version>.<hash of the entry>` for a
     /// bound user, the hash alone for an unbound one; then, where they are shown, `.<hash of the
-    /// directory's photos>`, `.g<hash of the user's groups>` or `.m<hash of the group's members>`.
+    /// directory's photos>`, `.g<hash of the groups that it is in>` or `.m<hash of the group's members>`.
     pub version: String,
     /// Everything under canonical names: `id`, `meta`, `userType` and the source extension too.
     pub attributes: Arc<Attributes>,
@@ -253,6 +253,10 @@ impl Resources {
             if let Some(groups) = groups.as_array_mut() {
                 groups.extend(row.groups.iter().map(|group| self.group_of(group)));
             }
+            version = format!("{version}.g{:016x}", groups_digest(row));
+        }
+        if row.type_name == TypeName::Group && !row.groups.is_empty() {
+            hierarchy::show(&mut attributes, row, &self.groups);
             version = format!("{version}.g{:016x}", groups_digest(row));
         }
         attributes.insert("meta".into(), meta(name, (Some(row.created), Some(modified)), &version));

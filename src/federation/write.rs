@@ -16,7 +16,7 @@ use super::identity::{Care, Subject};
 use super::members::{Enrolling, MEMBERS, listed};
 use super::resource::{Half, Resource};
 use super::standing::{Standing, changed_meanwhile, divided, first_part};
-use super::{Deed, Federation, IfMatch, Problem, View, demand, is_group, permit};
+use super::{Deed, Federation, IfMatch, Problem, View, demand, hierarchy, is_group, permit};
 use crate::audit::{Action, AuditRecord, Outcome};
 use crate::caller::{Caller, Permission};
 use crate::scim::patch::{Membership, Tolerance};
@@ -103,7 +103,18 @@ impl Federation {
         loop {
             let standing = self.standing(kind, &canonical, change.photos).await?;
             standing.must_match(if_match)?;
-            let (wanted, enrolling) = self.wanted(caller, &standing, change).await?;
+            let (mut wanted, mut enrolling) = self.wanted(caller, kind, &standing, change).await?;
+            let row = standing.row().map(Arc::as_ref);
+            let moved = row
+                .filter(|_| is_group(kind))
+                .and_then(|row| hierarchy::moved(Some(row), &mut wanted, change.mode));
+            let _moving = match &moved {
+                Some(_) => Some(self.moving.lock().await),
+                None => None,
+            };
+            if let Some(moved) = &moved {
+                enrolling.joining = self.placed(row, moved).await?;
+            }
             let after = divided(kind, &standing, &wanted, change.mode, change.says_active)?;
             if after == *standing.own() && enrolling.is_nothing() {
                 return self.told(standing, view).await;
@@ -146,10 +157,16 @@ impl Federation {
     async fn wanted(
         &self,
         caller: &Caller,
+        kind: &ResourceType,
         standing: &Standing,
         change: &Change<'_>,
     ) -> Result<(Attributes, Enrolling), Problem> {
         let mut current = standing.merged(self);
+        if is_group(kind)
+            && let Some(row) = standing.row()
+        {
+            hierarchy::show(&mut current, row, kind);
+        }
         match &change.membership {
             Asked::Of(membership) => {
                 let wanted = (change.wanted)(&current)?;
@@ -269,7 +286,8 @@ impl Federation {
             self.store.update_group(&self.tenant, row, rewritten, members, audit).await?;
         self.rows.touched(&enrolled.row, &[&before, &write.view]);
         let renamed = before.get("displayName") != write.view.get("displayName");
-        self.regrouped(&enrolled, &bindings, renamed).await;
+        let moved = !enrolling.joining.is_nothing();
+        self.regrouped(&enrolled, &bindings, renamed || moved).await;
         Ok(Arc::new(enrolled.row))
     }
 
