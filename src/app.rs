@@ -268,6 +268,7 @@ fn federation(
         cursor_timeout: tenant.cursor_timeout,
         groups: tenant.groups.clone(),
         roles: tenant.roles.clone(),
+        default_role: tenant.default_role.clone(),
     };
     Ok(Federation::new(
         Arc::clone(&tenant.name),

@@ -149,9 +149,11 @@ fn tenant(
     let mounts = manners::mounts(file, &name, taken)?;
     let roles = roles(&file.role)?;
     let groups = groups(&file.group, &roles)?;
-    let tokens = callers::tokens(&file.token, &name, taken)?;
-    let clients = callers::clients(&file.client, &name, &tokens)?;
     let known = repository::Known { groups: &groups, roles: &roles };
+    let tokens = callers::tokens(&file.token, &name, known, taken)?;
+    let clients = callers::clients(&file.client, &name, known, &tokens)?;
+    let default_role = file.default_role.as_ref();
+    let default_role = default_role.map(|place| Ok(role(place, &roles)?.id.clone())).transpose()?;
     let repositories = repository::repositories(&file.repository, known, around)?;
     for id in file.group.iter().map(|group| &group.id).chain(file.role.iter().map(|role| &role.id))
     {
@@ -196,6 +198,7 @@ fn tenant(
         resource_types,
         groups,
         roles,
+        default_role,
         tokens,
         clients,
         repositories,
@@ -300,6 +303,14 @@ fn is_called(group: &Group, display: &str) -> bool {
 pub fn role_ids(words: &Words, roles: &[Role]) -> Result<Vec<String>, Fault> {
     let known = || roles.iter().map(|role| role.id.as_str());
     words.iter().map(|place| known_id(place, "role", "[[tenant.role]]", known())).collect()
+}
+
+/// The configured role with this id.
+pub fn role<'a>(place: &Spanned<String>, roles: &'a [Role]) -> Result<&'a Role, Fault> {
+    let known = roles.iter().map(|role| role.id.as_str());
+    let id = known_id(place, "role", "[[tenant.role]]", known.clone())?;
+    let found = roles.iter().find(|role| role.id == id);
+    found.ok_or_else(|| Fault::at(place, "there is no such role", "name one of this tenant"))
 }
 
 /// The id of a configured group.

@@ -99,6 +99,8 @@ pub struct Tenant {
     pub resource_types: Arc<ResourceTypes>,
     pub groups: Vec<Group>,
     pub roles: Vec<Role>,
+    /// The id of the configured role that a new user has who is given none.
+    pub default_role: Option<String>,
     pub tokens: Vec<Token>,
     pub clients: Vec<OauthClient>,
     /// In the order of the file, which is the priority of `on_conflict = "first"`.

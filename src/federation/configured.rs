@@ -119,7 +119,8 @@ impl Federation {
         }
         // On every node in the same order, so that no two wait for each other.
         configured.sort_unstable_by_key(|one| one.id);
-        self.store.configure(&self.tenant, &configured).await
+        self.store.configure(&self.tenant, &configured).await?;
+        self.learn_roles().await
     }
 }
 

@@ -3,22 +3,31 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::authority::{Division, Mode, Owner};
 use super::directory::{Directory, Known};
+use super::joining::GROUPS;
 use super::members::{MEMBERS, listed};
 use super::resource::{Half, Resource};
+use super::roles::{Held, ROLES, keys};
 use super::standing::{Standing, divided};
 use super::write::{local_write, record};
-use super::{Deed, Federation, Problem, View, demand, hierarchy, is_group, is_user, permit};
+use super::{
+    Deed, Federation, GROUP, Problem, ROLE, View, ceiling, demand, hierarchy, is_group, is_user,
+    permit,
+};
 use crate::audit::Action;
 use crate::cache::State;
 use crate::caller::{Caller, Permission};
 use crate::scim::filter::{Filter, Literal, Operator, Text};
+use crate::scim::patch::Membership;
 use crate::scim::schema::check::Checked;
+use crate::scim::text::is_code;
 use crate::scim::{Attributes, ErrorKind, ResourceType, ScimError};
-use crate::store::{LinkState, NewResource, ResourceRow, StoreError, TypeName, UserType};
+use crate::store::{
+    Joining, LinkState, NewResource, ResourceRow, RowKey, StoreError, TypeName, UserType,
+};
 
 /// What POST made.
 #[derive(Clone, Debug)]
@@ -42,17 +51,69 @@ impl Federation {
             return self.create_group(caller, kind, checked.attributes, view).await;
         }
         if !is_user(kind) {
-            return self.create_local(caller, kind, checked.attributes, view).await;
+            if kind.name == ROLE {
+                let rank = checked.attributes.get("rank").and_then(Value::as_i64).unwrap_or(0);
+                let name = checked.attributes.get("name").and_then(Value::as_str);
+                ceiling::may(caller, name.unwrap_or_default(), rank)?;
+                self.roles.room()?;
+            }
+            let none = Joining::default();
+            return self.create_local(caller, kind, checked.attributes, &none, view).await;
         }
         checked_user_type(&checked)?;
-        if let Some((directory, known)) = self.meant(caller, &checked, view).await? {
+        let meant = self.meant(caller, &checked, view).await?;
+        let mut checked = checked;
+        let groups = checked.attributes.shift_remove(GROUPS);
+        let wanted = &mut checked.attributes;
+        if let Some((directory, known)) = meant {
             demand(caller, Permission::UsersBind)?;
             let id = directory.long_id(&known.key.0);
             let _writing = self.writing.hold(&id).await;
-            return self.bind_by_post(caller, &directory, &known, &checked.attributes, view).await;
+            let standing = Standing::unbound(&directory, &known);
+            let joining = self.at_birth(caller, Some(&standing), groups, wanted, view).await?;
+            return self.bind_by_post(caller, &directory, &known, wanted, &joining, view).await;
         }
-        let own = self.owned_by_store(&checked.attributes)?;
-        self.create_local(caller, kind, own, view).await
+        let joining = self.at_birth(caller, None, groups, wanted, view).await?;
+        let own = self.owned_by_store(wanted)?;
+        self.create_local(caller, kind, own, &joining, view).await
+    }
+
+    /// The groups that a new user is in; of its roles what is to be stored is left. Both are the
+    /// configuration's where the body says nothing of them; else the caller gives what it may.
+    async fn at_birth(
+        &self,
+        caller: &Caller,
+        unbound: Option<&Standing>,
+        groups: Option<Value>,
+        wanted: &mut Attributes,
+        view: &View,
+    ) -> Result<Joining, Problem> {
+        let given = unbound.map(Standing::given).unwrap_or_default();
+        let membership = match &groups {
+            Some(groups) if view.manner.groups_writable => listed(Some(groups))?,
+            _ => Membership::default(),
+        };
+        let mut joined = self.joined(None, &given, &membership, &view.manner).await?;
+        let by_rules = unbound.map(|one| one.derived_roles(self)).unwrap_or_default();
+        let reached = joined.roles.iter().chain(&by_rules);
+        self.within_ceiling(caller, reached.map(String::as_str))?;
+        if joined.joining.is_nothing() {
+            joined = self.preset(&caller.groups).await?;
+        }
+        let mut derived = joined.gained;
+        derived.extend(by_rules);
+        let values = unbound.and_then(Standing::values);
+        let theirs = values.as_ref().and_then(|values| values.get(ROLES));
+        let held = Held { own: None, theirs, derived: &derived };
+        self.roles.divide(wanted, held, Mode::Replace, &view.manner)?;
+        let own = keys(wanted.get(ROLES));
+        self.within_ceiling(caller, own.iter().map(String::as_str))?;
+        if own.is_empty()
+            && let Some(role) = &self.rules.default_role
+        {
+            wanted.insert(ROLES.into(), json!([{ "value": role }]));
+        }
+        Ok(joined.joining)
     }
 
     /// Which directory person a POST means, if any: by the mapped `externalId` alone.
@@ -120,6 +181,7 @@ impl Federation {
         directory: &Arc<Directory>,
         known: &Arc<Known>,
         wanted: &Attributes,
+        joining: &Joining,
         view: &View,
     ) -> Result<Created, Problem> {
         let entry_key = known.key.0.to_string();
@@ -136,7 +198,7 @@ impl Federation {
         };
         let standing = Standing::unbound(directory, known);
         let own = divided(self.users(), &standing, wanted, Mode::Replace, true)?;
-        let row = self.insert_bound(caller, directory, known, own, revive, view).await?;
+        let row = self.insert_bound(caller, directory, known, own, joining, revive, view).await?;
         let half = Half::Entry(Arc::clone(known), State::Live);
         Ok(Created { resource: self.people.stored(&row, Some(directory), &half), bound: true })
     }
@@ -162,10 +224,11 @@ impl Federation {
         caller: &Caller,
         kind: &ResourceType,
         own: Attributes,
+        joining: &Joining,
         view: &View,
     ) -> Result<Created, Problem> {
         let at = self.clock.now();
-        let id = self.clock.new_id().to_string();
+        let id = self.id_of_new(kind, &own, view).await?;
         let type_name = TypeName::new(&kind.name);
         let write = local_write(kind, own, at);
         let audit = record(caller, kind, Action::Create, &id, at, view);
@@ -177,9 +240,10 @@ impl Federation {
             revive: false,
             record: audit,
         };
-        let row = self.store.create(&self.tenant, new).await?;
+        let row = self.store.create_in(&self.tenant, new, joining).await.map_err(vanished)?;
         // An earlier look-up of the name may have kept "nobody".
         self.rows.touched(&row, &[&write.view]);
+        self.told_role(&row);
         Ok(Created { resource: self.people.stored(&row, None, &Half::Unasked), bound: false })
     }
 
@@ -196,12 +260,14 @@ impl Federation {
             Some(_) => Some(self.moving.lock().await),
             None => None,
         };
-        let id = self.clock.new_id().to_string();
+        let id = self.id_of_new(kind, &own, view).await?;
         loop {
             let at = self.clock.now();
             let mut enrolling = self.enrolling(caller, &membership).await?;
             if let Some(moved) = &moved {
-                enrolling.joining = self.placed(None, moved).await?;
+                let placed = self.placed(None, moved).await?;
+                self.within_ceiling(caller, placed.roles.iter().map(String::as_str))?;
+                enrolling.joining = placed.joining;
             }
             let write = local_write(kind, own.clone(), at);
             let bindings = self.bindings(&enrolling, at);
@@ -237,12 +303,37 @@ impl Federation {
         }
     }
 
+    /// The id of a new resource: the code that a group or role is posted with, where codes are ids and
+    /// nothing of another kind has it; else one of ours.
+    async fn id_of_new(
+        &self,
+        kind: &ResourceType,
+        own: &Attributes,
+        view: &View,
+    ) -> Result<String, Problem> {
+        let coded = view.manner.codes && matches!(kind.name.as_str(), GROUP | ROLE);
+        let code = own.get("externalId").and_then(Value::as_str);
+        if let Some(code) = code.filter(|code| coded && is_code(code)) {
+            let of_directory = code
+                .split_once('.')
+                .is_some_and(|(repository, _)| self.directory(repository).is_some());
+            let found = self.store.find(&self.tenant, &RowKey::Id(code.to_owned())).await?;
+            let free = found.iter().all(|row| row.type_name.as_str() == kind.name);
+            if free && !of_directory {
+                return Ok(code.to_owned());
+            }
+        }
+        Ok(self.clock.new_id().to_string())
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "who is bound, with what, and for whom")]
     pub(super) async fn insert_bound(
         &self,
         caller: &Caller,
         directory: &Arc<Directory>,
         known: &Arc<Known>,
         own: Attributes,
+        joining: &Joining,
         revive: bool,
         view: &View,
     ) -> Result<Arc<ResourceRow>, StoreError> {
@@ -258,7 +349,7 @@ impl Federation {
             revive,
             record: audit,
         };
-        let row = Arc::new(self.store.create(&self.tenant, new).await?);
+        let row = Arc::new(self.store.create_in(&self.tenant, new, joining).await?);
         self.rows.touched(&row, &[&write.view]);
         Ok(row)
     }
@@ -273,6 +364,17 @@ pub(super) fn checked_user_type(checked: &Checked) -> Result<(), Problem> {
             "userType: this token does not create users of the type {agent}; leave it out."
         ))),
         _ => Ok(()),
+    }
+}
+
+/// A group that was to be joined has gone meanwhile.
+fn vanished(error: StoreError) -> Problem {
+    match error {
+        StoreError::Stale => Problem::Conflict(
+            "A group that the user was to be in has just gone; look, and repeat the request."
+                .to_owned(),
+        ),
+        error => error.into(),
     }
 }
 

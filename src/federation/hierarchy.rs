@@ -36,6 +36,14 @@ pub(super) struct Move {
     beneath: Option<String>,
 }
 
+/// What a move comes to.
+#[derive(Debug, Default)]
+pub(super) struct Placed {
+    pub(super) joining: Joining,
+    /// Ids of the roles that come and go with it.
+    pub(super) roles: Vec<String>,
+}
+
 /// Takes the extension out of what a group shall be, and gives what it asks for, where that is a
 /// change. A PUT that does not hold the extension says nothing: what it tells of stands with the
 /// group above.
@@ -61,15 +69,16 @@ impl Federation {
         &self,
         row: Option<&ResourceRow>,
         moved: &Move,
-    ) -> Result<Joining, Problem> {
+    ) -> Result<Placed, Problem> {
         if let Some(row) = row {
             self.named.parent_stays(row)?;
         }
-        let mut joining = Joining::default();
+        let Placed { mut joining, mut roles } = Placed::default();
         if let Some(held) = row.and_then(above)
             && let Some(group) = self.group(&held.id).await?
         {
             joining.leave.push(group.key);
+            roles.extend(self.carried_by(&group));
         }
         if let Some(given) = &moved.beneath {
             let parent = self.group(given).await?.ok_or_else(|| no_group(given))?;
@@ -83,8 +92,9 @@ impl Federation {
                 )));
             }
             joining.join.push(parent.key);
+            roles.extend(self.carried_by(&parent));
         }
-        Ok(joining)
+        Ok(Placed { joining, roles })
     }
 
     /// The group with this canonical id or number, past every cache.

@@ -40,8 +40,10 @@ pub(super) struct Enrolling {
     remove: Vec<String>,
     /// People whom only a directory knows: they are bound by the write.
     bind: Vec<(Arc<Directory>, Arc<Known>)>,
-    /// What the group itself joins and leaves.
+    /// What the group, or the user, itself joins and leaves.
     pub(super) joining: Joining,
+    /// Ids of the roles that come and go with that.
+    pub(super) roles: Vec<String>,
 }
 
 impl Enrolling {

@@ -4,6 +4,8 @@
 //! first; every change carries an audit record.
 
 mod authority;
+mod carried;
+mod ceiling;
 mod compare;
 mod configured;
 mod create;
@@ -13,6 +15,7 @@ mod folding;
 mod given;
 mod hierarchy;
 mod identity;
+mod joining;
 mod listing;
 mod members;
 mod memory;
@@ -22,6 +25,7 @@ mod packed;
 mod plan;
 mod read;
 mod resource;
+mod roles;
 mod rows;
 mod search;
 mod sort;
@@ -57,10 +61,13 @@ pub struct Federation {
     tenant: Arc<str>,
     rules: Rules,
     types: Vec<Arc<ResourceType>>,
+    /// The users' type where their groups are written through them.
+    joining_users: Arc<ResourceType>,
     store: Arc<Store>,
     rows: rows::Rows,
     directories: Vec<Arc<directory::Directory>>,
     named: configured::Named,
+    roles: Arc<roles::Roles>,
     shares: Shares,
     people: resource::Resources,
     writing: Locks,
@@ -87,6 +94,8 @@ pub struct Rules {
     /// The groups and roles that the configuration names.
     pub groups: Vec<Group>,
     pub roles: Vec<Role>,
+    /// The id of the role of new users who are given none.
+    pub default_role: Option<String>,
 }
 
 /// A repository with what its configuration decides.
@@ -194,14 +203,18 @@ impl Federation {
             .collect();
         // Good for as long as this process, where nobody gives another one.
         let seal = [clock.new_token(), clock.new_token()].map(uuid::Uuid::into_bytes).concat();
+        let roles = Arc::new(roles::Roles::new(&rules.groups, &rules.roles));
         Self {
+            joining_users: Arc::new(types[0].with_writable(joining::GROUPS)),
             rows: rows::Rows::new(Arc::clone(&tenant), Arc::clone(&store), shares.rows.clone()),
             people: resource::Resources::new(
                 Arc::clone(&tenant),
                 &types,
                 shares.people.clone(),
+                Arc::clone(&roles),
                 forms,
             ),
+            roles,
             writing: Locks::new(),
             moving: Mutex::new(()),
             walks: walk::Walks::new(&seal, &tenant, &rules, &shares.walks),
@@ -236,6 +249,15 @@ impl Federation {
     /// The resource type of users.
     pub fn users(&self) -> &Arc<ResourceType> {
         &self.types[0]
+    }
+
+    /// The type as which a body is understood that is to be written in this manner.
+    pub fn written<'a>(
+        &'a self,
+        kind: &'a Arc<ResourceType>,
+        manner: &Manner,
+    ) -> &'a Arc<ResourceType> {
+        if manner.groups_writable && is_user(kind) { &self.joining_users } else { kind }
     }
 
     /// The longest list that is given, in resources.

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 
 use super::authority::{Owner, merge};
 use super::directory::{Directory, Known};
+use super::given::Given;
 use super::members::MEMBERS;
+use super::roles::Roles;
 use super::{USER, hierarchy, is_group};
 use crate::cache::{Derived, State};
 use crate::repository::EntryKey;
@@ -26,7 +28,7 @@ pub struct Resource {
     pub id: String,
     /// The inner text of the entity tag: `<row version>`, `<row version>.<hash of the entry>` for a
     /// bound user, the hash alone for an unbound one; then, where they are shown, `.<hash of the
-    /// directory's photos>`, `.g<hash of the groups that it is in>` or `.m<hash of the group's members>`.
+    /// directory's photos>`, `.r<hash of what the roles are called>`, `.g<hash of the groups that it is in>` or `.m<hash of the group's members>`.
     pub version: String,
     /// Everything under canonical names: `id`, `meta`, `userType` and the source extension too.
     pub attributes: Arc<Attributes>,
@@ -83,6 +85,7 @@ pub(super) struct Resources {
     resource_type: Arc<ResourceType>,
     groups: Arc<ResourceType>,
     kept: Arc<Derived<ResourceKey, Arc<Resource>>>,
+    roles: Arc<Roles>,
     forms: usize,
 }
 
@@ -95,6 +98,8 @@ pub struct ResourceKey {
     entry: (u64, i64),
     /// How fresh the entry is, and whether photos came along.
     state: u8,
+    /// [`Roles::stamp`].
+    roles: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -108,11 +113,12 @@ impl Resources {
         tenant: Arc<str>,
         types: &[Arc<ResourceType>],
         kept: Arc<Derived<ResourceKey, Arc<Resource>>>,
+        roles: Arc<Roles>,
         forms: usize,
     ) -> Self {
         let groups = types.iter().find(|kind| is_group(kind)).cloned();
         let groups = groups.unwrap_or_else(|| Arc::new(ResourceType::group(&[])));
-        Self { tenant, resource_type: Arc::clone(&types[0]), groups, kept, forms }
+        Self { tenant, resource_type: Arc::clone(&types[0]), groups, kept, roles, forms }
     }
 
     /// Somebody whom only a directory knows.
@@ -139,6 +145,7 @@ impl Resources {
             who: Who::Entry { repository: directory.shared_id(), key: known.key.clone() },
             entry: (known.digest, known.fetched.as_millisecond()),
             state: u8::from(known.photos),
+            roles: self.roles.stamp(),
         };
         self.keep(key, make)
     }
@@ -188,6 +195,7 @@ impl Resources {
             who: Who::Row { key: row.key, version: row.version, groups: groups_digest(row) },
             entry,
             state,
+            roles: self.roles.stamp(),
         };
         self.keep(key, || self.make_stored(row, directory, half))
     }
@@ -254,6 +262,13 @@ impl Resources {
                 groups.extend(row.groups.iter().map(|group| self.group_of(group)));
             }
             version = format!("{version}.g{:016x}", groups_digest(row));
+        }
+        if row.type_name == TypeName::User {
+            let groups = row.groups.iter().map(|group| group.id.as_str());
+            let derived = self.roles.derived(groups, &Given::default());
+            if let Some(digest) = self.roles.show(&mut attributes, &derived) {
+                version = format!("{version}.r{digest:016x}");
+            }
         }
         if row.type_name == TypeName::Group && !row.groups.is_empty() {
             hierarchy::show(&mut attributes, row, &self.groups);

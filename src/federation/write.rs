@@ -13,15 +13,19 @@ use super::authority::{Mode, Owner, merge};
 use super::create::checked_user_type;
 use super::directory::{Directory, Known};
 use super::identity::{Care, Subject};
+use super::joining::{GROUPS, own_groups};
 use super::members::{Enrolling, MEMBERS, listed};
 use super::resource::{Half, Resource};
+use super::roles::{Held, ROLES, keys};
 use super::standing::{Standing, changed_meanwhile, divided, first_part};
-use super::{Deed, Federation, IfMatch, Problem, View, demand, hierarchy, is_group, permit};
+use super::{
+    Deed, Federation, IfMatch, Problem, ROLE, View, demand, hierarchy, is_group, is_user, permit,
+};
 use crate::audit::{Action, AuditRecord, Outcome};
 use crate::caller::{Caller, Permission};
 use crate::scim::patch::{Membership, Tolerance};
 use crate::scim::schema::check::Checked;
-use crate::scim::{Attributes, Patch, ResourceType, ScimError};
+use crate::scim::{Attributes, ErrorKind, Patch, ResourceType, ScimError};
 use crate::store::{
     LinkRow, ResourceRow, ResourceWrite, RowKey, StoreError, TypeName, UniqueValue,
 };
@@ -40,11 +44,19 @@ impl Federation {
         permit(caller, kind, Deed::Replace)?;
         checked_user_type(&checked)?;
         let mut checked = checked;
-        let membership = if is_group(kind) {
-            Asked::Of(listed(checked.attributes.shift_remove(MEMBERS).as_ref())?)
-        } else {
-            Asked::Of(Membership::default())
+        let list = list(kind, view);
+        let given = list.and_then(|list| checked.attributes.shift_remove(list));
+        let membership = match list {
+            Some(GROUPS) if !checked.says_groups => {
+                if view.manner.requires_groups {
+                    return Err(missing_groups());
+                }
+                Membership::default()
+            }
+            Some(_) => listed(given.as_ref())?,
+            None => Membership::default(),
         };
+        let membership = Asked::Of(membership);
         let wanted = |current: &Attributes| kind.over(current, &checked.attributes);
         let change = Change {
             wanted: &wanted,
@@ -66,11 +78,12 @@ impl Federation {
         patch: &Patch,
         view: &View,
     ) -> Result<Arc<Resource>, Problem> {
-        let parted = if is_group(kind) { patch.parted(MEMBERS, kind)? } else { None };
-        let (patch, membership) = match &parted {
-            Some(parted) => (&parted.rest, Asked::Of(parted.membership.clone())),
-            None if is_group(kind) => (patch, Asked::Seen),
-            None => (patch, Asked::Of(Membership::default())),
+        let list = list(kind, view);
+        let parted = list.map(|list| patch.parted(list, kind)).transpose()?.flatten();
+        let (patch, membership) = match (&parted, list) {
+            (Some(parted), _) => (&parted.rest, Asked::Of(parted.membership.clone())),
+            (None, Some(list)) => (patch, Asked::Seen(list)),
+            (None, None) => (patch, Asked::Of(Membership::default())),
         };
         let tolerance = Tolerance::from(caller.client);
         let wanted = |current: &Attributes| patch.apply(current, kind, tolerance);
@@ -103,7 +116,15 @@ impl Federation {
         loop {
             let standing = self.standing(kind, &canonical, change.photos).await?;
             standing.must_match(if_match)?;
-            let (mut wanted, mut enrolling) = self.wanted(caller, kind, &standing, change).await?;
+            let (mut wanted, mut enrolling) =
+                self.wanted(caller, kind, &standing, change, view).await?;
+            let derived = standing.derived_roles(self);
+            if is_user(kind) {
+                let values = standing.values();
+                let theirs = values.as_ref().and_then(|values| values.get(ROLES));
+                let held = Held { own: standing.own().get(ROLES), theirs, derived: &derived };
+                self.roles.divide(&mut wanted, held, change.mode, &view.manner)?;
+            }
             let row = standing.row().map(Arc::as_ref);
             let moved = row
                 .filter(|_| is_group(kind))
@@ -113,7 +134,8 @@ impl Federation {
                 None => None,
             };
             if let Some(moved) = &moved {
-                enrolling.joining = self.placed(row, moved).await?;
+                let placed = self.placed(row, moved).await?;
+                (enrolling.joining, enrolling.roles) = (placed.joining, placed.roles);
             }
             let after = divided(kind, &standing, &wanted, change.mode, change.says_active)?;
             if after == *standing.own() && enrolling.is_nothing() {
@@ -123,10 +145,12 @@ impl Federation {
             if let Some(row) = standing.row() {
                 self.named.keep(kind, row, &after)?;
             }
+            self.reaches(caller, &standing, &after, &derived, &enrolling)?;
             let written = match &standing {
                 Standing::Unbound { directory, known } => {
                     demand(caller, Permission::UsersBind)?;
-                    self.insert_bound(caller, directory, known, after, false, view).await
+                    let joining = &enrolling.joining;
+                    self.insert_bound(caller, directory, known, after, joining, false, view).await
                 }
                 Standing::Stored { row, .. } => {
                     let action = match change.mode {
@@ -160,6 +184,7 @@ impl Federation {
         kind: &ResourceType,
         standing: &Standing,
         change: &Change<'_>,
+        view: &View,
     ) -> Result<(Attributes, Enrolling), Problem> {
         let mut current = standing.merged(self);
         if is_group(kind)
@@ -167,20 +192,72 @@ impl Federation {
         {
             hierarchy::show(&mut current, row, kind);
         }
+        if is_user(kind) {
+            self.roles.show(&mut current, &standing.derived_roles(self));
+        }
         match &change.membership {
             Asked::Of(membership) => {
                 let wanted = (change.wanted)(&current)?;
-                Ok((wanted, self.enrolling(caller, membership).await?))
+                Ok((wanted, self.asked(caller, kind, standing, membership, view).await?))
             }
-            Asked::Seen => {
-                if let Some(row) = standing.row() {
+            Asked::Seen(list) => {
+                if is_user(kind) {
+                    let groups = own_groups(standing.row().map(Arc::as_ref));
+                    current.extend(groups.map(|groups| (GROUPS.to_owned(), groups)));
+                } else if let Some(row) = standing.row() {
                     let shown = self.with_members(row).await?;
                     let members = shown.attributes.get(MEMBERS).filter(|list| **list != json!([]));
                     current.extend(members.map(|members| (MEMBERS.to_owned(), members.clone())));
                 }
                 let mut wanted = (change.wanted)(&current)?;
-                let membership = listed(wanted.shift_remove(MEMBERS).as_ref())?;
-                Ok((wanted, self.enrolling(caller, &membership).await?))
+                let membership = listed(wanted.shift_remove(*list).as_ref())?;
+                Ok((wanted, self.asked(caller, kind, standing, &membership, view).await?))
+            }
+        }
+    }
+
+    /// What is asked of a group's members, or of a user's groups.
+    async fn asked(
+        &self,
+        caller: &Caller,
+        kind: &ResourceType,
+        standing: &Standing,
+        membership: &Membership,
+        view: &View,
+    ) -> Result<Enrolling, Problem> {
+        if !is_user(kind) {
+            return self.enrolling(caller, membership).await;
+        }
+        let (row, given) = (standing.row().map(Arc::as_ref), standing.given());
+        let joined = self.joined(row, &given, membership, &view.manner).await?;
+        let mut enrolling = Enrolling::default();
+        (enrolling.joining, enrolling.roles) = (joined.joining, joined.roles);
+        Ok(enrolling)
+    }
+
+    /// The caller may write to whom it writes to, and give and take what it gives and takes.
+    fn reaches(
+        &self,
+        caller: &Caller,
+        standing: &Standing,
+        after: &Attributes,
+        derived: &[String],
+        enrolling: &Enrolling,
+    ) -> Result<(), Problem> {
+        if !self.is_bounded(caller) {
+            return Ok(());
+        }
+        match standing.row() {
+            Some(row) if row.type_name == TypeName::Group => {
+                self.within_ceiling(caller, enrolling.roles.iter().map(String::as_str))?;
+                if enrolling.keeps_members() { Ok(()) } else { self.may_fill(caller, row) }
+            }
+            Some(row) if row.type_name.as_str() == ROLE => self.within_ceiling(caller, [&*row.id]),
+            _ => {
+                let before = keys(standing.merged(self).get(ROLES));
+                let after = keys(standing.with_own(self, after).get(ROLES));
+                let all = before.iter().chain(&after).chain(derived).chain(&enrolling.roles);
+                self.within_ceiling(caller, all.map(String::as_str))
             }
         }
     }
@@ -224,6 +301,7 @@ impl Federation {
                 return Err(changed_meanwhile());
             }
             self.named.stays(kind, &row)?;
+            self.may_remove(caller, &row).await?;
             let audit = record(caller, kind, Action::Delete, &row.id, self.clock.now(), view);
             let tombstone = row.link.is_some();
             // Of a group that goes, nobody can tell afterwards who was in it.
@@ -232,6 +310,7 @@ impl Federation {
             match deleted {
                 Ok(_) => {
                     self.rows.touched(&row, &[&self.stored_view(&row)]);
+                    self.gone_role(&row);
                     if let Some(inside) = &inside {
                         self.forget(inside);
                     }
@@ -274,8 +353,11 @@ impl Federation {
         let audit = record(caller, kind, action, &row.id, at, view);
         let before = self.stored_view(row);
         if !is_group(kind) {
-            let updated = Arc::new(self.store.update(&self.tenant, row, &write, audit).await?);
+            let joining = &enrolling.joining;
+            let updated = self.store.update_in(&self.tenant, row, &write, joining, audit).await?;
+            let updated = Arc::new(updated);
             self.rows.touched(&updated, &[&before, &write.view]);
+            self.told_role(&updated);
             return Ok(updated);
         }
         let bindings = self.bindings(enrolling, at);
@@ -358,11 +440,28 @@ impl Federation {
     }
 }
 
-/// What is asked of a group's members.
+/// The attribute that stands for memberships: of a group its members, of a user, where they are
+/// written through it, its groups.
+fn list(kind: &ResourceType, view: &View) -> Option<&'static str> {
+    match () {
+        () if is_group(kind) => Some(MEMBERS),
+        () if is_user(kind) && view.manner.groups_writable => Some(GROUPS),
+        () => None,
+    }
+}
+
+fn missing_groups() -> Problem {
+    Problem::Scim(ScimError::new(
+        ErrorKind::InvalidValue,
+        "groups is required in a PUT: repeat the groups that the user is in, or write an empty list.",
+    ))
+}
+
+/// What is asked of a list of memberships.
 enum Asked {
     Of(Membership),
-    /// What can be told only with the members at hand: they are part of the attributes then.
-    Seen,
+    /// What can be told only with the list of this name at hand: it is part of the attributes then.
+    Seen(&'static str),
 }
 
 /// What PUT and PATCH do to a resource.

@@ -36,6 +36,7 @@ fn federation(store: &Arc<Store>, name: &str, mounts: usize) -> Arc<Federation> 
         cursor_timeout: Duration::from_mins(10),
         groups: Vec::new(),
         roles: Vec::new(),
+        default_role: None,
     };
     let types = ResourceTypes::shipped().all().to_vec();
     Arc::new(Federation::new(

@@ -1,0 +1,124 @@
+//! The groups of a user that are written through the user.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::given::Given;
+use super::{Federation, Problem};
+use crate::scim::dialect::Manner;
+use crate::scim::patch::Membership;
+use crate::scim::{ErrorKind, ScimError};
+use crate::store::{Joining, ResourceRow};
+
+/// The name of the attribute.
+pub(super) const GROUPS: &str = "groups";
+
+/// Which groups a user joins and leaves, and the roles that come and go with them.
+#[derive(Debug, Default)]
+pub(super) struct Joined {
+    pub(super) joining: Joining,
+    /// Ids of the roles that the groups carry.
+    pub(super) roles: Vec<String>,
+    /// Ids of the roles of those that are joined.
+    pub(super) gained: Vec<String>,
+}
+
+/// The groups that are a user's own as a patch sees them, where it asks for more than their ids.
+pub(super) fn own_groups(row: Option<&ResourceRow>) -> Option<Value> {
+    let direct = row?.groups.iter().filter(|group| group.direct);
+    let own: Vec<Value> =
+        direct.map(|group| json!({ "value": group.id, "display": group.display })).collect();
+    (!own.is_empty()).then_some(Value::Array(own))
+}
+
+impl Federation {
+    /// What a write of `groups` comes to. Groups that rules give may be repeated, and are nobody's to
+    /// take away; the user's own stand beside them.
+    pub(super) async fn joined(
+        &self,
+        row: Option<&ResourceRow>,
+        given: &Given,
+        membership: &Membership,
+        manner: &Manner,
+    ) -> Result<Joined, Problem> {
+        let mut joined = Joined::default();
+        if membership.is_empty() {
+            return Ok(joined);
+        }
+        let own = row.map_or(&[][..], |row| &row.groups);
+        let own: Vec<_> = own.iter().filter(|group| group.direct).collect();
+        let mut stay: Vec<&str> = Vec::new();
+        let mut gone: Vec<&str> = Vec::new();
+        for (id, comes) in &membership.values {
+            let held = own.iter().find(|group| group.id == *id || group.number.to_string() == *id);
+            match (held, comes) {
+                (Some(held), true) => stay.push(&held.id),
+                (Some(held), false) => gone.push(&held.id),
+                (None, true) if is_given(given, id) => {}
+                (None, true) => {
+                    let group = self.group(id).await?.ok_or_else(|| no_group(id))?;
+                    self.join(&mut joined, &group);
+                }
+                (None, false) if is_given(given, id) => {
+                    return Err(Problem::Scim(ScimError::new(
+                        ErrorKind::Mutability,
+                        format!(
+                            "groups: \"{id}\" comes of a rule of the user's repository; change the \
+                             entry there."
+                        ),
+                    )));
+                }
+                (None, false) => {}
+            }
+        }
+        let leaves = |id: &str| gone.contains(&id) || membership.anew && !stay.contains(&id);
+        let mut left = 0;
+        for held in own.iter().filter(|held| leaves(&held.id)) {
+            left += 1;
+            if let Some(group) = self.group(&held.id).await? {
+                joined.joining.leave.push(group.key);
+                joined.roles.extend(self.carried_by(&group));
+            }
+        }
+        let count = own.len() - left + joined.joining.join.len();
+        match manner.limit(GROUPS).filter(|most| count > *most) {
+            None => Ok(joined),
+            Some(most) => Err(invalid(format!(
+                "groups has {count} values of the user's own: {most} at most are accepted here."
+            ))),
+        }
+    }
+
+    /// The groups that the configuration has for what a caller creates.
+    pub(super) async fn preset(&self, groups: &[Arc<str>]) -> Result<Joined, Problem> {
+        let mut joined = Joined::default();
+        for id in groups {
+            let group = self.group(id).await?.ok_or_else(|| no_group(id))?;
+            self.join(&mut joined, &group);
+        }
+        Ok(joined)
+    }
+
+    fn join(&self, joined: &mut Joined, group: &ResourceRow) {
+        if !joined.joining.join.contains(&group.key) {
+            joined.joining.join.push(group.key);
+        }
+        let carried = self.carried_by(group);
+        joined.roles.extend(carried.iter().cloned());
+        joined.gained.extend(carried);
+    }
+}
+
+fn is_given(given: &Given, id: &str) -> bool {
+    given.groups.iter().any(|group| **group == *id)
+}
+
+fn no_group(id: &str) -> Problem {
+    let shown: String = id.chars().take(200).collect();
+    invalid(format!("groups: there is no group with the id \"{shown}\"."))
+}
+
+fn invalid(detail: impl Into<String>) -> Problem {
+    Problem::Scim(ScimError::new(ErrorKind::InvalidValue, detail))
+}
