@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::authority::{Division, Mode, Owner};
 use super::directory::{Directory, Known};
 use super::joining::GROUPS;
+use super::life::settled;
 use super::members::{MEMBERS, listed};
 use super::resource::{Half, Resource};
 use super::roles::{Held, ROLES, keys};
@@ -61,6 +62,8 @@ impl Federation {
             return self.create_local(caller, kind, checked.attributes, &none, view).await;
         }
         checked_user_type(&checked)?;
+        let attributes = settled(kind, &Attributes::new(), checked.attributes)?;
+        let checked = Checked { attributes, ..checked };
         let meant = self.meant(caller, &checked, view).await?;
         let mut checked = checked;
         let groups = checked.attributes.shift_remove(GROUPS);
@@ -108,11 +111,7 @@ impl Federation {
         self.roles.divide(wanted, held, Mode::Replace, &view.manner)?;
         let own = keys(wanted.get(ROLES));
         self.within_ceiling(caller, own.iter().map(String::as_str))?;
-        if own.is_empty()
-            && let Some(role) = &self.rules.default_role
-        {
-            wanted.insert(ROLES.into(), json!([{ "value": role }]));
-        }
+        *wanted = self.with_default_role(std::mem::take(wanted));
         Ok(joined.joining)
     }
 
@@ -217,6 +216,20 @@ impl Federation {
         .own_after(wanted)
         .map_err(|owned| owned.into_error("store"))?;
         Ok(with_default_active(own))
+    }
+
+    /// Who is given no role has the tenant's default one; the configuration gives it, not the caller.
+    fn with_default_role(&self, mut own: Attributes) -> Attributes {
+        if let Some(role) = &self.rules.customs.default_role
+            && !own.contains_key("roles")
+        {
+            let mut shown = json!({ "value": role.value });
+            if let Some(display) = &role.display {
+                shown["display"] = display.as_str().into();
+            }
+            own.insert("roles".into(), json!([shown]));
+        }
+        own
     }
 
     async fn create_local(
