@@ -9,7 +9,7 @@ use super::{Federation, Problem};
 use crate::scim::dialect::Manner;
 use crate::scim::patch::Membership;
 use crate::scim::{ErrorKind, ScimError};
-use crate::store::{Joining, ResourceRow};
+use crate::store::{Joining, Membership as Held, ResourceRow};
 
 /// The name of the attribute.
 pub(super) const GROUPS: &str = "groups";
@@ -46,16 +46,23 @@ impl Federation {
         if membership.is_empty() {
             return Ok(joined);
         }
-        let own = row.map_or(&[][..], |row| &row.groups);
-        let own: Vec<_> = own.iter().filter(|group| group.direct).collect();
+        let all = row.map_or(&[][..], |row| &row.groups);
+        let (own, through): (Vec<_>, Vec<_>) = all.iter().partition(|group| group.direct);
+        let is_named = |group: &Held| {
+            let named = |id: &String| membership.values.get(id) == Some(&true);
+            named(&group.id) || named(&group.number.to_string())
+        };
+        // A list that was read holds those that the user is in through others, too.
+        let repeats = membership.anew && own.iter().any(|group| is_named(group));
+        let through: Vec<_> = through.into_iter().filter(|_| repeats).collect();
         let mut stay: Vec<&str> = Vec::new();
         let mut gone: Vec<&str> = Vec::new();
         for (id, comes) in &membership.values {
-            let held = own.iter().find(|group| group.id == *id || group.number.to_string() == *id);
+            let held = own.iter().find(|group| is(group, id));
             match (held, comes) {
                 (Some(held), true) => stay.push(&held.id),
                 (Some(held), false) => gone.push(&held.id),
-                (None, true) if is_given(given, id) => {}
+                (None, true) if is_given(given, id) || is_among(&through, id) => {}
                 (None, true) => {
                     let group = self.group(id).await?.ok_or_else(|| no_group(id))?;
                     self.join(&mut joined, &group);
@@ -108,6 +115,14 @@ impl Federation {
         joined.roles.extend(carried.iter().cloned());
         joined.gained.extend(carried);
     }
+}
+
+fn is(group: &Held, id: &str) -> bool {
+    group.id == id || group.number.to_string() == id
+}
+
+fn is_among(groups: &[&Held], id: &str) -> bool {
+    groups.iter().any(|group| is(group, id))
 }
 
 fn is_given(given: &Given, id: &str) -> bool {

@@ -123,7 +123,9 @@ fn a_role_is_found_through_its_groups_page_by_page() {
             "name": { "familyName": "Doe", "givenName": "John" } });
         client.post("/Users", &body).expect(200);
     }
-    for filter in ["roles.value eq RL_AUDITV", "role eq RL_AUDITV", "role sw rl_audit"] {
+    for filter in
+        ["roles.value eq RL_AUDITV", "roles.value sw rl_audit", "roles[value ew \"AUDITV\"]"]
+    {
         let page = client
             .query("/Users", &[("filter", filter), ("count", "3"), ("startIndex", "2")])
             .expect(200);
