@@ -204,7 +204,7 @@ impl Federation {
             .collect();
         // Good for as long as this process, where nobody gives another one.
         let seal = [clock.new_token(), clock.new_token()].map(uuid::Uuid::into_bytes).concat();
-        let roles = Arc::new(roles::Roles::new(&rules.groups, &rules.roles));
+        let of_users = Arc::new(roles::Roles::new(&rules.groups, &rules.roles));
         Self {
             joining_users: Arc::new(types[0].with_writable(joining::GROUPS)),
             rows: rows::Rows::new(Arc::clone(&tenant), Arc::clone(&store), shares.rows.clone()),
@@ -212,10 +212,10 @@ impl Federation {
                 Arc::clone(&tenant),
                 &types,
                 shares.people.clone(),
-                Arc::clone(&roles),
+                Arc::clone(&of_users),
                 forms,
             ),
-            roles,
+            roles: of_users,
             writing: Locks::new(),
             moving: Mutex::new(()),
             walks: walk::Walks::new(&seal, &tenant, &rules, &shares.walks),

@@ -91,7 +91,7 @@ impl Roles {
         given: &'a Given,
     ) -> Vec<String> {
         let carried = groups.into_iter().filter_map(|group| self.carried.get(group)).flatten();
-        let given = given.roles.iter().map(|role| role.to_string());
+        let given = given.roles.iter().map(ToString::to_string);
         let mut derived: Vec<String> = carried.cloned().chain(given).collect();
         derived.sort_unstable();
         derived.dedup();

@@ -74,7 +74,9 @@ impl Standing {
 
     /// What rules give the person.
     pub(super) fn given(&self) -> Given {
-        Given::default()
+        match self {
+            Self::Unbound { .. } | Self::Stored { .. } => Given::default(),
+        }
     }
 
     /// The ids of the roles that come of the person's groups and rules.
