@@ -2,9 +2,12 @@
 //! to a user who has one, by whatever door.
 
 use super::given::Given;
+use super::members::Enrolling;
 use super::roles::{MOST, ROLES, key, keys};
+use super::standing::Standing;
 use super::{Federation, Problem, ROLE};
 use crate::caller::Caller;
+use crate::scim::Attributes;
 use crate::scim::filter::{Filter, Literal, Operator, Text};
 use crate::store::{ResourceRow, Rows, Search, Sort, Start, StoreError, TypeName};
 
@@ -40,6 +43,33 @@ impl Federation {
         self.within_ceiling(caller, self.carried_by(group).iter().map(String::as_str))
     }
 
+    /// The caller may write to whom it writes to, and give and take what it gives and takes.
+    pub(super) fn reaches(
+        &self,
+        caller: &Caller,
+        standing: &Standing,
+        after: &Attributes,
+        derived: &[String],
+        enrolling: &Enrolling,
+    ) -> Result<(), Problem> {
+        if !self.is_bounded(caller) {
+            return Ok(());
+        }
+        match standing.row() {
+            Some(row) if row.type_name == TypeName::Group => {
+                self.within_ceiling(caller, enrolling.roles.iter().map(String::as_str))?;
+                if enrolling.keeps_members() { Ok(()) } else { self.may_fill(caller, row) }
+            }
+            Some(row) if row.type_name.as_str() == ROLE => self.within_ceiling(caller, [&*row.id]),
+            _ => {
+                let before = keys(standing.merged(self).get(ROLES));
+                let after = keys(standing.with_own(self, after).get(ROLES));
+                let all = before.iter().chain(&after).chain(derived).chain(&enrolling.roles);
+                self.within_ceiling(caller, all.map(String::as_str))
+            }
+        }
+    }
+
     /// The caller may delete this: with a user go its roles, with a group what it carries, with a role
     /// itself. A role that somebody was given stays.
     pub(super) async fn may_remove(
@@ -48,11 +78,9 @@ impl Federation {
         row: &ResourceRow,
     ) -> Result<(), Problem> {
         match &row.type_name {
-            TypeName::User => {
-                let groups = row.groups.iter().map(|group| group.id.as_str());
-                let derived = self.roles.derived(groups, &Given::default());
-                let own = keys(self.stored_view(row).get(ROLES));
-                self.within_ceiling(caller, own.iter().chain(&derived).map(String::as_str))
+            TypeName::User => self.may_write_to(caller, row),
+            TypeName::Device | TypeName::Authenticator => {
+                self.may_write_to_owner(caller, row).await
             }
             TypeName::Group => self.may_fill(caller, row),
             TypeName::Other(name) if **name == *ROLE => {
@@ -61,6 +89,31 @@ impl Federation {
             }
             TypeName::Other(_) => Ok(()),
         }
+    }
+
+    /// The caller may write to this user.
+    pub(super) fn may_write_to(&self, caller: &Caller, user: &ResourceRow) -> Result<(), Problem> {
+        if !self.is_bounded(caller) {
+            return Ok(());
+        }
+        let groups = user.groups.iter().map(|group| group.id.as_str());
+        let derived = self.roles.derived(groups, &Given::default());
+        let own = keys(self.stored_view(user).get(ROLES));
+        self.within_ceiling(caller, own.iter().chain(&derived).map(String::as_str))
+    }
+
+    /// The same of whoever has this device or authenticator: whoever may set its password may be its
+    /// user.
+    pub(super) async fn may_write_to_owner(
+        &self,
+        caller: &Caller,
+        row: &ResourceRow,
+    ) -> Result<(), Problem> {
+        let Some(owner) = row.owner.as_ref().filter(|_| self.is_bounded(caller)) else {
+            return Ok(());
+        };
+        let users = self.store.read(&self.tenant, &[owner.key]).await?;
+        users.iter().try_for_each(|user| self.may_write_to(caller, user))
     }
 
     /// Nobody was given this role.
@@ -77,6 +130,7 @@ impl Federation {
             start: Start::Offset(0),
             limit: 1,
             count_total: false,
+            owned: false,
         };
         match self.store.search(&self.tenant, search).await?.rows.first() {
             None => Ok(()),
@@ -117,6 +171,7 @@ impl Federation {
             start: Start::Offset(0),
             limit: MOST as u64,
             count_total: false,
+            owned: false,
         };
         for row in self.store.search(&self.tenant, search).await?.rows {
             self.roles.learn(&row);

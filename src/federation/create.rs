@@ -10,13 +10,14 @@ use super::directory::{Directory, Known};
 use super::joining::GROUPS;
 use super::life::settled;
 use super::members::{MEMBERS, listed};
+use super::owning::{self, Owning};
 use super::resource::{Half, Resource};
 use super::roles::{Held, ROLES, keys};
 use super::standing::{Standing, divided};
 use super::write::{local_write, record};
 use super::{
-    Deed, Federation, GROUP, Problem, ROLE, View, ceiling, demand, hierarchy, is_group, is_user,
-    permit,
+    Deed, Federation, GROUP, Problem, ROLE, View, ceiling, demand, hierarchy, is_group, is_owned,
+    is_user, permit,
 };
 use crate::audit::Action;
 use crate::cache::State;
@@ -51,6 +52,9 @@ impl Federation {
         if is_group(kind) {
             return self.create_group(caller, kind, checked.attributes, view).await;
         }
+        if is_owned(kind) {
+            return self.create_possession(caller, kind, checked.attributes, view).await;
+        }
         if !is_user(kind) {
             if kind.name == ROLE {
                 let rank = checked.attributes.get("rank").and_then(Value::as_i64).unwrap_or(0);
@@ -58,8 +62,8 @@ impl Federation {
                 ceiling::may(caller, name.unwrap_or_default(), rank)?;
                 self.roles.room()?;
             }
-            let none = Joining::default();
-            return self.create_local(caller, kind, checked.attributes, &none, view).await;
+            let (own, none) = (checked.attributes, (Attributes::new(), Joining::default()));
+            return self.create_local(caller, kind, own, none, view).await;
         }
         checked_user_type(&checked)?;
         let attributes = settled(kind, &Attributes::new(), checked.attributes)?;
@@ -67,6 +71,7 @@ impl Federation {
         let meant = self.meant(caller, &checked, view).await?;
         let mut checked = checked;
         let groups = checked.attributes.shift_remove(GROUPS);
+        let sections = owning::taken(&mut checked.attributes);
         let wanted = &mut checked.attributes;
         if let Some((directory, known)) = meant {
             demand(caller, Permission::UsersBind)?;
@@ -74,11 +79,12 @@ impl Federation {
             let _writing = self.writing.hold(&id).await;
             let standing = Standing::unbound(&directory, &known);
             let joining = self.at_birth(caller, Some(&standing), groups, wanted, view).await?;
-            return self.bind_by_post(caller, &directory, &known, wanted, &joining, view).await;
+            let beside = (sections, joining);
+            return self.bind_by_post(caller, (&directory, &known), wanted, beside, view).await;
         }
         let joining = self.at_birth(caller, None, groups, wanted, view).await?;
         let own = self.owned_by_store(wanted)?;
-        self.create_local(caller, kind, own, &joining, view).await
+        self.create_local(caller, kind, own, (sections, joining), view).await
     }
 
     /// The groups that a new user is in; of its roles what is to be stored is left. Both are the
@@ -177,10 +183,9 @@ impl Federation {
     async fn bind_by_post(
         &self,
         caller: &Caller,
-        directory: &Arc<Directory>,
-        known: &Arc<Known>,
+        (directory, known): (&Arc<Directory>, &Arc<Known>),
         wanted: &Attributes,
-        joining: &Joining,
+        (sections, joining): (Attributes, Joining),
         view: &View,
     ) -> Result<Created, Problem> {
         let entry_key = known.key.0.to_string();
@@ -197,7 +202,15 @@ impl Federation {
         };
         let standing = Standing::unbound(directory, known);
         let own = divided(self.users(), &standing, wanted, Mode::Replace, true)?;
-        let row = self.insert_bound(caller, directory, known, own, joining, revive, view).await?;
+        let id = directory.long_id(&known.key.0);
+        let row = loop {
+            let owning = self.beside(caller, &id, &sections, &joining).await?;
+            let own = own.clone();
+            match self.insert_bound(caller, directory, known, own, revive, &owning, view).await {
+                Err(StoreError::Stale) if Instant::now() < view.deadline => {}
+                made => break made?,
+            }
+        };
         let half = Half::Entry(Arc::clone(known), State::Live);
         Ok(Created { resource: self.people.stored(&row, Some(directory), &half), bound: true })
     }
@@ -237,7 +250,7 @@ impl Federation {
         caller: &Caller,
         kind: &ResourceType,
         own: Attributes,
-        joining: &Joining,
+        (sections, joining): (Attributes, Joining),
         view: &View,
     ) -> Result<Created, Problem> {
         let at = self.clock.now();
@@ -253,9 +266,14 @@ impl Federation {
             revive: false,
             record: audit,
         };
-        let row = self.store.create_in(&self.tenant, new, joining).await.map_err(vanished)?;
-        // An earlier look-up of the name may have kept "nobody".
-        self.rows.touched(&row, &[&write.view]);
+        let row = loop {
+            let owning = self.beside(caller, &id, &sections, &joining).await?;
+            match self.created(caller, new.clone(), &owning, view).await {
+                // A device is not what it was a moment before.
+                Err(StoreError::Stale) if Instant::now() < view.deadline => {}
+                made => break made?,
+            }
+        };
         self.told_role(&row);
         Ok(Created { resource: self.people.stored(&row, None, &Half::Unasked), bound: false })
     }
@@ -339,15 +357,56 @@ impl Federation {
         Ok(self.clock.new_id().to_string())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "who is bound, with what, and for whom")]
+    /// What a new user has and is in.
+    async fn beside(
+        &self,
+        caller: &Caller,
+        id: &str,
+        sections: &Attributes,
+        joining: &Joining,
+    ) -> Result<Owning, Problem> {
+        let mut owning = self.sections(caller, (id, None), &[], sections.clone()).await?;
+        let there = self.store.read(&self.tenant, &joining.join).await?;
+        if there.len() < joining.join.len() {
+            return Err(Problem::Conflict(
+                "A group that the user was to be in has just gone; look, and repeat the request."
+                    .to_owned(),
+            ));
+        }
+        owning.joining = joining.clone();
+        Ok(owning)
+    }
+
+    /// Makes a row with what it has.
+    async fn created(
+        &self,
+        caller: &Caller,
+        new: NewResource<'_>,
+        owning: &Owning,
+        view: &View,
+    ) -> Result<Arc<ResourceRow>, StoreError> {
+        let written = &new.write.view;
+        if owning.is_nothing() {
+            let row = Arc::new(self.store.create(&self.tenant, new).await?);
+            // An earlier look-up of the name may have kept "nobody".
+            self.rows.touched(&row, &[written]);
+            return Ok(row);
+        }
+        let prepared = self.prepared(caller, owning, new.write.at, view);
+        let changed = self.store.create_owning(&self.tenant, new, prepared.ownership()).await?;
+        self.rows.touched(&changed.row, &[written]);
+        self.owned_anew(owning, changed, None).await
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what is written, of whom, and for whom")]
     pub(super) async fn insert_bound(
         &self,
         caller: &Caller,
         directory: &Arc<Directory>,
         known: &Arc<Known>,
         own: Attributes,
-        joining: &Joining,
         revive: bool,
+        owning: &Owning,
         view: &View,
     ) -> Result<Arc<ResourceRow>, StoreError> {
         let at = self.clock.now();
@@ -362,9 +421,7 @@ impl Federation {
             revive,
             record: audit,
         };
-        let row = Arc::new(self.store.create_in(&self.tenant, new, joining).await?);
-        self.rows.touched(&row, &[&write.view]);
-        Ok(row)
+        self.created(caller, new, owning, view).await
     }
 }
 
@@ -377,17 +434,6 @@ pub(super) fn checked_user_type(checked: &Checked) -> Result<(), Problem> {
             "userType: this token does not create users of the type {agent}; leave it out."
         ))),
         _ => Ok(()),
-    }
-}
-
-/// A group that was to be joined has gone meanwhile.
-fn vanished(error: StoreError) -> Problem {
-    match error {
-        StoreError::Stale => Problem::Conflict(
-            "A group that the user was to be in has just gone; look, and repeat the request."
-                .to_owned(),
-        ),
-        error => error.into(),
     }
 }
 

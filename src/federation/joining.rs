@@ -5,10 +5,13 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::given::Given;
-use super::{Federation, Problem};
+use super::members::{Enrolling, MEMBERS};
+use super::standing::Standing;
+use super::{Federation, Problem, View, is_group, is_user};
+use crate::caller::Caller;
 use crate::scim::dialect::Manner;
 use crate::scim::patch::Membership;
-use crate::scim::{ErrorKind, ScimError};
+use crate::scim::{ErrorKind, ResourceType, ScimError};
 use crate::store::{Joining, Membership as Held, ResourceRow};
 
 /// The name of the attribute.
@@ -97,6 +100,25 @@ impl Federation {
         }
     }
 
+    /// What is asked of a group's members, or of a user's groups.
+    pub(super) async fn asked(
+        &self,
+        caller: &Caller,
+        kind: &ResourceType,
+        standing: &Standing,
+        membership: &Membership,
+        view: &View,
+    ) -> Result<Enrolling, Problem> {
+        if !is_user(kind) {
+            return self.enrolling(caller, membership).await;
+        }
+        let (row, given) = (standing.row().map(Arc::as_ref), standing.given());
+        let joined = self.joined(row, &given, membership, &view.manner).await?;
+        let mut enrolling = Enrolling::default();
+        (enrolling.joining, enrolling.roles) = (joined.joining, joined.roles);
+        Ok(enrolling)
+    }
+
     /// The groups that the configuration has for what a caller creates.
     pub(super) async fn preset(&self, groups: &[Arc<str>]) -> Result<Joined, Problem> {
         let mut joined = Joined::default();
@@ -115,6 +137,23 @@ impl Federation {
         joined.roles.extend(carried.iter().cloned());
         joined.gained.extend(carried);
     }
+}
+
+/// The attribute that stands for memberships: of a group its members, of a user, where they are
+/// written through it, its groups.
+pub(super) fn list(kind: &ResourceType, view: &View) -> Option<&'static str> {
+    match () {
+        () if is_group(kind) => Some(MEMBERS),
+        () if is_user(kind) && view.manner.groups_writable => Some(GROUPS),
+        () => None,
+    }
+}
+
+pub(super) fn missing_groups() -> Problem {
+    Problem::Scim(ScimError::new(
+        ErrorKind::InvalidValue,
+        "groups is required in a PUT: repeat the groups that the user is in, or write an empty list.",
+    ))
 }
 
 fn is(group: &Held, id: &str) -> bool {

@@ -11,7 +11,7 @@ use super::directory::{Directory, Known};
 use super::given::Given;
 use super::members::MEMBERS;
 use super::roles::Roles;
-use super::{USER, hierarchy, is_group};
+use super::{USER, hierarchy, is_group, owning};
 use crate::cache::{Derived, State};
 use crate::repository::EntryKey;
 use crate::scim::dialect::location;
@@ -28,7 +28,9 @@ pub struct Resource {
     pub id: String,
     /// The inner text of the entity tag: `<row version>`, `<row version>.<hash of the entry>` for a
     /// bound user, the hash alone for an unbound one; then, where they are shown, `.<hash of the
-    /// directory's photos>`, `.r<hash of what the roles are called>`, `.g<hash of the groups that it is in>` or `.m<hash of the group's members>`.
+    /// directory's photos>`, `.r<hash of what the roles are called>`, `.g<hash of the groups that it
+    /// is in>`, `.o<hash of what the user has, or of whose a device or an authenticator is>` or
+    /// `.m<hash of the group's members>`.
     pub version: String,
     /// Everything under canonical names: `id`, `meta`, `userType` and the source extension too.
     pub attributes: Arc<Attributes>,
@@ -84,6 +86,7 @@ pub(super) struct Resources {
     tenant: Arc<str>,
     resource_type: Arc<ResourceType>,
     groups: Arc<ResourceType>,
+    types: Box<[Arc<ResourceType>]>,
     kept: Arc<Derived<ResourceKey, Arc<Resource>>>,
     roles: Arc<Roles>,
     forms: usize,
@@ -104,7 +107,7 @@ pub struct ResourceKey {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Who {
-    Row { key: i64, version: i64, groups: u64 },
+    Row { key: i64, version: i64, groups: u64, owned: u64 },
     Entry { repository: Arc<str>, key: EntryKey },
 }
 
@@ -118,7 +121,8 @@ impl Resources {
     ) -> Self {
         let groups = types.iter().find(|kind| is_group(kind)).cloned();
         let groups = groups.unwrap_or_else(|| Arc::new(ResourceType::group(&[])));
-        Self { tenant, resource_type: Arc::clone(&types[0]), groups, kept, roles, forms }
+        let (resource_type, types) = (Arc::clone(&types[0]), types.into());
+        Self { tenant, resource_type, groups, types, kept, roles, forms }
     }
 
     /// Somebody whom only a directory knows.
@@ -192,7 +196,12 @@ impl Resources {
         };
         let key = ResourceKey {
             tenant: Arc::clone(&self.tenant),
-            who: Who::Row { key: row.key, version: row.version, groups: groups_digest(row) },
+            who: Who::Row {
+                key: row.key,
+                version: row.version,
+                groups: groups_digest(row),
+                owned: owning::digest(row),
+            },
             entry,
             state,
             roles: self.roles.stamp(),
@@ -273,6 +282,11 @@ impl Resources {
         if row.type_name == TypeName::Group && !row.groups.is_empty() {
             hierarchy::show(&mut attributes, row, &self.groups);
             version = format!("{version}.g{:016x}", groups_digest(row));
+        }
+        let owned = owning::digest(row);
+        if owned != 0 {
+            attributes.extend(owning::shown(&self.types, row));
+            version = format!("{version}.o{owned:016x}");
         }
         attributes.insert("meta".into(), meta(name, (Some(row.created), Some(modified)), &version));
         attributes.insert("id".into(), Value::String(row.id.clone()));

@@ -7,26 +7,28 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::authority::{Mode, Owner, merge};
 use super::create::checked_user_type;
 use super::directory::{Directory, Known};
 use super::identity::{Care, Subject};
-use super::joining::{GROUPS, own_groups};
+use super::joining::{GROUPS, list, missing_groups, own_groups};
 use super::life::{says_status, settled};
 use super::members::{Enrolling, MEMBERS, listed};
+use super::owning::{self, Owning};
 use super::resource::{Half, Resource};
-use super::roles::{Held, ROLES, keys};
+use super::roles::{Held, ROLES};
 use super::standing::{Standing, changed_meanwhile, divided, first_part};
 use super::{
-    Deed, Federation, IfMatch, Problem, ROLE, View, demand, hierarchy, is_group, is_user, permit,
+    Deed, Federation, IfMatch, Problem, View, demand, hierarchy, is_authenticator, is_group,
+    is_owned, is_user, permit,
 };
 use crate::audit::{Action, AuditRecord, Outcome};
 use crate::caller::{Caller, Permission};
 use crate::scim::patch::{Membership, Tolerance};
 use crate::scim::schema::check::Checked;
-use crate::scim::{Attributes, ErrorKind, Patch, ResourceType, ScimError};
+use crate::scim::{Attributes, Patch, ResourceType, ScimError};
 use crate::store::{
     LinkRow, ResourceRow, ResourceWrite, RowKey, StoreError, TypeName, UniqueValue,
 };
@@ -58,11 +60,21 @@ impl Federation {
             None => Membership::default(),
         };
         let membership = Asked::Of(membership);
-        let wanted =
-            |current: &Attributes| settled(kind, current, kind.over(current, &checked.attributes)?);
+        // Of an authenticator it is compared by who is meant, not by how that is written.
+        let owner = if is_authenticator(kind) {
+            checked.attributes.shift_remove(owning::OWNER)
+        } else {
+            None
+        };
+        let wanted = |current: &Attributes| {
+            let mut wanted = kind.over(current, &checked.attributes)?;
+            owning::keep(current, &checked.extensions, &mut wanted);
+            settled(kind, current, wanted)
+        };
         let change = Change {
             wanted: &wanted,
             membership,
+            owner: owner.as_ref(),
             mode: Mode::Replace,
             action: Action::Replace,
             says_active: false,
@@ -98,6 +110,7 @@ impl Federation {
         let change = Change {
             wanted: &wanted,
             membership,
+            owner: None,
             mode: Mode::Modify,
             action: Action::Modify,
             says_active: names("active") || patch.paths().any(says_status),
@@ -143,24 +156,36 @@ impl Federation {
                 let placed = self.placed(row, moved).await?;
                 (enrolling.joining, enrolling.roles) = (placed.joining, placed.roles);
             }
+            let (wanted, mut owning) =
+                self.parted(caller, kind, (&canonical, &standing), change, wanted).await?;
+            if is_user(kind) {
+                owning.joining = std::mem::take(&mut enrolling.joining);
+            }
             let after = divided(kind, &standing, &wanted, change.mode, change.says_active)?;
-            if after == *standing.own() && enrolling.is_nothing() {
+            if after == *standing.own() && enrolling.is_nothing() && owning.is_nothing() {
                 return self.told(standing, view).await;
             }
-            kind.require(&standing.with_own(self, &after))?;
+            let mut whole = standing.with_own(self, &after);
+            if let Some(row) = standing.row().filter(|_| is_owned(kind)) {
+                whole.extend(owning::shown(self.types(), row));
+            }
+            kind.require(&whole)?;
             if let Some(row) = standing.row() {
                 self.named.keep(kind, row, &after)?;
             }
             self.reaches(caller, &standing, &after, &derived, &enrolling)?;
+            if let Some(row) = standing.row() {
+                self.may_write_to_owner(caller, row).await?;
+            }
             let written = match &standing {
                 Standing::Unbound { directory, known } => {
                     demand(caller, Permission::UsersBind)?;
-                    let joining = &enrolling.joining;
-                    self.insert_bound(caller, directory, known, after, joining, false, view).await
+                    self.insert_bound(caller, directory, known, after, false, &owning, view).await
                 }
                 Standing::Stored { row, .. } => {
-                    let action = change.action;
-                    self.update(caller, kind, row, &standing, after, &enrolling, action, view).await
+                    let action = owning.action().unwrap_or(change.action);
+                    let beside = (&enrolling, &owning);
+                    self.update(caller, kind, row, &standing, after, beside, action, view).await
                 }
             };
             match written {
@@ -190,6 +215,9 @@ impl Federation {
         view: &View,
     ) -> Result<(Attributes, Enrolling), Problem> {
         let mut current = standing.merged(self);
+        if let Some(row) = standing.row() {
+            current.extend(owning::shown(self.types(), row));
+        }
         if is_group(kind)
             && let Some(row) = standing.row()
         {
@@ -219,49 +247,27 @@ impl Federation {
         }
     }
 
-    /// What is asked of a group's members, or of a user's groups.
-    async fn asked(
+    /// The values that shall be the resource's own, and what becomes of who has what.
+    async fn parted(
         &self,
         caller: &Caller,
         kind: &ResourceType,
-        standing: &Standing,
-        membership: &Membership,
-        view: &View,
-    ) -> Result<Enrolling, Problem> {
-        if !is_user(kind) {
-            return self.enrolling(caller, membership).await;
-        }
-        let (row, given) = (standing.row().map(Arc::as_ref), standing.given());
-        let joined = self.joined(row, &given, membership, &view.manner).await?;
-        let mut enrolling = Enrolling::default();
-        (enrolling.joining, enrolling.roles) = (joined.joining, joined.roles);
-        Ok(enrolling)
-    }
-
-    /// The caller may write to whom it writes to, and give and take what it gives and takes.
-    fn reaches(
-        &self,
-        caller: &Caller,
-        standing: &Standing,
-        after: &Attributes,
-        derived: &[String],
-        enrolling: &Enrolling,
-    ) -> Result<(), Problem> {
-        if !self.is_bounded(caller) {
-            return Ok(());
-        }
+        (id, standing): (&str, &Standing),
+        change: &Change<'_>,
+        mut wanted: Attributes,
+    ) -> Result<(Attributes, Owning), Problem> {
         match standing.row() {
-            Some(row) if row.type_name == TypeName::Group => {
-                self.within_ceiling(caller, enrolling.roles.iter().map(String::as_str))?;
-                if enrolling.keeps_members() { Ok(()) } else { self.may_fill(caller, row) }
+            Some(row) if is_owned(kind) => {
+                self.possession(caller, kind, row, change.owner, wanted).await
             }
-            Some(row) if row.type_name.as_str() == ROLE => self.within_ceiling(caller, [&*row.id]),
-            _ => {
-                let before = keys(standing.merged(self).get(ROLES));
-                let after = keys(standing.with_own(self, after).get(ROLES));
-                let all = before.iter().chain(&after).chain(derived).chain(&enrolling.roles);
-                self.within_ceiling(caller, all.map(String::as_str))
+            row if is_user(kind) => {
+                let sections = owning::taken(&mut wanted);
+                let number = row.map(|row| row.number);
+                let has = row.map_or(&[][..], |row| &row.owned);
+                let owning = self.sections(caller, (id, number), has, sections).await?;
+                Ok((wanted, owning))
             }
+            _ => Ok((wanted, Owning::default())),
         }
     }
 
@@ -311,6 +317,9 @@ impl Federation {
                     if let Some(inside) = &inside {
                         self.forget(inside);
                     }
+                    self.rows.owned_touched(&row.owned);
+                    let owner: Vec<i64> = row.owner.iter().map(|owner| owner.key).collect();
+                    self.users_touched(&owner).await;
                     return Ok(());
                 }
                 Err(StoreError::Stale) if if_match.is_none() && Instant::now() < view.deadline => {}
@@ -322,12 +331,13 @@ impl Federation {
 
     /// The canonical id; whether such a person exists is found out under the lock.
     async fn canonical(&self, kind: &ResourceType, id: &str) -> Result<String, Problem> {
-        let stored = self.rows.find(RowKey::Id(id.to_owned()), true).await?;
+        let id = self.spelled(kind, id).await?;
+        let stored = self.rows.find(RowKey::Id(id.clone().into_owned()), true).await?;
         let named = match stored.rows.first() {
             Some(row) => return Ok(row.id.clone()),
-            None => self.named(kind, id, true).await?,
+            None => self.named(kind, &id, true).await?,
         };
-        Ok(named.map_or_else(|| id.to_owned(), |row| row.id.clone()))
+        Ok(named.map_or_else(|| id.into_owned(), |row| row.id.clone()))
     }
 
     #[expect(clippy::too_many_arguments, reason = "what is written, over what, and for whom")]
@@ -338,7 +348,7 @@ impl Federation {
         row: &ResourceRow,
         standing: &Standing,
         own: Attributes,
-        enrolling: &Enrolling,
+        (enrolling, owning): (&Enrolling, &Owning),
         action: Action,
         view: &View,
     ) -> Result<Arc<ResourceRow>, StoreError> {
@@ -354,10 +364,22 @@ impl Federation {
         let audit = record(caller, kind, action, &row.id, at, view);
         let before = self.stored_view(row);
         if !is_group(kind) {
-            let joining = &enrolling.joining;
-            let updated = self.store.update_in(&self.tenant, row, &write, joining, audit).await?;
-            let updated = Arc::new(updated);
+            let updated = if owning.is_nothing() {
+                Arc::new(self.store.update(&self.tenant, row, &write, audit).await?)
+            } else {
+                let (prepared, tenant) = (self.prepared(caller, owning, at, view), &self.tenant);
+                let ownership = prepared.ownership();
+                let changed =
+                    self.store.update_owning(tenant, row, &write, ownership, audit).await?;
+                self.owned_anew(owning, changed, row.owner.as_deref()).await?
+            };
             self.rows.touched(&updated, &[&before, &write.view]);
+            // What others have shows the user's name, and the user shows theirs.
+            self.rows.owned_touched(&row.owned);
+            if owning.is_nothing() {
+                let owner: Vec<i64> = row.owner.iter().map(|owner| owner.key).collect();
+                self.users_touched(&owner).await;
+            }
             self.told_role(&updated);
             return Ok(updated);
         }
@@ -450,23 +472,6 @@ pub(super) fn nothing_of_ours(directory: &Directory) -> Problem {
     ))
 }
 
-/// The attribute that stands for memberships: of a group its members, of a user, where they are
-/// written through it, its groups.
-fn list(kind: &ResourceType, view: &View) -> Option<&'static str> {
-    match () {
-        () if is_group(kind) => Some(MEMBERS),
-        () if is_user(kind) && view.manner.groups_writable => Some(GROUPS),
-        () => None,
-    }
-}
-
-fn missing_groups() -> Problem {
-    Problem::Scim(ScimError::new(
-        ErrorKind::InvalidValue,
-        "groups is required in a PUT: repeat the groups that the user is in, or write an empty list.",
-    ))
-}
-
 /// What is asked of a list of memberships.
 pub(super) enum Asked {
     Of(Membership),
@@ -479,6 +484,8 @@ pub(super) struct Change<'a> {
     /// From the resource as it is to the resource as it shall be.
     pub(super) wanted: &'a (dyn Fn(&Attributes) -> Result<Attributes, ScimError> + Sync),
     pub(super) membership: Asked,
+    /// What a PUT says of the owner of an authenticator.
+    pub(super) owner: Option<&'a Value>,
     pub(super) mode: Mode,
     /// What the audit trail calls it, where it binds nobody.
     pub(super) action: Action,

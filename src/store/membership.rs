@@ -81,7 +81,7 @@ impl Store {
         let enrolling = change.statements.len();
         let bound = self.push_members(&mut change, tenant, &made.key(), &difference, members)?;
         if let Some(joining) = members.joining {
-            joining.push(&mut change, &made.key(), new.write.at);
+            joining.push(&mut change, &made.key(), milliseconds(new.write.at));
         }
         match self.engine.execute(change).await {
             Ok(returned) => Ok(Enrolled {
@@ -136,7 +136,7 @@ impl Store {
         let bound =
             self.push_members(&mut change, tenant, &row.key.into(), &difference, members)?;
         if let Some(joining) = members.joining {
-            joining.push(&mut change, &row.key.into(), record.at);
+            joining.push(&mut change, &row.key.into(), at);
         }
         audit::push(&mut change, tenant, record, || self.token());
         match self.engine.execute(change).await {

@@ -40,7 +40,7 @@ fn the_group_above_is_shown_and_written() {
 
     let a = group(&mut client, "A", None);
     let b = group(&mut client, "B", Some(&a));
-    assert_eq!(members(&mut client, &a), [b.clone()]);
+    assert_eq!(members(&mut client, &a), [b.as_str()]);
     let path = format!("/Groups/{b}");
     let before = client.get(&path).expect(200);
 

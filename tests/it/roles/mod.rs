@@ -17,8 +17,8 @@ fn patch(client: &mut Client, path: &str, operation: &Value) -> Answer {
     client.patch(path, &json!({ "schemas": [PATCH], "Operations": [operation] }))
 }
 
-fn operation(op: &str, path: &str, value: Value) -> Value {
-    json!({ "op": op, "path": path, "value": value })
+fn operation(op: &str, path: &str, value: impl Into<Value>) -> Value {
+    json!({ "op": op, "path": path, "value": value.into() })
 }
 
 /// A company with a hierarchy of three groups, of which the highest and the lowest carry roles.
