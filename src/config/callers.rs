@@ -7,11 +7,11 @@ use toml::Spanned;
 
 use super::fault::{Fault, listed, nearest};
 use super::repository::Known;
-use super::resolve::{DAY, HOUR, MILLISECOND, MINUTE, SECOND, Taken, twice};
-use super::settings::{Allowance, OauthClient, Rights, Token};
+use super::resolve::{DAY, HOUR, MILLISECOND, MINUTE, SECOND, Taken, group_id, role, twice};
+use super::settings::{Allowance, OauthClient, Rights, Role, Token};
 use super::value;
 use super::written::{self, Words};
-use crate::caller::{Agent, Caller, Client, PERMISSIONS, PermissionSet};
+use crate::caller::{Agent, Caller, Ceiling, Client, PERMISSIONS, PermissionSet};
 
 /// What a client sends, beside what the RFCs say.
 const MODES: [(&str, Client); 4] = [
@@ -89,7 +89,9 @@ fn rights(
     name: &str,
     known: Known<'_>,
 ) -> Result<Rights, Fault> {
-    let agent = agent(&written, known)?;
+    let (agent, preset) = agent(&written, known)?.unzip();
+    let group = |place: &Spanned<String>| group_id(place, known.groups).map(Arc::from);
+    let groups: Vec<Arc<str>> = written.groups.iter().map(group).collect::<Result<_, _>>()?;
     let caller = Arc::new(Caller {
         tenant: Arc::clone(tenant),
         name: Arc::from(name),
@@ -99,7 +101,13 @@ fn rights(
         dialect: written.dialect.map(value::dialect).transpose()?,
         user: written.user.map(|place| Arc::from(place.get_ref().as_str())),
         client: value::choice(written.client, &MODES, Client::Rfc)?,
-        agent: agent.map(|(agent, _)| agent),
+        ceiling: ceiling(&written, known.roles)?,
+        groups: if groups.is_empty() {
+            preset.flatten().into_iter().collect()
+        } else {
+            groups.into()
+        },
+        agent,
     });
     let rate = written.rate.map(|rate| allowance(&rate.requests, &rate.per)).transpose()?;
     Ok(Rights { caller, rate })
@@ -107,10 +115,10 @@ fn rights(
 
 /// The provisioning agent that a caller is, if it is one, with the group that its people are in where
 /// its own keys name none.
-fn agent<'a>(
+fn agent(
     written: &written::Rights<'_>,
-    known: Known<'a>,
-) -> Result<Option<(Agent, Option<&'a Arc<str>>)>, Fault> {
+    known: Known<'_>,
+) -> Result<Option<(Agent, Option<Arc<str>>)>, Fault> {
     let creates = [("FTRESS", false), ("SCIM_FED", true)];
     let creates = value::choice(written.creates, &creates, false)?;
     let Some(place) = written.repository else {
@@ -135,7 +143,19 @@ fn agent<'a>(
         Fault::at(place, format!("no repository of the kind scim_fed has the id \"{id}\""), remedy)
     })?;
     let agent = Agent { repository: Some(Arc::clone(&named.id)) };
-    Ok(Some((agent, named.group.as_ref())))
+    Ok(Some((agent, named.group.clone())))
+}
+
+/// Whoever may do everything reaches everybody, unless a role is named; others reach nobody who has a
+/// role of any rank.
+fn ceiling(written: &written::Rights<'_>, roles: &[Role]) -> Result<Option<Ceiling>, Fault> {
+    let Some(place) = written.max_role else {
+        let all = |word: &Spanned<String>| matches!(word.get_ref().as_str(), "*" | "admin");
+        let unlimited = written.permissions.iter().any(all);
+        return Ok((!unlimited).then_some(Ceiling { rank: 0, role: None }));
+    };
+    let role = role(place, roles)?;
+    Ok(Some(Ceiling { rank: role.rank, role: Some(Arc::from(role.id.as_str())) }))
 }
 
 pub fn allowance(count: &Spanned<u64>, per: &Spanned<String>) -> Result<Allowance, Fault> {

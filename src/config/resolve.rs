@@ -350,6 +350,14 @@ pub fn role_id(place: &Spanned<String>, roles: &[Role]) -> Result<String, Fault>
     known_id(place, "role", "[[tenant.role]]", known)
 }
 
+/// The configured role with this id.
+pub fn role<'a>(place: &Spanned<String>, roles: &'a [Role]) -> Result<&'a Role, Fault> {
+    let known = roles.iter().map(|role| role.id.as_str());
+    let id = known_id(place, "role", "[[tenant.role]]", known.clone())?;
+    let found = roles.iter().find(|role| role.id == id);
+    found.ok_or_else(|| Fault::at(place, "there is no such role", "name one of this tenant"))
+}
+
 /// The id of a configured group.
 pub fn group_id(place: &Spanned<String>, groups: &[Group]) -> Result<String, Fault> {
     let known = groups.iter().map(|group| group.id.as_str());

@@ -165,8 +165,6 @@ fn what_is_to_come_is_refused_by_name() {
     let cases = [
         (tenant, "operators = \"cn=x,dc=y\"", "\"tenant.operators\""),
         (tenant, "[[tenant.issuer]]", "\"tenant.issuer\""),
-        (token, "groups = [\"x\"]", "\"tenant.token.groups\""),
-        (token, "max_role = \"x\"", "\"tenant.token.max_role\""),
         (corp, "rename_from = \"old\"", "\"tenant.repository.rename_from\""),
         (corp, "follow_referrals = [\"dc2\"]", "\"tenant.repository.follow_referrals\""),
         (
@@ -521,6 +519,10 @@ fn groups_roles_and_rules_name_what_exists() {
     for (lines, problem) in cases {
         says(&refusal(tenant, lines), &[problem]);
     }
+    let token = "name = \"helpdesk\"";
+    says(&refusal(token, "max_role = \"x\""), &["max_role: ", "no role of this tenant has the id"]);
+    says(&refusal(token, "groups = [\"x\"]"), &["groups: ", "no group of this tenant has the id"]);
+    says(&refusal(tenant, "default_role = \"x\""), &["default_role: ", "no role of this tenant"]);
     let rule = |lines: &str| {
         let text = format!(
             "{ENOUGH}[[tenant.repository.rule]]\n{lines}\n[[tenant.group]]\nid = \"staff\"\n"

@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 
 use super::authority::{Owner, merge};
 use super::directory::{Directory, Known};
+use super::given::Given;
 use super::members::MEMBERS;
-use super::{USER, is_group, owning};
+use super::roles::Roles;
+use super::{USER, hierarchy, is_group, owning};
 use crate::cache::{Derived, State};
 use crate::repository::EntryKey;
 use crate::scim::dialect::location;
@@ -26,8 +28,9 @@ pub struct Resource {
     pub id: String,
     /// The inner text of the entity tag: `<row version>`, `<row version>.<hash of the entry>` for a
     /// bound user, the hash alone for an unbound one; then, where they are shown, `.<hash of the
-    /// directory's photos>`, `.g<hash of the user's groups>`, `.o<hash of what the user has, or of whose
-    /// a device or an authenticator is>` or `.m<hash of the group's members>`.
+    /// directory's photos>`, `.r<hash of what the roles are called>`, `.g<hash of the groups that it
+    /// is in>`, `.o<hash of what the user has, or of whose a device or an authenticator is>` or
+    /// `.m<hash of the group's members>`.
     pub version: String,
     /// Everything under canonical names: `id`, `meta`, `userType` and the source extension too.
     pub attributes: Arc<Attributes>,
@@ -85,6 +88,7 @@ pub(super) struct Resources {
     groups: Arc<ResourceType>,
     types: Box<[Arc<ResourceType>]>,
     kept: Arc<Derived<ResourceKey, Arc<Resource>>>,
+    roles: Arc<Roles>,
     forms: usize,
 }
 
@@ -97,6 +101,8 @@ pub struct ResourceKey {
     entry: (u64, i64),
     /// How fresh the entry is, and whether photos came along.
     state: u8,
+    /// [`Roles::stamp`].
+    roles: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -110,12 +116,13 @@ impl Resources {
         tenant: Arc<str>,
         types: &[Arc<ResourceType>],
         kept: Arc<Derived<ResourceKey, Arc<Resource>>>,
+        roles: Arc<Roles>,
         forms: usize,
     ) -> Self {
         let groups = types.iter().find(|kind| is_group(kind)).cloned();
         let groups = groups.unwrap_or_else(|| Arc::new(ResourceType::group(&[])));
         let (resource_type, types) = (Arc::clone(&types[0]), types.into());
-        Self { tenant, resource_type, groups, types, kept, forms }
+        Self { tenant, resource_type, groups, types, kept, roles, forms }
     }
 
     /// Somebody whom only a directory knows.
@@ -142,6 +149,7 @@ impl Resources {
             who: Who::Entry { repository: directory.shared_id(), key: known.key.clone() },
             entry: (known.digest, known.fetched.as_millisecond()),
             state: u8::from(known.photos),
+            roles: self.roles.stamp(),
         };
         self.keep(key, make)
     }
@@ -196,6 +204,7 @@ impl Resources {
             },
             entry,
             state,
+            roles: self.roles.stamp(),
         };
         self.keep(key, || self.make_stored(row, directory, half))
     }
@@ -261,6 +270,17 @@ impl Resources {
             if let Some(groups) = groups.as_array_mut() {
                 groups.extend(row.groups.iter().map(|group| self.group_of(group)));
             }
+            version = format!("{version}.g{:016x}", groups_digest(row));
+        }
+        if row.type_name == TypeName::User {
+            let groups = row.groups.iter().map(|group| group.id.as_str());
+            let derived = self.roles.derived(groups, &Given::default());
+            if let Some(digest) = self.roles.show(&mut attributes, &derived) {
+                version = format!("{version}.r{digest:016x}");
+            }
+        }
+        if row.type_name == TypeName::Group && !row.groups.is_empty() {
+            hierarchy::show(&mut attributes, row, &self.groups);
             version = format!("{version}.g{:016x}", groups_digest(row));
         }
         let owned = owning::digest(row);

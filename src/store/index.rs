@@ -26,7 +26,7 @@ pub(super) const WIDTH: usize = 256;
 const FORM: u32 = 2;
 
 /// Indexed of users without being asked for, beside what stands in columns of its own ([`column`]).
-const OF_USERS: [&str; 13] = [
+const OF_USERS: [&str; 14] = [
     "displayName",
     "name.formatted",
     "name.familyName",
@@ -38,6 +38,7 @@ const OF_USERS: [&str; 13] = [
     "phoneNumbers.value",
     "title",
     "active",
+    "roles.value",
     "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:employeeNumber",
     "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager.value",
 ];
@@ -258,6 +259,9 @@ impl Index {
         type_name: &TypeName,
         path: &AttributePath,
     ) -> Option<Place<'_>> {
+        if matches!(path.text.as_str(), "roles" | "roles.value") && *type_name == TypeName::User {
+            return None;
+        }
         if path.known && path.kind == Kind::Complex && column(type_name, path).is_none() {
             // Whichever of its definitions it is: a list has one order only where there is one.
             let text = format!("{path}.value");
@@ -308,6 +312,11 @@ impl Indexed {
         self.key * 3 + 2
     }
 
+    /// Whether lists are sorted by it. Not by roles: groups bring more of them than the row tells.
+    fn is_sorted(&self) -> bool {
+        self.path.text != "roles.value"
+    }
+
     /// Whether few resources share a value.
     pub(super) fn is_identifying(&self) -> bool {
         let ends = ["externalId", "emails.value", "phoneNumbers.value", ":employeeNumber"];
@@ -317,7 +326,7 @@ impl Indexed {
     /// Adds the index rows of a resource for this path.
     pub(super) fn rows(&self, id: &str, view: &Attributes, rows: &mut Vec<IndexRow>) {
         let terms = terms(&self.path, view);
-        if terms.first().is_none_or(|term| term.foreign) {
+        if self.is_sorted() && terms.first().is_none_or(|term| term.foreign) {
             rows.push([self.absent().into(), 0.into(), "".into(), "".into(), id.into()]);
         }
         rows.extend(terms.into_iter().zip(0_i64..).map(|(term, ordinal)| {

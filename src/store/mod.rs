@@ -10,6 +10,7 @@ mod configure;
 mod engine;
 mod import;
 mod index;
+mod joining;
 mod lease;
 mod link;
 mod member;
@@ -45,6 +46,7 @@ pub use import::{
     Clash, FAULTS, ImportBatch, ImportCounts, ImportFault, ImportRefusal, ImportRow, ImportState,
     Numbers,
 };
+pub use joining::Joining;
 pub use member::{Member, Membership};
 pub use membership::{Enrolled, Members};
 pub use owner::{Changed, NewOwner, Owned, Owner, Ownership};
