@@ -262,6 +262,7 @@ fn federation(
         customs: tenant.customs.clone(),
         groups: tenant.groups.clone(),
         roles: tenant.roles.clone(),
+        provisioned: tenant.provisioned.clone(),
     };
     Ok(Federation::new(
         Arc::clone(&tenant.name),

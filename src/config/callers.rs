@@ -89,9 +89,14 @@ fn rights(
     name: &str,
     known: Known<'_>,
 ) -> Result<Rights, Fault> {
-    let (agent, preset) = agent(&written, known)?.unzip();
+    let agent = agent(&written, known)?;
     let group = |place: &Spanned<String>| group_id(place, known.groups).map(Arc::from);
-    let groups: Vec<Arc<str>> = written.groups.iter().map(group).collect::<Result<_, _>>()?;
+    let mut groups: Vec<Arc<str>> = written.groups.iter().map(group).collect::<Result<_, _>>()?;
+    if groups.is_empty() {
+        let repository = agent.as_ref().and_then(|agent| agent.repository.as_ref());
+        let named = known.provisioned.iter().find(|one| Some(&one.id) == repository);
+        groups.extend(named.and_then(|one| one.group.clone()));
+    }
     let caller = Arc::new(Caller {
         tenant: Arc::clone(tenant),
         name: Arc::from(name),
@@ -102,27 +107,19 @@ fn rights(
         user: written.user.map(|place| Arc::from(place.get_ref().as_str())),
         client: value::choice(written.client, &MODES, Client::Rfc)?,
         ceiling: ceiling(&written, known.roles)?,
-        groups: if groups.is_empty() {
-            preset.flatten().into_iter().collect()
-        } else {
-            groups.into()
-        },
+        groups: groups.into(),
         agent,
     });
     let rate = written.rate.map(|rate| allowance(&rate.requests, &rate.per)).transpose()?;
     Ok(Rights { caller, rate })
 }
 
-/// The provisioning agent that a caller is, if it is one, with the group that its people are in where
-/// its own keys name none.
-fn agent(
-    written: &written::Rights<'_>,
-    known: Known<'_>,
-) -> Result<Option<(Agent, Option<Arc<str>>)>, Fault> {
+/// The provisioning agent that a caller is, if it is one.
+fn agent(written: &written::Rights<'_>, known: Known<'_>) -> Result<Option<Agent>, Fault> {
     let creates = [("FTRESS", false), ("SCIM_FED", true)];
     let creates = value::choice(written.creates, &creates, false)?;
     let Some(place) = written.repository else {
-        return Ok(creates.then_some((Agent { repository: None }, None)));
+        return Ok(creates.then_some(Agent { repository: None }));
     };
     if !creates {
         return Err(Fault::at(
@@ -142,8 +139,7 @@ fn agent(
         };
         Fault::at(place, format!("no repository of the kind scim_fed has the id \"{id}\""), remedy)
     })?;
-    let agent = Agent { repository: Some(Arc::clone(&named.id)) };
-    Ok(Some((agent, named.group.clone())))
+    Ok(Some(Agent { repository: Some(Arc::clone(&named.id)) }))
 }
 
 /// Whoever may do everything reaches everybody, unless a role is named; others reach nobody who has a

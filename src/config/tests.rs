@@ -160,7 +160,6 @@ fn defaults_of_what_is_to_come_may_be_written() {
 #[test]
 fn what_is_to_come_is_refused_by_name() {
     let tenant = "name = \"acme\"";
-    let token = "name = \"helpdesk\"";
     let corp = "id = \"corp\"";
     let cases = [
         (tenant, "operators = \"cn=x,dc=y\"", "\"tenant.operators\""),

@@ -261,7 +261,7 @@ impl Federation {
         view: &View,
     ) -> Result<Created, Problem> {
         let at = self.clock.now();
-        let id = self.id_of_new(kind, &own, view).await?;
+        let id = self.id_of_new(caller, kind, &own, view).await?;
         let type_name = TypeName::new(&kind.name);
         let write = local_write(kind, own, at);
         let audit = record(caller, kind, Action::Create, &id, at, view);
@@ -301,7 +301,7 @@ impl Federation {
             Some(_) => Some(self.moving.lock().await),
             None => None,
         };
-        let id = self.id_of_new(kind, &own, view).await?;
+        let id = self.id_of_new(caller, kind, &own, view).await?;
         loop {
             let at = self.clock.now();
             let mut enrolling = self.enrolling(caller, &membership).await?;
@@ -348,11 +348,14 @@ impl Federation {
     /// nothing of another kind has it; else one of ours.
     async fn id_of_new(
         &self,
+        caller: &Caller,
         kind: &ResourceType,
         own: &Attributes,
         view: &View,
     ) -> Result<String, Problem> {
-        let coded = view.manner.codes && matches!(kind.name.as_str(), GROUP | ROLE);
+        // What the agent of another system calls a group, that system's administrator can name here.
+        let taken = view.manner.codes || caller.agent.is_some();
+        let coded = taken && matches!(kind.name.as_str(), GROUP | ROLE);
         let code = own.get("externalId").and_then(Value::as_str);
         if let Some(code) = code.filter(|code| coded && is_code(code)) {
             let of_directory = code

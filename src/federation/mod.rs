@@ -45,7 +45,9 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::caller::{Caller, Permission};
 use crate::clock::Clock;
-use crate::config::{AuthenticatorPolicy, Customs, Group, OnConflict, OnFailure, Role};
+use crate::config::{
+    AuthenticatorPolicy, Customs, Group, OnConflict, OnFailure, Provisioned, Role,
+};
 use crate::repository::{Repository, RepositoryError};
 use crate::scim::dialect::Manner;
 use crate::scim::{ErrorKind, ResourceType, ScimError};
@@ -104,6 +106,8 @@ pub struct Rules {
     /// The groups and roles that the configuration names.
     pub groups: Vec<Group>,
     pub roles: Vec<Role>,
+    /// Of people whom an agent provisions.
+    pub provisioned: Vec<Provisioned>,
 }
 
 /// A repository with what its configuration decides.
@@ -215,7 +219,7 @@ impl Federation {
             .collect();
         // Good for as long as this process, where nobody gives another one.
         let seal = [clock.new_token(), clock.new_token()].map(uuid::Uuid::into_bytes).concat();
-        let of_users = Arc::new(roles::Roles::new(&rules.groups, &rules.roles));
+        let of_users = Arc::new(roles::Roles::new(&rules.groups, &rules.roles, &rules.provisioned));
         Self {
             joining_users: Arc::new(types[0].with_writable(joining::GROUPS)),
             rows: rows::Rows::new(Arc::clone(&tenant), Arc::clone(&store), shares.rows.clone()),

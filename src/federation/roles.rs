@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::authority::Mode;
 use super::given::Given;
 use super::{Problem, ROLE, too_many};
-use crate::config::{Group, Role};
+use crate::config::{Group, Provisioned, Role};
 use crate::scim::dialect::Manner;
 use crate::scim::resource::digest_text;
 use crate::scim::text::comparable;
@@ -54,7 +54,9 @@ pub(super) struct Held<'a> {
 }
 
 impl Roles {
-    pub(super) fn new(groups: &[Group], roles: &[Role]) -> Self {
+    /// `provisioned` are groups, perhaps not configured, that carry one role each for whoever an agent
+    /// puts into them.
+    pub(super) fn new(groups: &[Group], roles: &[Role], provisioned: &[Provisioned]) -> Self {
         let known = roles.iter().map(|role| KnownRole {
             id: role.id.clone(),
             number: String::new(),
@@ -63,10 +65,18 @@ impl Roles {
         });
         let known: HashMap<_, _> = known.map(|role| (key(&role.id), role)).collect();
         let carrying = groups.iter().filter(|group| !group.roles.is_empty());
+        let mut carried: HashMap<String, Vec<String>> =
+            carrying.map(|group| (group.id.clone(), group.roles.clone())).collect();
+        for (group, role) in provisioned.iter().flat_map(|one| &one.role_by_group) {
+            let roles = carried.entry(group.clone()).or_default();
+            if !roles.contains(role) {
+                roles.push(role.clone());
+            }
+        }
         Self {
             stamp: AtomicU64::new(u64::from(!known.is_empty())),
             known: RwLock::new(Arc::new(known)),
-            carried: carrying.map(|group| (group.id.clone(), group.roles.clone())).collect(),
+            carried,
         }
     }
 

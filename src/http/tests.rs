@@ -39,6 +39,7 @@ fn federation(store: &Arc<Store>, name: &str, mounts: usize) -> Arc<Federation> 
         customs: Customs::default(),
         groups: Vec::new(),
         roles: Vec::new(),
+        provisioned: Vec::new(),
     };
     let types = ResourceTypes::shipped().all().to_vec();
     Arc::new(Federation::new(

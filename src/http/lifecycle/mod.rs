@@ -132,7 +132,7 @@ impl Users {
         Arc::make_mut(&mut call.view.manner).groups_writable = true;
         let kind = {
             let federation = call.federation();
-            Arc::clone(federation.users())
+            Arc::clone(federation.written(federation.users(), &call.view.manner))
         };
         Self { call, kind }
     }

@@ -6,6 +6,7 @@ mod entra_validator;
 mod groups;
 mod okta;
 mod others;
+mod provisioned;
 
 use std::sync::OnceLock;
 

@@ -149,3 +149,118 @@ fn a_status_and_active_are_one() {
     let mut all = Client::new(bridge.address(), "/scim/v2", Some(TOKEN));
     assert_eq!(all.get(&format!("/Schemas/{LIFE_CYCLE}")).status, 200);
 }
+
+/// The operations of the page's first table: an application is a tenant.
+#[test]
+fn users_of_an_application_come_and_go() {
+    let other = format!(
+        "[[tenant]]\nname = \"other\"\nlifecycle_api = true\n[[tenant.token]]\nname = \"all\"\n\
+         sha256 = \"{}\"\npermissions = [\"*\"]\n[[tenant]]\nname = \"plain\"\n",
+        crate::support::bridge::digest("of-the-other")
+    );
+    let settings = soft(Settings::local())
+        .tenant("lifecycle_api = true")
+        .token("reader", "may-read", &["users:read", "users:search"])
+        .rest(&other);
+    let bridge = TestBridge::start(&settings);
+    let mut api = Client::new(bridge.address(), "/api", Some("may-provision"));
+    let mut scim = client(&bridge);
+    let all = "/applications/acme/users";
+    let crew = scim.post("/Groups", &json!({ "displayName": "Crew" })).expect(201);
+    let body = json!({
+        "identity": { "name": { "givenName": "Ann", "familyName": "Lee" }, "displayName": "Ann Lee",
+            "locale": "en-GB" },
+        "credentials": { "email": "ann@example.com", "password": "not kept" },
+        "memberships": [{ "account": crew["id"], "roles": ["pilot", "editor"] }],
+    });
+    let answer = api.post(all, &body);
+    let made = answer.expect(201);
+    assert_eq!(answer.header("location"), Some(&*format!("/api/users/{}", id(&made))));
+    holds(
+        &made,
+        &json!({ "application": "acme", "status": "active",
+            "identity": { "displayName": "Ann Lee", "locale": "en-GB" },
+            "credentials": { "userName": "ann@example.com", "email": "ann@example.com" },
+            "memberships": [{ "account": crew["id"], "name": "Crew",
+                "roles": ["pilot", "editor"] }] }),
+    );
+    assert!(!made.to_string().contains("not kept"));
+    let path = format!("/users/{}", id(&made));
+    assert_eq!(api.get(&path).expect(200), made);
+    // It is the same user for SCIM, and in the group.
+    let same = scim.get(&format!("/Users/{}", id(&made))).expect(200);
+    holds(&same, &json!({ "active": true, "groups": [{ "value": crew["id"] }] }));
+
+    let changed = json!({ "status": "suspended", "memberships": [] });
+    let suspended = api.patch(&path, &changed).expect(200);
+    holds(&suspended, &json!({ "status": "suspended", "memberships": [] }));
+    holds(&scim.get(&format!("/Users/{}", id(&made))).expect(200), &json!({ "active": false }));
+    // What says who the person is can be taken away, and the account goes on.
+    let erased = api.patch(&path, &json!({ "identity": null, "status": "active" })).expect(200);
+    holds(&erased, &json!({ "status": "active", "credentials": made["credentials"] }));
+    assert_eq!(erased["identity"], json!({}));
+    let same = scim.get(&format!("/Users/{}", id(&made))).expect(200);
+    assert_eq!((same.get("name"), same.get("displayName")), (None, None));
+
+    scim.delete(&format!("/Users/{}", id(&made)));
+    assert_eq!(api.get(&path).expect(200)["status"], "disabled");
+    for (query, total) in [
+        ("", 1),
+        ("?status=disabled", 1),
+        ("?status=active", 0),
+        ("?status=deleted", 0),
+        ("?email=ann@example.com", 1),
+        ("?status=disabled&email=x", 0),
+    ] {
+        assert_eq!(api.get(&format!("{all}{query}")).expect(200)["total"], total, "{query}");
+    }
+    for (body, part) in [
+        (json!({ "status": "deleted" }), "DELETE"),
+        (json!({ "status": "gone" }), "status"),
+        (json!({ "shoeSize": 39 }), "shoeSize"),
+        (json!({ "identity": { "x": 1 } }), "identity.x"),
+        (json!({ "memberships": [{ "account": "nobody" }] }), "nobody"),
+    ] {
+        let refused = api.patch(&path, &body).expect(400);
+        assert!(refused["detail"].as_str().unwrap().contains(part), "{body}: {refused}");
+    }
+    assert_eq!(api.put(&path, &json!({})).header("allow"), Some("GET, HEAD, PATCH, DELETE"));
+
+    // Nobody learns which applications there are.
+    let mut stranger = Client::new(bridge.address(), "/api", Some("of-the-other"));
+    let answers: Vec<_> = ["acme", "plain", "nobody"]
+        .map(|name| stranger.get(&format!("/applications/{name}/users")))
+        .into_iter()
+        .map(|answer| {
+            (answer.status, answer.header("www-authenticate").map(str::to_owned), answer.body)
+        })
+        .collect();
+    assert_eq!(answers[0].0, 401);
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+    assert_eq!(stranger.get(&path).status, 404, "another tenant's user");
+    assert_eq!(stranger.get("/applications/other/users").expect(200)["total"], 0);
+    let mut nobody = Client::new(bridge.address(), "/api", None);
+    assert_eq!(nobody.get(&path).status, 401);
+
+    let mut reader = Client::new(bridge.address(), "/api", Some("may-read"));
+    assert_eq!(reader.get(&path).status, 200);
+    assert_eq!(reader.get(all).status, 200);
+    for (answer, permission) in [
+        (reader.post(all, &body), "users:create"),
+        (reader.patch(&path, &json!({ "status": "active" })), "users:replace"),
+        (reader.delete(&path), "users:delete"),
+    ] {
+        let refused = answer.expect(403);
+        assert!(refused["detail"].as_str().unwrap().contains(permission), "{refused}");
+    }
+    // "deleted: Permanently removed".
+    assert_eq!(api.delete(&path).status, 204);
+    assert_eq!(api.get(&path).status, 404);
+    assert_eq!(scim.get(&format!("/Users/{}", id(&made))).status, 404);
+    assert_eq!(api.delete(&path).status, 404);
+    // Where no tenant says so, there is nothing at these paths.
+    let plain = TestBridge::start(&Settings::local());
+    let mut nothing = Client::new(plain.address(), "/api", Some(TOKEN));
+    assert_eq!(nothing.get(all).status, 404);
+    assert_eq!(nothing.get("/users/x").status, 404);
+}
