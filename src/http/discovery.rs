@@ -22,7 +22,7 @@ pub fn service_provider_config(
         max_payload_size: app.limits.max_body as u64,
         bulk_operations: Some(bulk::MAX_OPERATIONS as u64),
         change_password: false,
-        sort: true,
+        sort: mount.manner(None, uri).sorts,
         etag: true,
         cursor_timeout: mount.tenant.federation.cursor_timeout().as_secs(),
     };
