@@ -343,7 +343,7 @@ impl Resources {
     ) -> Arc<Resource> {
         let rendered = (0..self.forms * 2).map(|_| OnceLock::new()).collect();
         let located = OnceLock::new();
-        Arc::new(Resource { id, numbers, version, attributes, show_source, rendered, located })
+        Arc::new(Resource { id, version, numbers, attributes, show_source, rendered, located })
     }
 }
 

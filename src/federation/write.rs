@@ -103,7 +103,7 @@ impl Federation {
         loop {
             let standing = self.standing(kind, &canonical, change.photos).await?;
             standing.must_match(if_match)?;
-            let (wanted, enrolling) = self.wanted(caller, &standing, change).await?;
+            let (wanted, enrolling) = self.wanted(caller, &standing, change, view).await?;
             let after = divided(kind, &standing, &wanted, change.mode, change.says_active)?;
             if after == *standing.own() && enrolling.is_nothing() {
                 return self.told(standing, view).await;
@@ -148,12 +148,16 @@ impl Federation {
         caller: &Caller,
         standing: &Standing,
         change: &Change<'_>,
+        view: &View,
     ) -> Result<(Attributes, Enrolling), Problem> {
         let mut current = standing.merged(self);
         match &change.membership {
             Asked::Of(membership) => {
                 let wanted = (change.wanted)(&current)?;
-                Ok((wanted, self.enrolling(caller, membership).await?))
+                let mut enrolling = self.enrolling(caller, membership).await?;
+                // Who is not shown is not left out.
+                enrolling.groups_only = view.manner.subgroups_only;
+                Ok((wanted, enrolling))
             }
             Asked::Seen => {
                 if let Some(row) = standing.row() {

@@ -123,6 +123,13 @@ fn references_are_shown_as_ids_are() {
     assert_eq!(members.len(), 1, "{members:?}");
     assert_eq!(members[0]["display"], "inner");
     assert_eq!(rfc.get(&path).expect(200)["members"].as_array().unwrap().len(), 2);
+    // So that what was read can be sent back, with a subgroup more or less, and no user is lost.
+    let mut body = activid.get(&path).expect(200);
+    body["members"] = json!([]);
+    let put = activid.put(&path, &body).expect(200);
+    assert_eq!(put.get("members").and_then(Value::as_array).map_or(0, Vec::len), 0);
+    let left = rfc.get(&path).expect(200)["members"].as_array().unwrap().clone();
+    assert_eq!((left.len(), &left[0]["value"]), (1, &user["id"]));
 }
 
 #[test]
