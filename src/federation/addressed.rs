@@ -41,7 +41,7 @@ impl Federation {
     /// # Errors
     /// [`Problem::Conflict`] where there are several; [`Problem::Unavailable`] where a repository that
     /// might hold another one does not answer.
-    pub async fn named(
+    pub async fn person_named(
         &self,
         caller: &Caller,
         needs: Permission,

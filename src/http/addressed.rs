@@ -72,5 +72,5 @@ async fn named(
     let mut view = call.view.clone();
     view.no_cache |= needs != Permission::UsersRead;
     let federation = call.federation();
-    Ok(federation.named(&call.caller, needs, external_id, repository, &view).await?)
+    Ok(federation.person_named(&call.caller, needs, external_id, repository, &view).await?)
 }

@@ -96,7 +96,8 @@ fn part(mount: &TenantMount, uri: &Uri) -> Result<Part, Failure> {
         return Ok(Part::WHOLE);
     }
     let pairs = query::pairs(uri.query())?;
-    let asked = Query::from_parameters(pairs.into_iter(), federation.users())?;
+    let asked =
+        Query::from_parameters(pairs.into_iter(), federation.users(), mount.manner(None, uri))?;
     Ok(Part { start_index: asked.start_index, count: asked.count.unwrap_or(u64::MAX) })
 }
 

@@ -100,8 +100,8 @@ fn a_repository_and_a_kind_of_user_can_be_asked_for() {
     let mut client = bridge.client();
     let person = company::person(31);
     let patch = json!({ "Operations": [{ "op": "add", "path": "nickName", "value": "x" }] });
-    let path = format!("/Users/0?externalId={}&userRepositoryId=lab", person.uid);
-    client.patch(&path, &patch).expect(200);
+    let of_lab = format!("/Users/0?externalId={}&userRepositoryId=lab", person.uid);
+    client.patch(&of_lab, &patch).expect(200);
     let mut kinds = |more: &str| -> Vec<Value> {
         let filter = format!("externalid eq {}{more}", person.uid);
         let parameters = [("filter", &*filter), ("searchRepositories", "true")];
