@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::authority::{Owner, merge};
 use super::directory::{Directory, Known};
 use super::members::MEMBERS;
-use super::{GROUP, USER, is_group};
+use super::{GROUP, USER, is_group, owning};
 use crate::cache::{Derived, State};
 use crate::repository::EntryKey;
 use crate::scim::dialect::{Numbers, location};
@@ -26,7 +26,8 @@ pub struct Resource {
     pub id: String,
     /// The inner text of the entity tag: `<row version>`, `<row version>.<hash of the entry>` for a
     /// bound user, the hash alone for an unbound one; then, where they are shown, `.<hash of the
-    /// directory's photos>`, `.g<hash of the user's groups>` or `.m<hash of the group's members>`.
+    /// directory's photos>`, `.g<hash of the user's groups>`, `.o<hash of what the user has, or of whose
+    /// a device or an authenticator is>` or `.m<hash of the group's members>`.
     pub version: String,
     /// Of itself and of those that it refers to, where any dialect shows them.
     pub numbers: Numbers,
@@ -84,6 +85,7 @@ pub(super) struct Resources {
     tenant: Arc<str>,
     resource_type: Arc<ResourceType>,
     groups: Arc<ResourceType>,
+    types: Box<[Arc<ResourceType>]>,
     kept: Arc<Derived<ResourceKey, Arc<Resource>>>,
     forms: usize,
     /// Whether anybody is shown numbers.
@@ -103,7 +105,7 @@ pub struct ResourceKey {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Who {
-    Row { key: i64, version: i64, groups: u64 },
+    Row { key: i64, version: i64, groups: u64, owned: u64 },
     Entry { repository: Arc<str>, key: EntryKey },
 }
 
@@ -117,7 +119,8 @@ impl Resources {
     ) -> Self {
         let groups = types.iter().find(|kind| is_group(kind)).cloned();
         let groups = groups.unwrap_or_else(|| Arc::new(ResourceType::group(&[])));
-        Self { tenant, resource_type: Arc::clone(&types[0]), groups, kept, forms, numbered }
+        let (resource_type, types) = (Arc::clone(&types[0]), types.into());
+        Self { tenant, resource_type, groups, types, kept, forms, numbered }
     }
 
     /// Somebody whom only a directory knows.
@@ -191,7 +194,12 @@ impl Resources {
         };
         let key = ResourceKey {
             tenant: Arc::clone(&self.tenant),
-            who: Who::Row { key: row.key, version: row.version, groups: groups_digest(row) },
+            who: Who::Row {
+                key: row.key,
+                version: row.version,
+                groups: groups_digest(row),
+                owned: owning::digest(row),
+            },
             entry,
             state,
         };
@@ -261,10 +269,19 @@ impl Resources {
             }
             version = format!("{version}.g{:016x}", groups_digest(row));
         }
+        let owned = owning::digest(row);
+        if owned != 0 {
+            attributes.extend(owning::shown(&self.types, row));
+            version = format!("{version}.o{owned:016x}");
+        }
         attributes.insert("meta".into(), meta(name, (Some(row.created), Some(modified)), &version));
         attributes.insert("id".into(), Value::String(row.id.clone()));
         let groups = row.groups.iter().map(|group| (GROUP, group.id.as_str(), group.number));
-        let numbers = self.numbers(row, groups);
+        let others = row.owned.iter().map(|one| (one.type_name.as_str(), &*one.id, one.number));
+        let whose = row.owner.iter().map(|one| (USER, one.id.as_str(), one.number));
+        // An authenticator's id begins with its owner's.
+        let own = (!row.owned.is_empty()).then_some((name, row.id.as_str(), row.number));
+        let numbers = self.numbers(row, groups.chain(others).chain(whose).chain(own));
         self.person(row.id.clone(), numbers, version, Arc::new(attributes), show_source)
     }
 

@@ -30,6 +30,8 @@ pub struct Query {
     pub cursor: Option<String>,
     pub search_repositories: bool,
     pub projection: Projection,
+    /// Whether users are wanted as a bulk request that creates them.
+    pub bulk_import_format: bool,
 }
 
 /// The parameters as they stand in the request, each under its own name; none is looked at before
@@ -45,6 +47,7 @@ struct Written<'a> {
     attributes: Option<Cow<'a, str>>,
     excluded_attributes: Option<Cow<'a, str>>,
     search_repositories: Option<Cow<'a, str>>,
+    bulk_import_format: Option<Cow<'a, str>>,
 }
 
 impl Query {
@@ -130,6 +133,7 @@ impl<'a> Written<'a> {
             "attributes" => &mut self.attributes,
             "excludedattributes" => &mut self.excluded_attributes,
             "searchrepositories" => &mut self.search_repositories,
+            "bulkimportformat" => &mut self.bulk_import_format,
             _ => return None,
         })
     }
@@ -195,6 +199,10 @@ impl<'a> Written<'a> {
                 text(&self.attributes).as_deref(),
                 text(&self.excluded_attributes).as_deref(),
                 resource,
+            )?,
+            bulk_import_format: boolean(
+                "bulkImportFormat",
+                text(&self.bulk_import_format).as_deref(),
             )?,
         })
     }

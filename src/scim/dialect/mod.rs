@@ -7,6 +7,7 @@ mod activid_tests;
 mod bulk;
 mod codes;
 mod discovery;
+mod export;
 mod ids;
 mod json;
 mod manner;
@@ -20,6 +21,7 @@ pub use discovery::{
     Capabilities, Document, Part, resource_type, resource_types_list, schema, schemas_list,
     service_provider_config,
 };
+pub use export::render_export;
 pub use ids::Numbers;
 pub use manner::{Dialect, Language, Limit, Manner, Manners, Names, Settings};
 pub use report::{ReportState, RepositoryReport};
