@@ -64,6 +64,7 @@ pub fn open(
         mapping,
         wire,
         changes: settings.changes,
+        rules: settings.rules.clone(),
         clock: Clock::system(),
     })?)
 }

@@ -62,12 +62,18 @@ fn settings(slapd: &Slapd, changes: &[(&str, AttributeOverride)]) -> LdapSetting
         mapping: Mapping::new("openldap", &overrides(changes), &resource()).unwrap(),
         wire: slapd.settings(),
         changes: Changes::Off,
+        rules: Vec::new(),
         clock: Clock::system(),
     }
 }
 
 fn bounds(size_limit: usize) -> Bounds {
-    Bounds { size_limit, photos: false, deadline: Instant::now() + Duration::from_mins(1) }
+    Bounds {
+        size_limit,
+        photos: false,
+        deadline: Instant::now() + Duration::from_mins(1),
+        since: Instant::now(),
+    }
 }
 
 async fn find(repository: &LdapRepository, filter: &str) -> Found {
