@@ -259,6 +259,8 @@ fn federation(
         allow_scan: tenant.allow_scan,
         walk_limit: tenant.walk_limit,
         cursor_timeout: tenant.cursor_timeout,
+        groups: tenant.groups.clone(),
+        roles: tenant.roles.clone(),
     };
     Ok(Federation::new(
         Arc::clone(&tenant.name),

@@ -23,6 +23,7 @@ pub fn part(
     Ok(RepositoryPart {
         metrics,
         repository: Arc::new(open(settings, resource_type)?),
+        rules: settings.rules.clone(),
         freshness: Freshness {
             fresh: settings.cache.fresh,
             negative: settings.cache.negative,

@@ -133,8 +133,6 @@ fn what_is_understood_and_not_yet_done_is_refused() {
         later::not_done(&parse(&format!("{text}\n{more}")).unwrap())
     };
     assert_eq!(not_done("verify = \"2h\"", ""), Some("tenant.repository.verify"));
-    let group = "[[tenant.group]]\nid = \"staff\"";
-    assert_eq!(not_done("", group), Some("tenant.group"));
 }
 
 #[test]

@@ -33,6 +33,8 @@ fn federation(store: &Arc<Store>, name: &str, mounts: usize) -> Arc<Federation> 
         on_conflict: OnConflict::Show,
         allow_scan: true,
         walk_limit: 1000,
+        groups: Vec::new(),
+        roles: Vec::new(),
         cursor_timeout: Duration::from_mins(10),
     };
     let types = vec![ResourceType::user(&[]).into(), ResourceType::group(&[]).into()];

@@ -30,6 +30,23 @@ pub fn held(place: usize) -> Filter {
     Filter::Compare { path: HELD.clone(), operator: Operator::Eq, value }
 }
 
+/// The place of no rule.
+const NONE: usize = usize::MAX;
+
+/// Holds or does not, for anybody: of what rules cannot tell.
+pub fn open() -> Filter {
+    held(NONE)
+}
+
+/// Whether [`open`] stands anywhere in the filter.
+pub fn is_open(filter: &Filter) -> bool {
+    match filter {
+        Filter::And(parts) | Filter::Or(parts) => parts.iter().any(is_open),
+        Filter::Not(filter) | Filter::Element { filter, .. } => is_open(filter),
+        leaf => asked(leaf) == Some(NONE),
+    }
+}
+
 /// The rule that a filter of [`held`] asks for.
 pub fn asked(filter: &Filter) -> Option<usize> {
     match filter {
@@ -49,6 +66,7 @@ mod tests {
     fn a_rule_is_asked_for_by_its_place_and_by_nobody_else() {
         assert_eq!(asked(&held(17)), Some(17));
         assert_ne!(held(1).canonical(), held(2).canonical());
+        assert!(is_open(&Filter::Not(Box::new(open()))) && !is_open(&held(0)));
         let user = ResourceType::user(&[]);
         for text in ["urn:scimbridge:rules:held eq \"1\"", "userName eq \"1\""] {
             assert_eq!(asked(&Filter::parse(text, &user).unwrap()), None, "{text}");

@@ -133,9 +133,10 @@ impl Rules {
 
     /// What is sent for each rule in a search of that reach.
     pub(super) fn pushed(&self, learnt: &Learnt, reach: &Reach) -> Vec<Pushed> {
-        let sent = |(place, rule): (usize, &Rule)| {
-            let only = reach.bases.len() == 1 && reach.sure.contains(&place);
-            let reached = |(text, _): &(String, Dn)| only && reach.bases.contains(text);
+        let below = |text: &String, base: &Dn| Dn::parse(text).is_ok_and(|dn| dn.is_under(base));
+        let sent = |rule: &Rule| {
+            let reached =
+                |(_, base): &(String, Dn)| reach.bases.iter().all(|text| below(text, base));
             // Where an entry stands no filter tells.
             let base = rule.base.iter().filter(|base| !reached(base)).map(|_| Pushed::EVERYBODY);
             let filter = rule.filter.iter().map(|filter| Pushed::of(filter.clone(), true));
@@ -145,7 +146,7 @@ impl Rules {
             });
             Pushed::all(filter.chain(group).chain(base))
         };
-        self.rules.iter().enumerate().map(sent).collect()
+        self.rules.iter().map(sent).collect()
     }
 
     /// Where people are for whom `filter` can hold, seen from `base` on.
