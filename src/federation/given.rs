@@ -68,7 +68,7 @@ pub(super) struct Giving {
 impl Giving {
     /// `groups` and `roles` are those that the configuration names.
     pub(super) fn new(
-        rules: &[Rule],
+        written: &[Rule],
         groups: &[Group],
         roles: &[Role],
         kind: &ResourceType,
@@ -77,7 +77,7 @@ impl Giving {
             let role = |id: &String| Arc::from(id.as_str());
             Given::new(rule.group.as_deref().map(Arc::from), rule.roles.iter().map(role))
         };
-        let each: Vec<Given> = rules.iter().map(give).collect();
+        let each: Vec<Given> = written.iter().map(give).collect();
         let group = |group: &Group| {
             let shown = json!({
                 "value": group.id,

@@ -36,8 +36,6 @@ fn federation(store: &Arc<Store>, name: &str, mounts: usize) -> Arc<Federation> 
         groups: Vec::new(),
         roles: Vec::new(),
         cursor_timeout: Duration::from_mins(10),
-        groups: Vec::new(),
-        roles: Vec::new(),
     };
     let types = ResourceTypes::shipped().all().to_vec();
     Arc::new(Federation::new(

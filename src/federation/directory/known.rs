@@ -66,10 +66,10 @@ impl Known {
         Self {
             key,
             dn,
-            given,
-            rules,
             created,
             last_modified,
+            given,
+            rules,
             values,
             state,
             digest,

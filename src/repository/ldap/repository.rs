@@ -448,9 +448,10 @@ impl LdapRepository {
         let keys: BTreeSet<EntryKey> =
             keys.iter().filter_map(|key| canonical_key(key.0.as_bytes())).collect();
         let keys: Vec<EntryKey> = keys.into_iter().collect();
-        let learnt = match self.rules.is_empty() {
-            true => Learnt::default(),
-            false => self.learn(&self.facts(bounds.deadline).await?.schema, bounds).await?,
+        let learnt = if self.rules.is_empty() {
+            Learnt::default()
+        } else {
+            self.learn(&self.facts(bounds.deadline).await?.schema, bounds).await?
         };
         let mut entries = Vec::with_capacity(keys.len());
         let mut complete = true;

@@ -29,7 +29,7 @@ use root::Root;
 /// The rules of one repository, with what was learnt of the groups that they name.
 #[derive(Debug, Default)]
 pub(super) struct Rules {
-    rules: Vec<Rule>,
+    each: Vec<Rule>,
     groups: Vec<Group>,
     root: RwLock<Option<Arc<Root>>>,
 }
@@ -100,7 +100,7 @@ impl Rules {
             Some(text) => Some(self.group(text, &dn(text)?)),
             None => None,
         };
-        self.rules.push(Rule { base, filter, group });
+        self.each.push(Rule { base, filter, group });
         Ok(())
     }
 
@@ -116,7 +116,7 @@ impl Rules {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.rules.is_empty()
+        self.each.is_empty()
     }
 
     /// The attributes to ask for beside the mapping's.
@@ -146,7 +146,7 @@ impl Rules {
             });
             Pushed::all(filter.chain(group).chain(base))
         };
-        self.rules.iter().map(sent).collect()
+        self.each.iter().map(sent).collect()
     }
 
     /// Where people are for whom `filter` can hold, seen from `base` on.
@@ -191,7 +191,7 @@ impl Rules {
             }
             Filter::Constant(false) => Some(Vec::new()),
             filter => {
-                let (text, dn) = self.rules.get(rule::asked(filter)?)?.base.as_ref()?;
+                let (text, dn) = self.each.get(rule::asked(filter)?)?.base.as_ref()?;
                 if whole.is_under(dn) {
                     return None;
                 }
@@ -285,7 +285,7 @@ impl LdapRepository {
             RepositoryError::Unavailable(format!("an entry cannot be placed: {error}").into())
         })?;
         let mut open: Vec<(usize, Vec<usize>)> = Vec::new();
-        for (place, rule) in self.rules.rules.iter().enumerate() {
+        for (place, rule) in self.rules.each.iter().enumerate() {
             let sure = reach.is_some_and(|reach| reach.sure.contains(&place));
             let group = rule.group.and_then(|group| learnt.group(group)).filter(|_| !sure);
             let filter = rule.filter.as_ref().filter(|_| !sure);
@@ -327,7 +327,7 @@ impl LdapRepository {
         bounds: Bounds,
     ) -> Result<HashSet<EntryKey>, RepositoryError> {
         let mut held = HashSet::with_capacity(keys.len());
-        let Some(rule) = self.rules.rules.get(place) else { return Ok(held) };
+        let Some(rule) = self.rules.each.get(place) else { return Ok(held) };
         let group = rule.group.and_then(|group| learnt.group(group));
         let name = &self.mapping.names[self.mapping.key].text;
         for batch in keys.chunks(BATCH) {
