@@ -32,6 +32,7 @@ mod roles;
 mod rules;
 mod schemas;
 mod search;
+mod seeds;
 mod slow;
 mod smoke;
 mod startup;
