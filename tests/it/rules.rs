@@ -103,7 +103,7 @@ fn what_rules_give_is_shown_and_found_by() {
     assert!(group["$ref"].as_str().unwrap().ends_with("/Groups/USG_FTEMP"), "{group}");
     let read = client.get(&format!("/Users/{}", first["id"].as_str().unwrap())).expect(200);
     assert_eq!(read["groups"], first["groups"]);
-    assert_eq!(values(&person(&mut client, 4), "roles").contains("RL_DESK"), false);
+    assert!(!values(&person(&mut client, 4), "roles").contains("RL_DESK"));
 
     let unit = company::person(1).unit;
     let in_unit = everybody(30, |person| person.unit == unit);
