@@ -14,6 +14,7 @@ mod cache;
 mod clients;
 mod configuration;
 mod cursors;
+mod devices;
 mod directories;
 mod durability;
 
