@@ -294,7 +294,7 @@ impl Federation {
             }
             Subject::Row(row) if row.owned.len() >= MOST => Err(too_much()),
             Subject::Row(row) => {
-                self.may_write_to(caller, &row)?;
+                self.may_write_to(caller, &row).await?;
                 Ok(Whose::User(row))
             }
             Subject::Unbound { directory, known, .. } => {

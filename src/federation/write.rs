@@ -229,7 +229,10 @@ impl Federation {
         match &change.membership {
             Asked::Of(membership) => {
                 let wanted = (change.wanted)(&current)?;
-                Ok((wanted, self.asked(caller, kind, standing, membership, view).await?))
+                let mut enrolling = self.asked(caller, kind, standing, membership, view).await?;
+                // Who is not shown is not left out.
+                enrolling.groups_only = view.manner.subgroups_only;
+                Ok((wanted, enrolling))
             }
             Asked::Seen(list) => {
                 if is_user(kind) {

@@ -7,6 +7,7 @@
     reason = "a test that cannot go on says where it stands and fails"
 )]
 
+mod activid;
 mod binding;
 mod bound;
 mod bulk;
@@ -30,6 +31,7 @@ mod photos;
 mod postgres;
 mod readme;
 mod roles;
+mod rules;
 mod schemas;
 mod search;
 mod seeds;
