@@ -23,8 +23,9 @@ fn a_user_is_given_devices_and_authenticators_and_loses_them() {
     let mut client = bridge.client();
     let one = device(&mut client, &json!({ "type": "T", "externalId": "s1" }));
     let two = device(&mut client, &json!({ "type": "T", "friendlyName": "phone" }));
+    // The documents spell the extension in this way, too.
     let body = json!({ "userName": "ann",
-        (USER_DEVICE): { "devices": [{ "value": one }] },
+        "urn:hid:scim:api:idp:UserDevice": { "devices": [{ "value": one }] },
         (USER_AUTHENTICATOR): { "authenticators": [{ "display": "AT_EMPPWD" }] } });
     let ann = client.post("/Users", &body).expect(201);
     let (ann_id, path) = (id(&ann), format!("/Users/{}", id(&ann)));
