@@ -135,6 +135,11 @@ impl Verifier {
         Self { tenant, last, suspect: None, anchor, anchored: false }
     }
 
+    /// The last record that fits.
+    pub fn last(&self) -> Head {
+        self.last
+    }
+
     /// Looks at the next record in the order of the places.
     pub fn next(&mut self, entry: &AuditEntry) -> Result<(), Break> {
         let found = entry.sequence.unwrap_or_default();

@@ -8,7 +8,8 @@ use crate::audit::chain::{Break, Flaw, Head, Verifier};
 use crate::audit::{Action, AuditEntry};
 
 async fn chained(store: &Store) -> Vec<AuditEntry> {
-    store.audit_chained(ACME, 0, 100_000).await.unwrap()
+    let found = store.audit_chained(ACME, (0, 0), 100_000).await.unwrap();
+    found.into_iter().map(|(_, entry)| entry).collect()
 }
 
 async fn verify(store: &Store) -> Result<Head, Break> {
