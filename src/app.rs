@@ -74,7 +74,8 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
             tenants.push(TenantState::new(
                 Arc::clone(&tenant.name),
                 Arc::new(federation),
-                tenant.mounts.clone(),
+                tenant.mounts.iter().map(|mount| (mount.path.clone(), mount.dialect)),
+                tenant.manners.clone(),
             ));
         }
         let app = http::router(HttpState {
@@ -267,7 +268,7 @@ fn federation(
         Arc::clone(store),
         parts,
         shares,
-        tenant.mounts.len(),
+        tenant.mounts.len() * tenant.manners.used(),
         clock.clone(),
     ))
 }
