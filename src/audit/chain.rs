@@ -167,11 +167,12 @@ impl Verifier {
 
     /// Holds the end of the chain against what is kept of its head, and gives it.
     pub fn end(self, head: Option<Head>) -> Result<Head, Break> {
-        if let Some(sequence) = self.suspect {
-            return Err(Break { sequence, flaw: Flaw::Changed });
-        }
         let Head { sequence, hash } = self.last;
         let head = head.unwrap_or(Head::EMPTY);
+        if let Some(sequence) = self.suspect {
+            let flaw = if head == self.last { Flaw::Inserted } else { Flaw::Changed };
+            return Err(Break { sequence, flaw });
+        }
         if head.sequence > sequence {
             return Err(Break { sequence: sequence + 1, flaw: Flaw::CutOff });
         }
@@ -343,6 +344,8 @@ mod tests {
         let forged = chain(&mut longer);
         assert_eq!(verify(&longer, head, None), broken(6, Flaw::Inserted));
         assert_eq!(verify(&longer, forged, None), Ok(forged));
+        longer[5].hash = None;
+        assert_eq!(verify(&longer, head, None), broken(6, Flaw::Inserted));
         let wrong = Head { hash: START, ..head };
         assert_eq!(verify(&entries, wrong, None), broken(5, Flaw::Head));
     }

@@ -122,7 +122,9 @@ impl List {
         let text = match self.format {
             Format::Text => table(&entries),
             Format::Json => {
-                entries.iter().map(|entry| format!("{}\n", line(tenant, entry))).collect()
+                let lines: Vec<String> =
+                    entries.iter().map(|entry| format!("{}\n", line(tenant, entry))).collect();
+                lines.concat()
             }
         };
         print(&text)
@@ -138,7 +140,8 @@ impl Verify {
         };
         let verdicts = app::trail::audit_verify(&config, &tenants, self.anchor)?;
         let now = Clock::system().now();
-        print(&verdicts.iter().map(|verdict| told(verdict, now)).collect::<String>())?;
+        let told: Vec<String> = verdicts.iter().map(|verdict| told(verdict, now)).collect();
+        print(&told.concat())?;
         let broken: Vec<&str> = verdicts
             .iter()
             .filter(|verdict| verdict.chain.is_err())
@@ -156,22 +159,16 @@ fn print(text: &str) -> anyhow::Result<()> {
 /// A tenant's verdict, in one or two lines.
 fn told(verdict: &Verdict, now: Timestamp) -> String {
     let tenant = &verdict.tenant;
-    let mut text = match &verdict.chain {
+    let chain = match &verdict.chain {
         Ok(head) if head.sequence == 0 => format!("{tenant}: nothing is chained\n"),
-        Ok(head) => {
-            format!("{tenant}: {} records are chained and whole, up to {head}\n", head.sequence)
-        }
+        Ok(head) => format!("{tenant}: chained and whole: {}, up to {head}\n", head.sequence),
         Err(broken) => format!("{tenant}: BROKEN at record {}: {}\n", broken.sequence, why(broken)),
     };
-    if let Some(oldest) = verdict.tail.oldest {
-        let late = now.duration_since(oldest) > CHAINED_WITHIN;
-        let remark = if late { "; a bridge that runs chains them within a second" } else { "" };
-        text.push_str(&format!(
-            "{tenant}: {} records are not chained yet, since {oldest:.0}{remark}\n",
-            verdict.tail.records
-        ));
-    }
-    text
+    let Some(oldest) = verdict.tail.oldest else { return chain };
+    let late = now.duration_since(oldest) > CHAINED_WITHIN;
+    let remark = if late { "; a bridge that runs chains them within a second" } else { "" };
+    let records = verdict.tail.records;
+    format!("{chain}{tenant}: not chained yet: {records}, since {oldest:.0}{remark}\n")
 }
 
 fn why(broken: &Break) -> &'static str {
@@ -186,24 +183,22 @@ fn why(broken: &Break) -> &'static str {
 }
 
 fn table(entries: &[AuditEntry]) -> String {
-    let mut text = format!(
+    let head = format!(
         "{:>8} {:20} {:20} {:18} {:8} {:36} REQUEST\n",
         "RECORD", "AT", "CALLER", "EVENT", "OUTCOME", "PERSON"
     );
-    for entry in entries {
+    let lines = entries.iter().map(|entry| {
         let place = entry.sequence.map_or_else(|| "-".to_owned(), |place| place.to_string());
+        let at = format!("{:.0}", entry.at);
         let event = if entry.event.is_empty() { &entry.action } else { &entry.event };
         let person = entry.person.as_ref().unwrap_or(&entry.token);
         let job = entry.correlation_id.as_deref().map(|job| format!(" {job}")).unwrap_or_default();
-        text.push_str(&format!(
-            "{place:>8} {:20} {:20} {event:18} {:8} {person:36} {}{job}\n",
-            format!("{:.0}", entry.at),
-            entry.caller,
-            entry.outcome,
-            entry.request_id,
-        ));
-    }
-    text
+        let AuditEntry { caller, outcome, request_id, .. } = entry;
+        format!(
+            "{place:>8} {at:20} {caller:20} {event:18} {outcome:8} {person:36} {request_id}{job}\n"
+        )
+    });
+    std::iter::once(head).chain(lines).collect()
 }
 
 fn line(tenant: &str, entry: &AuditEntry) -> Value {
@@ -296,7 +291,7 @@ mod tests {
         assert_eq!(
             text,
             "acme: BROKEN at record 5: it is gone, and later ones are there\n\
-             acme: 3 records are not chained yet, since 2026-01-31T08:30:00Z\n"
+             acme: not chained yet: 3, since 2026-01-31T08:30:00Z\n"
         );
         assert!(told(&verdict, at("2026-01-31T08:40:01Z")).contains("a bridge that runs"));
     }

@@ -64,6 +64,7 @@ pub fn run() -> ExitCode {
         Command::Serve { config } => serve(&config),
         Command::Check { config } => check(&config),
         Command::Token(command) => token::run(&command).map(|()| true),
+        Command::Audit(command) => audit::run(&command).map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

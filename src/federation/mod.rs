@@ -9,6 +9,7 @@ mod create;
 mod directory;
 mod everywhere;
 mod folding;
+mod forget;
 mod given;
 mod identity;
 mod listing;

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 
 use aws_lc_rs::hmac;
 
-use super::engine::{Change, Expect, Failure, Query, Row, Value};
-use super::{ResourceRow, Store, StoreError, TypeName, audit, index, milliseconds};
+use super::engine::{Change, Expect, Failure, Query, Row};
+use super::{ResourceRow, Store, StoreError, TypeName, audit, index};
 use crate::audit::AuditRecord;
 
 /// Under which name the store keeps the key of the digests.
@@ -67,8 +67,16 @@ impl Store {
         record: AuditRecord,
     ) -> Result<bool, StoreError> {
         let mut change = Change::default();
+        for Departed { id, .. } in people {
+            // Whoever is forgotten has no token any more.
+            change.push(
+                "UPDATE audit_persons SET person = person \
+                 WHERE tenant = (SELECT key FROM tenants WHERE name = $1) AND person = $2",
+                [tenant.into(), id.as_str().into()],
+                Expect::Exactly(1),
+            );
+        }
         audit::push(&mut change, tenant, record, || self.token());
-        let audited = change.statements.len();
         for Departed { id, link } in people {
             change.push(
                 "DELETE FROM audit_persons \
@@ -95,7 +103,7 @@ impl Store {
         }
         match self.engine.execute(change).await {
             Ok(_) => Ok(true),
-            Err(Failure::Unexpected { statement, .. }) if statement >= audited => Ok(false),
+            Err(Failure::Unexpected { .. }) => Ok(false),
             Err(failure) => Err(failure.into()),
         }
     }
@@ -128,8 +136,8 @@ impl Store {
                     tenant.into(),
                     digest.into(),
                     row.id.as_str().into(),
-                    Value::from(link.map(|link| link.repository.as_str())),
-                    Value::from(link.map(|link| link.entry_key.as_str())),
+                    link.map(|link| link.repository.as_str()).into(),
+                    link.map(|link| link.entry_key.as_str()).into(),
                     at.into(),
                 ],
                 Expect::Exactly(1),

@@ -7,6 +7,7 @@ mod audit;
 mod candidates;
 mod condition;
 mod engine;
+mod forget;
 mod index;
 mod lease;
 mod link;
@@ -27,7 +28,9 @@ mod write;
 
 use std::sync::Arc;
 
+use aws_lc_rs::hmac;
 use jiff::Timestamp;
+use tokio::sync::OnceCell;
 
 use crate::audit::AuditRecord;
 use crate::clock::Clock;
@@ -37,6 +40,7 @@ use index::Index;
 
 pub use audit::{AuditFilter, Tail};
 pub use engine::OpenError;
+pub use forget::Departed;
 pub use member::{Member, Membership};
 pub use membership::{Enrolled, Members};
 pub use seal::Sealed;
@@ -49,6 +53,8 @@ pub struct Store {
     engine: Engine,
     index: Index,
     clock: Clock,
+    /// Of the digests of `externalId`s of deleted users.
+    departed_key: OnceCell<hmac::Key>,
 }
 
 /// The name of a resource type.
@@ -344,7 +350,7 @@ impl Store {
         let wanted = index::wanted(types)?;
         let engine = Engine::open(url)?;
         let index = prepare::blocking(&engine, wanted)?;
-        Ok(Self { engine, index, clock })
+        Ok(Self { engine, index, clock, departed_key: OnceCell::new() })
     }
 
     /// Whether the database answers.

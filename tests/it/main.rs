@@ -7,6 +7,7 @@
     reason = "a test that cannot go on says where it stands and fails"
 )]
 
+mod audit;
 mod binding;
 mod bound;
 mod bulk;

@@ -20,6 +20,8 @@ enum Needs {
     /// A token of the tenant, whatever it permits.
     Token,
     Permission(Permission),
+    /// Each of several.
+    AllOf(&'static [Permission]),
     /// One of several: what the token may not do is left out.
     AnyOf(&'static [Permission]),
 }
@@ -43,6 +45,8 @@ fn needs(route: Route<'_>, method: &str) -> Needs {
         (Route::Resources(_), "POST") | (Route::Resource(..), "PUT" | "PATCH" | "DELETE") => {
             Needs::Permission(P::GroupsWrite)
         }
+        (Route::Forget(_), _) => Needs::Permission(P::UsersForget),
+        (Route::ForgetOne(..), _) => Needs::AllOf(&[P::UsersForget, P::UsersDelete]),
         // Bulk: each of its operations asks for its own.
         (Route::Me(_) | Route::Bulk, _) => Needs::Token,
         (
@@ -125,6 +129,7 @@ fn body(route: Route<'_>, method: &str) -> &'static str {
         (Route::Resources(_), "POST") => r#"{"userName":"new","displayName":"new"}"#,
         (_, "PATCH") => r#"{"Operations":[{"op":"add","path":"externalId","value":"x"}]}"#,
         (_, "PUT") => r#"{"userName":"ann","displayName":"ann","externalId":"y"}"#,
+        (Route::Forget(_), "POST") => r#"{"externalId":"gone"}"#,
         (_, "POST") => "{}",
         _ => "",
     }
@@ -153,9 +158,16 @@ async fn every_route_lets_in_whom_the_table_says() {
     for endpoint in endpoints() {
         let all = format!("/scim/acme/v2{}", endpoint.kind.endpoint);
         for route in Route::every(&endpoint) {
+            if matches!(route, Route::Forget(_) | Route::ForgetOne(..)) && !users(&endpoint) {
+                continue;
+            }
             for method in route.allowed().split(", ") {
-                let body = r#"{"userName":"ann","displayName":"ann"}"#;
+                let body = r#"{"userName":"ann","displayName":"ann","externalId":"gone"}"#;
                 let made = ask(&app, Some("all"), "POST", &all, body).await.json().await;
+                if matches!(route, Route::Forget(_)) {
+                    let path = format!("{all}/{}", made["id"].as_str().unwrap());
+                    ask(&app, Some("all"), "DELETE", &path, "").await;
+                }
                 check(&app, route, method, made["id"].as_str().unwrap()).await;
                 let found = ask(&app, Some("all"), "GET", &all, "").await.json().await;
                 for one in found["Resources"].as_array().into_iter().flatten() {
@@ -179,6 +191,15 @@ async fn check(app: &App, route: Route<'_>, method: &str, id: &str) {
             return;
         }
         Needs::Token => ("none", None),
+        Needs::AllOf(permissions) => {
+            for permission in permissions {
+                let without = format!("!{permission}");
+                let asked = ask(app, Some(&without), method, &path, body).await;
+                let detail = refused(asked, method, 403).await;
+                assert!(detail.contains(permission.name()), "{case}: {detail}");
+            }
+            ("all", None)
+        }
         Needs::AnyOf(permissions) => {
             refused(ask(app, Some("none"), method, &path, body).await, method, 403).await;
             for permission in permissions {

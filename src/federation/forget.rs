@@ -1,0 +1,166 @@
+//! Forgetting: what still leads to a user who was deleted goes, in the store and in memory.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::rows::{external_id_key, name_key};
+use super::standing::changed_meanwhile;
+use super::write::record;
+use super::{Deed, Federation, Problem, View, demand, permit};
+use crate::audit::Action;
+use crate::caller::{Caller, Permission};
+use crate::repository::EntryKey;
+use crate::scim::filter::{Filter, Literal, Operator, Text};
+use crate::store::{Departed, ResourceRow, RowKey, Rows, Search, Sort, Start, TypeName};
+
+impl Federation {
+    /// Forgets all deleted users who had this `externalId`; 409 where one with it is still there.
+    pub async fn forget_departed(
+        &self,
+        caller: &Caller,
+        external_id: &str,
+        view: &View,
+    ) -> Result<(), Problem> {
+        demand(caller, Permission::UsersForget)?;
+        loop {
+            let with_it = external_id_key(&TypeName::User, external_id);
+            if let Some(row) = self.store.find(&self.tenant, &with_it).await?.first() {
+                return Err(still_there(row));
+            }
+            let departed = self.store.departed(&self.tenant, external_id).await?;
+            if departed.is_empty() {
+                return Err(Problem::NotFound(
+                    "No deleted user had this externalId, or all who had it are forgotten already."
+                        .to_owned(),
+                ));
+            }
+            // Who was bound again since may have another one by now.
+            for Departed { id, .. } in &departed {
+                let again = self.store.find(&self.tenant, &RowKey::Id(id.clone())).await?;
+                if let Some(row) = again.first() {
+                    return Err(still_there(row));
+                }
+            }
+            if self.forget_all(caller, &departed, view).await? {
+                return Ok(());
+            }
+            // Somebody else forgets, or binds, the same people.
+            if Instant::now() >= view.deadline {
+                return Err(changed_meanwhile());
+            }
+        }
+    }
+
+    /// Deletes the user whom the text names, by id, `userName`, e-mail address or `externalId`, the
+    /// first of these that leads to somebody, and forgets whoever it named; nobody is nothing to do.
+    /// People whom only a directory knows are never named.
+    pub async fn remove_and_forget(
+        &self,
+        caller: &Caller,
+        name: &str,
+        view: &View,
+    ) -> Result<(), Problem> {
+        demand(caller, Permission::UsersForget)?;
+        permit(caller, self.users(), Deed::Delete)?;
+        if let Some(row) = self.named(name).await? {
+            match self.remove(caller, &Arc::clone(self.users()), &row.id, None, view).await {
+                Ok(()) | Err(Problem::NotFound(_)) => {}
+                Err(problem) => return Err(problem),
+            }
+            let link = row.link.as_ref();
+            let link = link.map(|link| (link.repository.clone(), link.entry_key.clone()));
+            self.forget_all(caller, &[Departed { id: row.id.clone(), link }], view).await?;
+            return Ok(());
+        }
+        if let Some(departed) = self.store.departed_as(&self.tenant, name).await? {
+            self.forget_all(caller, &[departed], view).await?;
+            return Ok(());
+        }
+        match self.forget_departed(caller, name, view).await {
+            Ok(()) | Err(Problem::NotFound(_)) => Ok(()),
+            Err(problem) => Err(problem),
+        }
+    }
+
+    /// The user of ours whom a text names.
+    async fn named(&self, name: &str) -> Result<Option<Arc<ResourceRow>>, Problem> {
+        for (what, key) in [
+            ("id", Some(RowKey::Id(name.to_owned()))),
+            ("userName", Some(name_key(&TypeName::User, name))),
+            ("e-mail address", None),
+            ("externalId", Some(external_id_key(&TypeName::User, name))),
+        ] {
+            let found = match key {
+                Some(key) => self.store.find(&self.tenant, &key).await?,
+                None => self.with_address(name).await?,
+            };
+            let mut users = found.into_iter().filter(|row| row.type_name == TypeName::User);
+            match (users.next(), users.count()) {
+                (None, _) => {}
+                (Some(row), 0) => return Ok(Some(row)),
+                (Some(_), others) => {
+                    return Err(Problem::Conflict(format!(
+                        "{} users have this {what}; name one by its id.",
+                        others + 1
+                    )));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    async fn with_address(&self, address: &str) -> Result<Vec<Arc<ResourceRow>>, Problem> {
+        let path = self.users().resolve("emails.value");
+        let value = Literal::String(Text::new(address, &path));
+        let filter = Filter::Compare { path, operator: Operator::Eq, value };
+        let search = Search {
+            type_name: &TypeName::User,
+            filter: Some(&filter),
+            rows: Rows::All,
+            sort: &Sort { path: self.users().resolve("id"), descending: false },
+            start: Start::Offset(0),
+            limit: self.rules.max_results,
+            count_total: false,
+        };
+        let mut found = self.store.search(&self.tenant, search).await?.rows;
+        found.retain(|row| filter.matches(&self.stored_view(row)));
+        Ok(found)
+    }
+
+    async fn forget_all(
+        &self,
+        caller: &Caller,
+        people: &[Departed],
+        view: &View,
+    ) -> Result<bool, Problem> {
+        let Some(last) = people.first() else { return Ok(true) };
+        let kind = self.users();
+        let record = record(caller, kind, Action::Forget, &last.id, self.clock.now(), view);
+        if !self.store.forget(&self.tenant, people, record).await? {
+            return Ok(false);
+        }
+        self.cleanse(people);
+        Ok(true)
+    }
+
+    /// Drops what memory holds of the tenant that may have come from them: rows and what was rendered
+    /// from them, the texts and last answers of queries, the keys of walks, and their entries.
+    fn cleanse(&self, people: &[Departed]) {
+        self.rows.forget_all();
+        self.people.forget_all();
+        self.forget_plans();
+        self.walks.forget_all();
+        for (repository, entry_key) in people.iter().filter_map(|one| one.link.as_ref()) {
+            if let Some(directory) = self.directory(repository) {
+                directory.forget_entry(&EntryKey(Arc::from(entry_key.as_str())));
+            }
+        }
+    }
+}
+
+fn still_there(row: &ResourceRow) -> Problem {
+    Problem::Conflict(format!(
+        "The user {} is still there; delete the user before forgetting.",
+        row.id
+    ))
+}
