@@ -70,6 +70,13 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
             let federation = federation(tenant, &store, &shares, &metrics, &clock)
                 .with_context(|| format!("tenant \"{}\"", tenant.name))?
                 .sealing(&cursors);
+            federation.configure().await.with_context(|| {
+                format!(
+                    "tenant \"{}\": its groups and roles cannot be made as the configuration names \
+                     them; what is taken must get another id or name there, or here",
+                    tenant.name
+                )
+            })?;
             federation.follow();
             tenants.push(TenantState::new(
                 Arc::clone(&tenant.name),
@@ -108,15 +115,7 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         let sealing = Sealer::new(&store, &clock).run(drained);
         let sealing = tokio::spawn(sealing);
         let signals = signals()?;
-        let mut hangup = signal(SignalKind::hangup()).context("SIGHUP cannot be heard")?;
-        let watched = tls.clone();
-        tokio::spawn(async move {
-            match watched {
-                Some(tls) => tls.watch(&mut hangup).await,
-                // Nothing to read again; without a listener the signal would end the process.
-                None => while hangup.recv().await.is_some() {},
-            }
-        });
+        read_again(tls.clone())?;
         println!("listening on {scheme}://{address}");
         tracing::info!(address = %address, "listening");
         tokio::spawn(async move {
@@ -260,6 +259,8 @@ fn federation(
         allow_scan: tenant.allow_scan,
         walk_limit: tenant.walk_limit,
         cursor_timeout: tenant.cursor_timeout,
+        groups: tenant.groups.clone(),
+        roles: tenant.roles.clone(),
     };
     Ok(Federation::new(
         Arc::clone(&tenant.name),
@@ -318,6 +319,19 @@ async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 async fn stopped(mut stopping: watch::Receiver<bool>) {
     // The sender goes only after it has said so.
     let _ = stopping.wait_for(|stop| *stop).await;
+}
+
+/// Reads the certificate again when it has changed, and at SIGHUP.
+fn read_again(tls: Option<Arc<Tls>>) -> anyhow::Result<()> {
+    let mut hangup = signal(SignalKind::hangup()).context("SIGHUP cannot be heard")?;
+    tokio::spawn(async move {
+        match tls {
+            Some(tls) => tls.watch(&mut hangup).await,
+            // Nothing to read again; without a listener the signal would end the process.
+            None => while hangup.recv().await.is_some() {},
+        }
+    });
+    Ok(())
 }
 
 /// Completes at SIGTERM or SIGINT.

@@ -41,7 +41,7 @@ impl Federation {
                     return Err(still_there(row));
                 }
             }
-            if self.forget_all(caller, &departed, view).await? {
+            if self.forget_all(caller, &departed, &[external_id], view).await? {
                 return Ok(());
             }
             // Somebody else forgets, or binds, the same people.
@@ -69,11 +69,16 @@ impl Federation {
             }
             let link = row.link.as_ref();
             let link = link.map(|link| (link.repository.clone(), link.entry_key.clone()));
-            self.forget_all(caller, &[Departed { id: row.id.clone(), link }], view).await?;
+            let person = Departed { id: row.id.clone(), link };
+            let shown = self.stored_view(&row);
+            let told = |name: &str| shown.get(name).and_then(|value| value.as_str());
+            let names: Vec<&str> =
+                ["externalId", "userName"].into_iter().filter_map(told).collect();
+            self.forget_all(caller, &[person], &names, view).await?;
             return Ok(());
         }
         if let Some(departed) = self.store.departed_as(&self.tenant, name).await? {
-            self.forget_all(caller, &[departed], view).await?;
+            self.forget_all(caller, &[departed], &[], view).await?;
             return Ok(());
         }
         match self.forget_departed(caller, name, view).await {
@@ -131,12 +136,13 @@ impl Federation {
         &self,
         caller: &Caller,
         people: &[Departed],
+        names: &[&str],
         view: &View,
     ) -> Result<bool, Problem> {
         let Some(last) = people.first() else { return Ok(true) };
         let kind = self.users();
         let record = record(caller, kind, Action::Forget, &last.id, self.clock.now(), view);
-        if !self.store.forget(&self.tenant, people, record).await? {
+        if !self.store.forget(&self.tenant, people, names, record).await? {
             return Ok(false);
         }
         self.cleanse(people);

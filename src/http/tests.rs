@@ -22,6 +22,7 @@ use crate::config::{OnConflict, OnFailure};
 use crate::federation::{Federation, Rules, Shares};
 use crate::scim::ResourceType;
 use crate::scim::dialect::{Dialect, Manners, Settings};
+use crate::scim::schema::ResourceTypes;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 
@@ -40,6 +41,8 @@ fn federation(
         allow_scan: true,
         walk_limit: 1000,
         cursor_timeout: Duration::from_mins(10),
+        groups: Vec::new(),
+        roles: Vec::new(),
     };
     Arc::new(Federation::new(
         name.into(),
@@ -76,8 +79,7 @@ fn app() -> App {
 
 fn app_with(config: &Config) -> App {
     let store = Arc::new(Store::open("sqlite::memory:", &[], Clock::system()).unwrap());
-    let types = [ResourceType::user(&[]).into(), ResourceType::group(&[]).into()];
-    app_on(config, &store, &types)
+    app_on(config, &store, ResourceTypes::shipped().all())
 }
 
 fn app_on(config: &Config, store: &Arc<Store>, types: &[Arc<ResourceType>]) -> App {
@@ -342,7 +344,7 @@ async fn nobody_gets_in_without_a_token_of_the_tenant() {
 #[tokio::test]
 async fn what_is_not_there_is_said_in_scim() {
     let app = app();
-    for path in ["/", "/nowhere", "/scim/gamma/v2/Users", "/scim/acme/v2", "/scim/acme/v2/Roles"] {
+    for path in ["/", "/nowhere", "/scim/gamma/v2/Users", "/scim/acme/v2", "/scim/acme/v2/Stones"] {
         get(&app, path).await.refused(404).await;
     }
     let detail = get(&app, "/scim/acme/v2/Users/nobody").await.refused(404).await;
@@ -425,7 +427,7 @@ async fn discovery_is_open_and_takes_no_filter() {
         filtered.refused(403).await;
     }
     get(&app, "/scim/acme/v2/Schemas/urn:none").await.refused(404).await;
-    get(&app, "/scim/acme/v2/ResourceTypes/Role").await.refused(404).await;
+    get(&app, "/scim/acme/v2/ResourceTypes/Nothing").await.refused(404).await;
 }
 
 #[tokio::test]

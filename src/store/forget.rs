@@ -58,12 +58,14 @@ impl Store {
     }
 
     /// Takes away what leads to these deleted users: who their tokens are, what is left of their
-    /// links, and the digests they are found by. Whoever has a row again is left alone. Nothing is
-    /// done, and this is false, where one of them was forgotten meanwhile.
+    /// links, the digests they are found by, and what imports say of rows with one of the `names`.
+    /// Nothing is done, and this is false, where one of them was forgotten, or has a row again,
+    /// meanwhile.
     pub async fn forget(
         &self,
         tenant: &str,
         people: &[Departed],
+        names: &[&str],
         record: AuditRecord,
     ) -> Result<bool, StoreError> {
         let mut change = Change::default();
@@ -100,6 +102,14 @@ impl Store {
                     Expect::Any,
                 );
             }
+        }
+        for name in names {
+            change.push(
+                "DELETE FROM import_faults WHERE name = $1 \
+                 AND import_key IN (SELECT i.key FROM imports i WHERE i.tenant = $2)",
+                [(*name).into(), tenant.into()],
+                Expect::Any,
+            );
         }
         match self.engine.execute(change).await {
             Ok(_) => Ok(true),

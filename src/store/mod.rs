@@ -6,8 +6,10 @@
 mod audit;
 mod candidates;
 mod condition;
+mod configure;
 mod engine;
 mod forget;
+mod import;
 mod index;
 mod lease;
 mod link;
@@ -39,8 +41,13 @@ use engine::{Engine, Query};
 use index::Index;
 
 pub use audit::{AuditFilter, Tail};
+pub use configure::Configured;
 pub use engine::OpenError;
 pub use forget::Departed;
+pub use import::{
+    Clash, FAULTS, ImportBatch, ImportCounts, ImportFault, ImportRefusal, ImportRow, ImportState,
+    Numbers,
+};
 pub use member::{Member, Membership};
 pub use membership::{Enrolled, Members};
 pub use seal::Sealed;

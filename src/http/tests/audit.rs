@@ -64,13 +64,18 @@ fn resource(kind: &ResourceType, name: &str) -> Value {
     match kind.name.as_str() {
         "User" => json!({ "userName": name, "externalId": name }),
         "Group" => json!({ "displayName": name }),
+        "Role" => json!({ "name": name }),
         "Badge" => json!({ "schemas": [BADGE], "number": name }),
         other => panic!("no body makes a {other}; write one here"),
     }
 }
 
 fn patch(kind: &ResourceType) -> Value {
-    let path = if kind.name == "Badge" { "number" } else { "displayName" };
+    let path = match kind.name.as_str() {
+        "Badge" => "number",
+        "Role" => "name",
+        _ => "displayName",
+    };
     json!({ "Operations": [{ "op": "replace", "path": path, "value": "patched" }] })
 }
 

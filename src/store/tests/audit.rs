@@ -79,12 +79,14 @@ async fn records_are_chained_in_batches_for_each_tenant() {
         assert_eq!(store.seal().await.unwrap(), Sealed::default());
         assert_eq!(verify(store).await, Ok(Head::EMPTY));
         let write = local(json!({"displayName": "x"}));
-        let made = (0..600).map(async |number: usize| {
-            let tenant = if number.is_multiple_of(3) { "other" } else { ACME };
-            let id = format!("u{number}");
-            store.create(tenant, new(&id, &write)).await.unwrap();
-        });
-        join_all(made).await;
+        for chunk in (0..600).collect::<Vec<usize>>().chunks(40) {
+            let made = chunk.iter().map(async |number| {
+                let tenant = if number.is_multiple_of(3) { "other" } else { ACME };
+                let id = format!("u{number}");
+                store.create(tenant, new(&id, &write)).await.unwrap();
+            });
+            join_all(made).await;
+        }
         assert!(store.is_unsealed().await.unwrap());
         assert_eq!(store.audit_tail(ACME).await.unwrap().records, 400);
         assert_eq!(store.audit_tail(ACME).await.unwrap().oldest, Some(at(0)));
@@ -111,17 +113,17 @@ async fn many_may_chain_and_write_at_once() {
     for url in urls(&directory) {
         let stores = [open(&url, &[]), open(&url, &[])];
         let write = local(json!({"displayName": "x"}));
-        let writes = (0..400).map(async |number: usize| {
+        let writes = (0..80).map(async |number: usize| {
             let id = format!("u{number}");
             stores[number % 2].create(ACME, new(&id, &write)).await.unwrap();
         });
         let seals = (0..2).map(async |place: usize| {
-            while stores[place].audit_head(ACME).await.unwrap().is_none_or(|h| h.sequence < 400) {
+            while stores[place].audit_head(ACME).await.unwrap().is_none_or(|h| h.sequence < 80) {
                 stores[place].seal().await.unwrap();
             }
         });
         tokio::join!(join_all(writes), join_all(seals));
-        assert_eq!(verify(&stores[0]).await.unwrap().sequence, 400);
+        assert_eq!(verify(&stores[0]).await.unwrap().sequence, 80);
         assert!(!stores[1].is_unsealed().await.unwrap());
     }
 }
@@ -262,7 +264,7 @@ async fn whoever_was_deleted_is_found_by_external_id_and_forgotten_once() {
         assert_eq!(store.departed_as(ACME, "u3").await.unwrap(), Some(carla.clone()));
         assert_eq!(store.departed_as("other", "u3").await.unwrap(), None);
 
-        let all = (0..4).map(|_| store.forget(ACME, &both, forgetting("corp.e-1")));
+        let all = (0..4).map(|_| store.forget(ACME, &both, &["x-1"], forgetting("corp.e-1")));
         let done = join_all(all).await.into_iter().filter(|done| *done.as_ref().unwrap()).count();
         assert_eq!(done, 1);
         assert!(store.departed(ACME, "x-1").await.unwrap().is_empty());
@@ -276,7 +278,7 @@ async fn whoever_was_deleted_is_found_by_external_id_and_forgotten_once() {
         assert_eq!(store.departed("other", "x-1").await.unwrap(), [anna], "another tenant's");
         seal_all(store).await;
         let before = verify(store).await.unwrap();
-        assert!(store.forget(ACME, &[carla], forgetting("u3")).await.unwrap());
+        assert!(store.forget(ACME, &[carla], &[], forgetting("u3")).await.unwrap());
         assert_eq!(verify(store).await, Ok(before), "forgetting changes no record");
     }
 }
@@ -291,7 +293,7 @@ async fn whoever_has_a_row_again_is_not_forgotten() {
         let again = NewResource { revive: true, ..new("corp.e-1", &write) };
         store.create(ACME, again).await.unwrap();
         assert_eq!(store.departed_as(ACME, "corp.e-1").await.unwrap(), None);
-        assert!(!store.forget(ACME, &departed, forgetting("corp.e-1")).await.unwrap());
+        assert!(!store.forget(ACME, &departed, &[], forgetting("corp.e-1")).await.unwrap());
         let trail = store.audit_records(ACME, Some("corp.e-1")).await.unwrap();
         assert_eq!(trail.len(), 3, "nothing was done");
         assert_eq!(store.departed(ACME, "x-1").await.unwrap(), departed);
