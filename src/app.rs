@@ -115,7 +115,7 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         let sealing = Sealer::new(&store, &clock).run(drained);
         let sealing = tokio::spawn(sealing);
         let signals = signals()?;
-        read_again(tls.clone())?;
+        hear_hangups(tls.clone())?;
         println!("listening on {scheme}://{address}");
         tracing::info!(address = %address, "listening");
         tokio::spawn(async move {
@@ -259,6 +259,7 @@ fn federation(
         allow_scan: tenant.allow_scan,
         walk_limit: tenant.walk_limit,
         cursor_timeout: tenant.cursor_timeout,
+        customs: tenant.customs.clone(),
         groups: tenant.groups.clone(),
         roles: tenant.roles.clone(),
     };
@@ -316,13 +317,8 @@ async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     })
 }
 
-async fn stopped(mut stopping: watch::Receiver<bool>) {
-    // The sender goes only after it has said so.
-    let _ = stopping.wait_for(|stop| *stop).await;
-}
-
-/// Reads the certificate again when it has changed, and at SIGHUP.
-fn read_again(tls: Option<Arc<Tls>>) -> anyhow::Result<()> {
+/// At SIGHUP certificates are read again.
+fn hear_hangups(tls: Option<Arc<Tls>>) -> anyhow::Result<()> {
     let mut hangup = signal(SignalKind::hangup()).context("SIGHUP cannot be heard")?;
     tokio::spawn(async move {
         match tls {
@@ -332,6 +328,11 @@ fn read_again(tls: Option<Arc<Tls>>) -> anyhow::Result<()> {
         }
     });
     Ok(())
+}
+
+async fn stopped(mut stopping: watch::Receiver<bool>) {
+    // The sender goes only after it has said so.
+    let _ = stopping.wait_for(|stop| *stop).await;
 }
 
 /// Completes at SIGTERM or SIGINT.

@@ -3,15 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::rows::{external_id_key, name_key};
+use super::rows::external_id_key;
 use super::standing::changed_meanwhile;
 use super::write::record;
 use super::{Deed, Federation, Problem, View, demand, permit};
 use crate::audit::Action;
 use crate::caller::{Caller, Permission};
 use crate::repository::EntryKey;
-use crate::scim::filter::{Filter, Literal, Operator, Text};
-use crate::store::{Departed, ResourceRow, RowKey, Rows, Search, Sort, Start, TypeName};
+use crate::store::{Departed, ResourceRow, RowKey, TypeName};
 
 impl Federation {
     /// Forgets all deleted users who had this `externalId`; 409 where one with it is still there.
@@ -51,9 +50,8 @@ impl Federation {
         }
     }
 
-    /// Deletes the user whom the text names, by id, `userName`, e-mail address or `externalId`, the
-    /// first of these that leads to somebody, and forgets whoever it named; nobody is nothing to do.
-    /// People whom only a directory knows are never named.
+    /// Deletes the user whom the text names, as a path may in this tenant, and forgets whoever it named;
+    /// nobody is nothing to do. The row goes whatever DELETE does in this tenant.
     pub async fn remove_and_forget(
         &self,
         caller: &Caller,
@@ -62,8 +60,13 @@ impl Federation {
     ) -> Result<(), Problem> {
         demand(caller, Permission::UsersForget)?;
         permit(caller, self.users(), Deed::Delete)?;
-        if let Some(row) = self.named(name).await? {
-            match self.remove(caller, &Arc::clone(self.users()), &row.id, None, view).await {
+        let users = Arc::clone(self.users());
+        let row = match self.store.find(&self.tenant, &RowKey::Id(name.to_owned())).await?.pop() {
+            Some(row) => Some(row).filter(|row| row.type_name == TypeName::User),
+            None => self.named(&users, name, true).await?,
+        };
+        if let Some(row) = row {
+            match self.erase(caller, &users, &row.id, None, view).await {
                 Ok(()) | Err(Problem::NotFound(_)) => {}
                 Err(problem) => return Err(problem),
             }
@@ -81,55 +84,13 @@ impl Federation {
             self.forget_all(caller, &[departed], &[], view).await?;
             return Ok(());
         }
+        if !self.customs().any_path_id {
+            return Ok(());
+        }
         match self.forget_departed(caller, name, view).await {
             Ok(()) | Err(Problem::NotFound(_)) => Ok(()),
             Err(problem) => Err(problem),
         }
-    }
-
-    /// The user of ours whom a text names.
-    async fn named(&self, name: &str) -> Result<Option<Arc<ResourceRow>>, Problem> {
-        for (what, key) in [
-            ("id", Some(RowKey::Id(name.to_owned()))),
-            ("userName", Some(name_key(&TypeName::User, name))),
-            ("e-mail address", None),
-            ("externalId", Some(external_id_key(&TypeName::User, name))),
-        ] {
-            let found = match key {
-                Some(key) => self.store.find(&self.tenant, &key).await?,
-                None => self.with_address(name).await?,
-            };
-            let mut users = found.into_iter().filter(|row| row.type_name == TypeName::User);
-            match (users.next(), users.count()) {
-                (None, _) => {}
-                (Some(row), 0) => return Ok(Some(row)),
-                (Some(_), others) => {
-                    return Err(Problem::Conflict(format!(
-                        "{} users have this {what}; name one by its id.",
-                        others + 1
-                    )));
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    async fn with_address(&self, address: &str) -> Result<Vec<Arc<ResourceRow>>, Problem> {
-        let path = self.users().resolve("emails.value");
-        let value = Literal::String(Text::new(address, &path));
-        let filter = Filter::Compare { path, operator: Operator::Eq, value };
-        let search = Search {
-            type_name: &TypeName::User,
-            filter: Some(&filter),
-            rows: Rows::All,
-            sort: &Sort { path: self.users().resolve("id"), descending: false },
-            start: Start::Offset(0),
-            limit: self.rules.max_results,
-            count_total: false,
-        };
-        let mut found = self.store.search(&self.tenant, search).await?.rows;
-        found.retain(|row| filter.matches(&self.stored_view(row)));
-        Ok(found)
     }
 
     async fn forget_all(

@@ -271,6 +271,9 @@ fn a_deleted_user_is_forgotten_with_all_generations() {
     assert!(!dump(&bridge).contains("planted"), "no more than a keyed digest is kept");
     assert!(list(&bridge, &["--tenant", TENANT]).iter().all(|one| one["person"].is_string()));
 
+    // Where paths hold ids, nobody is named otherwise.
+    client.post("/Users/planted-id/forget", &json!({})).expect(202);
+    assert_eq!(list(&bridge, &["--tenant", TENANT]).len(), 4);
     for (body, status) in [
         (json!({ "userName": "Planted Name" }), 400),
         (json!({ "externalId": "" }), 400),
@@ -348,7 +351,8 @@ fn a_bound_user_is_forgotten_with_the_tombstone() {
 
 #[test]
 fn one_request_deletes_and_forgets_whoever_is_named() {
-    let bridge = TestBridge::start(&Settings::over(Slapd::shared()));
+    let settings = Settings::over(Slapd::shared()).tenant("path_id = \"any\"\ndelete = \"soft\"");
+    let bridge = TestBridge::start(&settings);
     let mut client = bridge.client();
     let person = company::person(22);
     let long = format!("corp.{}", person.entry_uuid);
@@ -363,6 +367,7 @@ fn one_request_deletes_and_forgets_whoever_is_named() {
     let mut client = bridge.client();
     client.patch(&format!("/Users/{long}"), &nickname).expect(200);
     client.delete(&format!("/Users/{}", ids[4])).expect(204);
+    client.post("/Users/.forget", &json!({ "externalId": "x e" })).expect(409);
     let left = count(&bridge, "audit_persons");
     for name in [&ids[0], "B", "C@example.org", "x%20d", &ids[4], &long, "nobody", &ids[0]] {
         client.post(&format!("/Users/{name}/forget"), &json!({})).expect(202);
