@@ -17,7 +17,7 @@ use tower::ServiceExt;
 use super::{App, HttpState, Limits, TenantState, router};
 use crate::auth::Gate;
 use crate::clock::Clock;
-use crate::config::{Config, Customs, OnConflict, OnFailure};
+use crate::config::{AuthenticatorPolicy, Config, Customs, OnConflict, OnFailure};
 use crate::federation::{Federation, Rules, Shares};
 use crate::scim::ResourceType;
 use crate::scim::dialect::{Dialect, Manners, Settings};
@@ -40,6 +40,9 @@ fn federation(
         allow_scan: true,
         walk_limit: 1000,
         cursor_timeout: Duration::from_mins(10),
+        policies: ["AT_A", "AT_B"]
+            .map(|id| AuthenticatorPolicy { id: id.to_owned(), kind: "login".to_owned() })
+            .into(),
         customs: Customs::default(),
         groups: Vec::new(),
         roles: Vec::new(),

@@ -94,6 +94,14 @@ impl Store {
                 [tenant.into(), id.as_str().into()],
                 Expect::Any,
             );
+            // An authenticator's id begins with its owner's; '/' comes behind '.'.
+            change.push(
+                "DELETE FROM audit_persons \
+                 WHERE tenant = (SELECT key FROM tenants WHERE name = $1) \
+                 AND person > $2 AND person < $3",
+                [tenant.into(), format!("{id}.").into(), format!("{id}/").into()],
+                Expect::Any,
+            );
             if let Some((repository, entry_key)) = link {
                 change.push(
                     "DELETE FROM links WHERE tenant = (SELECT key FROM tenants WHERE name = $1) \

@@ -15,6 +15,7 @@ mod cache;
 mod clients;
 mod configuration;
 mod cursors;
+mod devices;
 mod directories;
 mod durability;
 

@@ -65,18 +65,26 @@ fn resource(kind: &ResourceType, name: &str) -> Value {
         "User" => json!({ "userName": name, "externalId": name }),
         "Group" => json!({ "displayName": name }),
         "Role" => json!({ "name": name }),
+        "Device" => json!({ "type": "DT_TEST", "friendlyName": name }),
+        "Authenticator" => json!({
+            "owner": { "display": "first" },
+            "policy": { "value": if name == "new" { "AT_B" } else { "AT_A" } },
+            "status": { "status": if name == "replaced" { "DISABLED" } else { "ENABLED" } },
+        }),
         "Badge" => json!({ "schemas": [BADGE], "number": name }),
         other => panic!("no body makes a {other}; write one here"),
     }
 }
 
 fn patch(kind: &ResourceType) -> Value {
-    let path = match kind.name.as_str() {
-        "Badge" => "number",
-        "Role" => "name",
-        _ => "displayName",
+    let (path, value) = match kind.name.as_str() {
+        "Badge" => ("number", "patched"),
+        "Role" => ("name", "patched"),
+        "Device" => ("friendlyName", "patched"),
+        "Authenticator" => ("status.status", "DISABLED"),
+        _ => ("displayName", "patched"),
     };
-    json!({ "Operations": [{ "op": "replace", "path": path, "value": "patched" }] })
+    json!({ "Operations": [{ "op": "replace", "path": path, "value": value }] })
 }
 
 struct Walk {

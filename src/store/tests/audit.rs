@@ -257,6 +257,8 @@ async fn whoever_was_deleted_is_found_by_external_id_and_forgotten_once() {
         let berta = Departed { id: "corp.e-1".to_owned(), link };
         let anna = Departed { id: "u1".to_owned(), link: None };
         let carla = Departed { id: "u3".to_owned(), link: None };
+        let owned = create(store, "u1.AT_A", &local(json!({"displayName": "x"}))).await.unwrap();
+        store.delete(ACME, &owned, false, record(Action::Delete, "u1.AT_A")).await.unwrap();
         let both = store.departed(ACME, "x-1").await.unwrap();
         assert_eq!(both, [berta.clone(), anna.clone()], "the last one comes first");
         assert_eq!(store.departed(ACME, "x-2").await.unwrap(), std::slice::from_ref(&berta));
