@@ -55,6 +55,7 @@ fn federation(
         Vec::new(),
         &Shares::new(1 << 20),
         mounts,
+        false,
         Clock::system(),
     ))
 }
