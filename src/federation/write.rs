@@ -183,7 +183,10 @@ impl Federation {
         match &change.membership {
             Asked::Of(membership) => {
                 let wanted = (change.wanted)(&current)?;
-                Ok((wanted, self.enrolling(caller, membership).await?))
+                let mut enrolling = self.enrolling(caller, membership).await?;
+                // Who is not shown is not left out.
+                enrolling.groups_only = view.manner.subgroups_only;
+                Ok((wanted, enrolling))
             }
             Asked::Seen => {
                 if let Some(row) = standing.row() {
