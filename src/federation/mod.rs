@@ -13,6 +13,7 @@ mod create;
 mod directory;
 mod everywhere;
 mod folding;
+mod forget;
 mod given;
 mod hierarchy;
 mod identity;
