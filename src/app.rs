@@ -2,6 +2,7 @@
 
 mod repositories;
 mod sealer;
+pub mod trail;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -272,6 +273,7 @@ fn federation(
         parts,
         shares,
         tenant.mounts.len() * tenant.manners.used(),
+        tenant.manners.numbers(),
         clock.clone(),
     ))
 }

@@ -5,7 +5,7 @@ use super::given::Given;
 use super::members::Enrolling;
 use super::roles::{MOST, ROLES, key, keys};
 use super::standing::Standing;
-use super::{Federation, Problem, ROLE};
+use super::{Federation, Problem, ROLE, unavailable};
 use crate::caller::Caller;
 use crate::scim::Attributes;
 use crate::scim::filter::{Filter, Literal, Operator, Text};
@@ -35,7 +35,7 @@ impl Federation {
     /// The ids of the roles that everybody in this group has, through groups above it, too.
     pub(super) fn carried_by(&self, group: &ResourceRow) -> Vec<String> {
         let above = group.groups.iter().map(|group| group.id.as_str());
-        self.roles.derived(above.chain([group.id.as_str()]), &Given::default())
+        self.roles.derived(above.chain([group.id.as_str()]), None)
     }
 
     /// The caller may change who is in this group: with it come and go the roles that it carries.
@@ -78,7 +78,7 @@ impl Federation {
         row: &ResourceRow,
     ) -> Result<(), Problem> {
         match &row.type_name {
-            TypeName::User => self.may_write_to(caller, row),
+            TypeName::User => self.may_write_to(caller, row).await,
             TypeName::Device | TypeName::Authenticator => {
                 self.may_write_to_owner(caller, row).await
             }
@@ -92,14 +92,33 @@ impl Federation {
     }
 
     /// The caller may write to this user.
-    pub(super) fn may_write_to(&self, caller: &Caller, user: &ResourceRow) -> Result<(), Problem> {
+    pub(super) async fn may_write_to(
+        &self,
+        caller: &Caller,
+        user: &ResourceRow,
+    ) -> Result<(), Problem> {
         if !self.is_bounded(caller) {
             return Ok(());
         }
+        let given = self.given_to(user).await?;
         let groups = user.groups.iter().map(|group| group.id.as_str());
-        let derived = self.roles.derived(groups, &Given::default());
+        let derived = self.roles.derived(groups, Some(&given));
         let own = keys(self.stored_view(user).get(ROLES));
         self.within_ceiling(caller, own.iter().chain(&derived).map(String::as_str))
+    }
+
+    /// What rules give somebody with a row, as the directory has it now; where it does not answer,
+    /// nobody can tell.
+    async fn given_to(&self, user: &ResourceRow) -> Result<Given, Problem> {
+        let Some(link) = &user.link else { return Ok(Given::default()) };
+        let directory = self.directory(&link.repository);
+        let Some(directory) = directory.filter(|one| !one.giving().is_nothing()) else {
+            return Ok(Given::default());
+        };
+        match directory.read(&link.entry_key, false).await {
+            Ok(known) => Ok(known.map(|known| known.given.clone()).unwrap_or_default()),
+            Err(error) => Err(unavailable(directory.id(), error)),
+        }
     }
 
     /// The same of whoever has this device or authenticator: whoever may set its password may be its
@@ -113,7 +132,10 @@ impl Federation {
             return Ok(());
         };
         let users = self.store.read(&self.tenant, &[owner.key]).await?;
-        users.iter().try_for_each(|user| self.may_write_to(caller, user))
+        match users.first() {
+            Some(user) => self.may_write_to(caller, user).await,
+            None => Ok(()),
+        }
     }
 
     /// Nobody was given this role.

@@ -378,7 +378,7 @@ impl Federation {
         sections: &Attributes,
         joining: &Joining,
     ) -> Result<Owning, Problem> {
-        let mut owning = self.sections(caller, (id, None), &[], sections.clone()).await?;
+        let mut owning = self.sections(caller, id, &[], sections.clone()).await?;
         let there = self.store.read(&self.tenant, &joining.join).await?;
         if there.len() < joining.join.len() {
             return Err(Problem::Conflict(

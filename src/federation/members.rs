@@ -36,6 +36,8 @@ const MOST: usize = 100_000;
 #[derive(Debug, Default)]
 pub(super) struct Enrolling {
     replace: bool,
+    /// Whether `replace` leaves users alone.
+    pub(super) groups_only: bool,
     add: Vec<String>,
     remove: Vec<String>,
     /// People whom only a directory knows: they are bound by the write.
@@ -57,8 +59,9 @@ impl Enrolling {
     }
 
     pub(super) fn members<'a>(&'a self, bind: &'a [NewResource<'a>]) -> Members<'a> {
-        let (remove, add) = (&*self.remove, &*self.add);
-        Members { replace: self.replace, remove, add, bind, joining: Some(&self.joining) }
+        let Self { replace, groups_only, remove, add, joining, .. } = self;
+        let (replace, groups_only, joining) = (*replace, *groups_only, Some(joining));
+        Members { replace, groups_only, remove, add, bind, joining }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Knows nothing of HTTP, SQL or LDAP. Every operation takes a [`Caller`] and checks its permission
 //! first; every change carries an audit record.
 
+mod addressed;
 mod authority;
 mod carried;
 mod ceiling;
@@ -12,6 +13,7 @@ mod create;
 mod directory;
 mod everywhere;
 mod folding;
+mod forget;
 mod given;
 mod hierarchy;
 mod identity;
@@ -46,7 +48,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::caller::{Caller, Permission};
 use crate::clock::Clock;
 use crate::config::{
-    AuthenticatorPolicy, Customs, Group, OnConflict, OnFailure, Provisioned, Role,
+    AuthenticatorPolicy, Customs, Group, OnConflict, OnFailure, Provisioned, Role, Rule,
 };
 use crate::repository::{Repository, RepositoryError};
 use crate::scim::dialect::Manner;
@@ -114,6 +116,8 @@ pub struct Rules {
 #[derive(Debug)]
 pub struct RepositoryPart {
     pub repository: Arc<dyn Repository>,
+    /// What the repository tells of its entries that they hold, and what they give.
+    pub rules: Vec<Rule>,
     pub metrics: Arc<RepositoryMetrics>,
     pub freshness: Freshness,
     /// Of one search.
@@ -199,7 +203,8 @@ const RETRY_AFTER: u32 = 5;
 
 impl Federation {
     /// `types` begins with the users' resource type; `forms` is in how many forms a resource is
-    /// rendered and kept: one per mount and manner.
+    /// rendered and kept: one per mount and manner; `numbered`: whether ids are shown as
+    /// numbers to anybody.
     #[expect(clippy::too_many_arguments, reason = "the parts of a tenant, each named once, in app")]
     pub fn new(
         tenant: Arc<str>,
@@ -209,14 +214,16 @@ impl Federation {
         parts: Vec<RepositoryPart>,
         shares: &Shares,
         forms: usize,
+        numbered: bool,
         clock: Clock,
     ) -> Self {
-        let directories = parts
-            .into_iter()
-            .map(|part| {
-                Arc::new(directory::Directory::new(Arc::clone(&tenant), part, shares, &clock))
-            })
-            .collect();
+        let none = ResourceType::group(&[]);
+        let kind = types.iter().find(|kind| is_group(kind)).map_or(&none, AsRef::as_ref);
+        let directory = |part: RepositoryPart| {
+            let giving = given::Giving::new(&part.rules, &rules.groups, &rules.roles, kind);
+            Arc::new(directory::Directory::new(Arc::clone(&tenant), part, giving, shares, &clock))
+        };
+        let directories = parts.into_iter().map(directory).collect();
         // Good for as long as this process, where nobody gives another one.
         let seal = [clock.new_token(), clock.new_token()].map(uuid::Uuid::into_bytes).concat();
         let of_users = Arc::new(roles::Roles::new(&rules.groups, &rules.roles, &rules.provisioned));
@@ -229,6 +236,7 @@ impl Federation {
                 shares.people.clone(),
                 Arc::clone(&of_users),
                 forms,
+                numbered,
             ),
             roles: of_users,
             writing: Locks::new(),

@@ -8,13 +8,12 @@ use serde_json::{Value, json};
 
 use super::authority::{Owner, merge};
 use super::directory::{Directory, Known};
-use super::given::Given;
 use super::members::MEMBERS;
 use super::roles::Roles;
-use super::{USER, hierarchy, is_group, owning};
+use super::{GROUP, USER, hierarchy, is_group, owning};
 use crate::cache::{Derived, State};
 use crate::repository::EntryKey;
-use crate::scim::dialect::location;
+use crate::scim::dialect::{Numbers, location};
 use crate::scim::resource::{digest, digest_text};
 use crate::scim::{Attributes, ResourceType};
 use crate::store::{Member, Membership, ResourceRow, TypeName};
@@ -32,6 +31,8 @@ pub struct Resource {
     /// is in>`, `.o<hash of what the user has, or of whose a device or an authenticator is>` or
     /// `.m<hash of the group's members>`.
     pub version: String,
+    /// Of itself and of those that it refers to, where any dialect shows them.
+    pub numbers: Numbers,
     /// Everything under canonical names: `id`, `meta`, `userType` and the source extension too.
     pub attributes: Arc<Attributes>,
     /// Whether the source extension is shown without being asked for: the person is unbound, or what
@@ -90,6 +91,8 @@ pub(super) struct Resources {
     kept: Arc<Derived<ResourceKey, Arc<Resource>>>,
     roles: Arc<Roles>,
     forms: usize,
+    /// Whether anybody is shown numbers.
+    numbered: bool,
 }
 
 /// What a bound or local person was made from; equal keys mean equal bytes.
@@ -112,17 +115,23 @@ enum Who {
 }
 
 impl Resources {
+    /// Drops whatever of the tenant is kept.
+    pub(super) fn forget_all(&self) {
+        self.kept.invalidate_where(|key| key.tenant == self.tenant);
+    }
+
     pub(super) fn new(
         tenant: Arc<str>,
         types: &[Arc<ResourceType>],
         kept: Arc<Derived<ResourceKey, Arc<Resource>>>,
         roles: Arc<Roles>,
         forms: usize,
+        numbered: bool,
     ) -> Self {
         let groups = types.iter().find(|kind| is_group(kind)).cloned();
         let groups = groups.unwrap_or_else(|| Arc::new(ResourceType::group(&[])));
         let (resource_type, types) = (Arc::clone(&types[0]), types.into());
-        Self { tenant, resource_type, groups, types, kept, roles, forms }
+        Self { tenant, resource_type, groups, types, kept, roles, forms, numbered }
     }
 
     /// Somebody whom only a directory knows.
@@ -137,8 +146,11 @@ impl Resources {
             if state != known.state {
                 set_state(Arc::make_mut(&mut attributes), state_name(state));
             }
+            if !known.given.is_empty() {
+                directory.giving().show(&known.given, Arc::make_mut(&mut attributes));
+            }
             let id = directory.long_id(&known.key.0);
-            self.person(id, known.version(), attributes, true)
+            self.person(id, Numbers::default(), known.version(), attributes, true)
         };
         // What was just read is shown once; what comes from the cache comes again.
         if state != State::Cached {
@@ -172,11 +184,13 @@ impl Resources {
     ) -> Arc<Resource> {
         let mut attributes = Arc::unwrap_or_clone(known.values());
         let version = known.other_version();
+        directory.giving().show(&known.given, &mut attributes);
         set_state(&mut attributes, state_name(state));
         attributes.insert("active".into(), Value::Bool(false));
         attributes
             .insert("meta".into(), meta(USER, (known.created, known.last_modified), &version));
-        self.person(directory.long_id(&known.key.0), version, Arc::new(attributes), true)
+        let id = directory.long_id(&known.key.0);
+        self.person(id, Numbers::default(), version, Arc::new(attributes), true)
     }
 
     /// Somebody with a row; `directory` is the one that the link names, where it is configured.
@@ -272,9 +286,16 @@ impl Resources {
             }
             version = format!("{version}.g{:016x}", groups_digest(row));
         }
+        let mut given = None;
+        if let (Half::Entry(known, _), Some(directory)) = (half, directory)
+            && !known.given.is_empty()
+        {
+            directory.giving().show(&known.given, &mut attributes);
+            given = Some(&known.given);
+        }
         if row.type_name == TypeName::User {
             let groups = row.groups.iter().map(|group| group.id.as_str());
-            let derived = self.roles.derived(groups, &Given::default());
+            let derived = self.roles.derived(groups, given);
             if let Some(digest) = self.roles.show(&mut attributes, &derived) {
                 version = format!("{version}.r{digest:016x}");
             }
@@ -290,7 +311,13 @@ impl Resources {
         }
         attributes.insert("meta".into(), meta(name, (Some(row.created), Some(modified)), &version));
         attributes.insert("id".into(), Value::String(row.id.clone()));
-        self.person(row.id.clone(), version, Arc::new(attributes), show_source)
+        let groups = row.groups.iter().map(|group| (GROUP, group.id.as_str(), group.number));
+        let others = row.owned.iter().map(|one| (one.type_name.as_str(), &*one.id, one.number));
+        let whose = row.owner.iter().map(|one| (USER, one.id.as_str(), one.number));
+        // An authenticator's id begins with its owner's.
+        let own = (!row.owned.is_empty()).then_some((name, row.id.as_str(), row.number));
+        let numbers = self.numbers(row, groups.chain(others).chain(whose).chain(own));
+        self.person(row.id.clone(), numbers, version, Arc::new(attributes), show_source)
     }
 
     /// A group with its members. What is shown of a member may change without the group, so that the
@@ -316,6 +343,8 @@ impl Resources {
             }
             Value::Object(shown)
         };
+        let others = members.iter().map(|one| (one.type_name.as_str(), &*one.id, one.number));
+        let numbers = self.numbers(row, others);
         let members = Value::Array(members.iter().map(member).collect());
         let hash = digest(&Attributes::from_iter([(MEMBERS.to_owned(), members.clone())]));
         let version = format!("{}.m{hash:016x}", bare.version);
@@ -323,7 +352,7 @@ impl Resources {
         if let Some(meta) = attributes.get_mut("meta").and_then(Value::as_object_mut) {
             meta.insert("version".into(), format!("W/\"{version}\"").into());
         }
-        self.person(bare.id.clone(), version, Arc::new(attributes), false)
+        self.person(bare.id.clone(), numbers, version, Arc::new(attributes), false)
     }
 
     fn group_of(&self, group: &Membership) -> Value {
@@ -345,19 +374,28 @@ impl Resources {
             source.insert("conflict".into(), json!(others));
         }
         let (id, version) = (person.id.clone(), person.version.clone());
-        self.person(id, version, Arc::new(attributes), person.show_source)
+        self.person(id, person.numbers.clone(), version, Arc::new(attributes), person.show_source)
+    }
+
+    fn numbers<'a>(
+        &self,
+        row: &ResourceRow,
+        others: impl Iterator<Item = (&'a str, &'a str, i64)>,
+    ) -> Numbers {
+        if self.numbered { Numbers::new(Some(row.number), others) } else { Numbers::default() }
     }
 
     fn person(
         &self,
         id: String,
+        numbers: Numbers,
         version: String,
         attributes: Arc<Attributes>,
         show_source: bool,
     ) -> Arc<Resource> {
         let rendered = (0..self.forms * 2).map(|_| OnceLock::new()).collect();
         let located = OnceLock::new();
-        Arc::new(Resource { id, version, attributes, show_source, rendered, located })
+        Arc::new(Resource { id, version, numbers, attributes, show_source, rendered, located })
     }
 }
 

@@ -98,10 +98,11 @@ impl Roles {
     pub(super) fn derived<'a>(
         &'a self,
         groups: impl IntoIterator<Item = &'a str>,
-        given: &'a Given,
+        given: Option<&'a Given>,
     ) -> Vec<String> {
         let carried = groups.into_iter().filter_map(|group| self.carried.get(group)).flatten();
-        let given = given.roles.iter().map(ToString::to_string);
+        let given = given.map_or(&[][..], |given| &given.roles);
+        let given = given.iter().map(ToString::to_string);
         let mut derived: Vec<String> = carried.cloned().chain(given).collect();
         derived.sort_unstable();
         derived.dedup();

@@ -75,7 +75,10 @@ impl Standing {
     /// What rules give the person.
     pub(super) fn given(&self) -> Given {
         match self {
-            Self::Unbound { .. } | Self::Stored { .. } => Given::default(),
+            Self::Unbound { known, .. } | Self::Stored { half: Half::Entry(known, _), .. } => {
+                known.given.clone()
+            }
+            Self::Stored { .. } => Given::default(),
         }
     }
 
@@ -83,7 +86,7 @@ impl Standing {
     pub(super) fn derived_roles(&self, federation: &Federation) -> Vec<String> {
         let groups = self.row().map_or(&[][..], |row| &row.groups);
         let groups = groups.iter().map(|group| group.id.as_str());
-        federation.roles.derived(groups, &self.given())
+        federation.roles.derived(groups, Some(&self.given()))
     }
 
     fn shadow(&self) -> Option<&Attributes> {

@@ -7,6 +7,8 @@
     reason = "a test that cannot go on says where it stands and fails"
 )]
 
+mod activid;
+mod audit;
 mod binding;
 mod bound;
 mod bulk;
@@ -30,6 +32,7 @@ mod photos;
 mod postgres;
 mod readme;
 mod roles;
+mod rules;
 mod schemas;
 mod search;
 mod seeds;

@@ -110,8 +110,16 @@ impl Directory {
             looked.entries.into_values().flatten().map(|(known, _)| known).collect();
         self.forget_searches(|hits| {
             hits.entries.iter().any(|hit| changed.contains(&hit.key) || gone.contains(&hit.key))
-                || now.iter().any(|known| hits.filter.matches(&known.values()))
+                || now.iter().any(|known| known.meets(&hits.filter))
         });
+    }
+
+    /// Forgets what is kept of one entry, and the searches that it is in.
+    pub(in crate::federation) fn forget_entry(&self, key: &EntryKey) {
+        for photos in [false, true] {
+            self.shares.entries.invalidate(&self.key(Arc::clone(&key.0), photos));
+        }
+        self.forget_searches(|hits| hits.entries.iter().any(|hit| hit.key == *key));
     }
 
     fn forget_everything(&self) {

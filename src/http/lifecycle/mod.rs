@@ -165,7 +165,7 @@ impl Users {
         if !conditions.is_empty() {
             asked.push((Cow::from("filter"), conditions.join(" and ").into()));
         }
-        let query = Query::from_parameters(asked.into_iter(), &self.kind)?;
+        let query = Query::from_parameters(asked.into_iter(), &self.kind, &call.view.manner)?;
         let plan = call.federation().plan(&self.kind, query);
         let listing = call.federation().search(&call.caller, &plan, &call.view).await?;
         let application = &call.mount.tenant.name;
