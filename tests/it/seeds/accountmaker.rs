@@ -150,19 +150,22 @@ fn a_status_and_active_are_one() {
     assert_eq!(all.get(&format!("/Schemas/{LIFE_CYCLE}")).status, 200);
 }
 
-/// The operations of the page's first table: an application is a tenant.
-#[test]
-fn users_of_an_application_come_and_go() {
+fn applications() -> Settings {
     let other = format!(
         "[[tenant]]\nname = \"other\"\nlifecycle_api = true\n[[tenant.token]]\nname = \"all\"\n\
          sha256 = \"{}\"\npermissions = [\"*\"]\n[[tenant]]\nname = \"plain\"\n",
         crate::support::bridge::digest("of-the-other")
     );
-    let settings = soft(Settings::local())
+    soft(Settings::local())
         .tenant("lifecycle_api = true")
         .token("reader", "may-read", &["users:read", "users:search"])
-        .rest(&other);
-    let bridge = TestBridge::start(&settings);
+        .rest(&other)
+}
+
+/// The operations of the page's first table: an application is a tenant.
+#[test]
+fn users_of_an_application_come_and_go() {
+    let bridge = TestBridge::start(&applications());
     let mut api = Client::new(bridge.address(), "/api", Some("may-provision"));
     let mut scim = client(&bridge);
     let all = "/applications/acme/users";
@@ -225,7 +228,21 @@ fn users_of_an_application_come_and_go() {
         assert!(refused["detail"].as_str().unwrap().contains(part), "{body}: {refused}");
     }
     assert_eq!(api.put(&path, &json!({})).header("allow"), Some("GET, HEAD, PATCH, DELETE"));
+    // "deleted: Permanently removed".
+    assert_eq!(api.delete(&path).status, 204);
+    assert_eq!(api.get(&path).status, 404);
+    assert_eq!(scim.get(&format!("/Users/{}", id(&made))).status, 404);
+    assert_eq!(api.delete(&path).status, 404);
+}
 
+/// An application that its own tokens alone see, and by what their permissions say.
+#[test]
+fn applications_are_kept_apart_and_permissions_are_those_of_scim() {
+    let bridge = TestBridge::start(&applications());
+    let mut api = Client::new(bridge.address(), "/api", Some("may-provision"));
+    let all = "/applications/acme/users";
+    let body = json!({ "credentials": { "userName": "ann" } });
+    let path = format!("/users/{}", id(&api.post(all, &body).expect(201)));
     // Nobody learns which applications there are.
     let mut stranger = Client::new(bridge.address(), "/api", Some("of-the-other"));
     let answers: Vec<_> = ["acme", "plain", "nobody"]
@@ -253,11 +270,6 @@ fn users_of_an_application_come_and_go() {
         let refused = answer.expect(403);
         assert!(refused["detail"].as_str().unwrap().contains(permission), "{refused}");
     }
-    // "deleted: Permanently removed".
-    assert_eq!(api.delete(&path).status, 204);
-    assert_eq!(api.get(&path).status, 404);
-    assert_eq!(scim.get(&format!("/Users/{}", id(&made))).status, 404);
-    assert_eq!(api.delete(&path).status, 404);
     // Where no tenant says so, there is nothing at these paths.
     let plain = TestBridge::start(&Settings::local());
     let mut nothing = Client::new(plain.address(), "/api", Some(TOKEN));
