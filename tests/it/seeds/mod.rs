@@ -3,7 +3,6 @@
 //! Knows nothing of the systems themselves.
 
 mod accountmaker;
-mod activid;
 mod firstup;
 mod lumoauth;
 mod nevis;
