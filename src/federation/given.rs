@@ -89,8 +89,13 @@ impl Giving {
         kind: &ResourceType,
     ) -> Self {
         let give = |rule: &Rule| {
-            let role = |id: &String| Arc::from(id.as_str());
-            Given::new(rule.group.as_deref().map(Arc::from), rule.roles.iter().map(role))
+            // Who is in a group has its roles, and those of the groups that it stands in.
+            let named = |id: &str| groups.iter().find(|group| group.id == id);
+            let above = |group: &&Group| named(group.parent.as_deref()?);
+            let within = std::iter::successors(rule.group.as_deref().and_then(named), above);
+            let carried = within.take(groups.len()).flat_map(|group| &group.roles);
+            let all = rule.roles.iter().chain(carried).map(|id| Arc::from(id.as_str()));
+            Given::new(rule.group.as_deref().map(Arc::from), all)
         };
         let each: Vec<Given> = written.iter().map(give).collect();
         let group = |group: &Group| {
