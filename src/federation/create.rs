@@ -142,7 +142,7 @@ impl Federation {
     }
 
     /// What is stored of a user of whom all is ours.
-    fn owned_by_store(&self, wanted: &Attributes) -> Result<Attributes, Problem> {
+    pub(super) fn owned_by_store(&self, wanted: &Attributes) -> Result<Attributes, Problem> {
         let own = Division {
             resource_type: self.users(),
             owner: Owner::Store,

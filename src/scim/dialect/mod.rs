@@ -5,6 +5,7 @@
 mod bulk;
 mod codes;
 mod discovery;
+mod import;
 mod json;
 mod manner;
 mod report;
@@ -16,6 +17,10 @@ pub use bulk::{BulkOutcome, render_bulk};
 pub use discovery::{
     Capabilities, Document, resource_type, resource_types_list, schema, schemas_list,
     service_provider_config,
+};
+pub use import::{
+    IMPORT, ImportReport, ImportStatus, RowFault, import_location, render_import,
+    render_import_report,
 };
 pub use manner::{Dialect, Language, Limit, Manner, Manners, Names, Settings};
 pub use report::{ReportState, RepositoryReport};
