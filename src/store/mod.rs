@@ -6,6 +6,7 @@
 mod audit;
 mod candidates;
 mod condition;
+mod configure;
 mod engine;
 mod import;
 mod index;
@@ -37,6 +38,7 @@ use engine::{Engine, Query};
 use index::Index;
 
 pub use audit::{AuditFilter, Tail};
+pub use configure::Configured;
 pub use engine::OpenError;
 pub use import::{
     Clash, FAULTS, ImportBatch, ImportCounts, ImportFault, ImportRefusal, ImportRow, ImportState,

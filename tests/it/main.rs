@@ -28,6 +28,7 @@ mod outage;
 mod photos;
 mod postgres;
 mod readme;
+mod roles;
 mod schemas;
 mod search;
 mod slow;
