@@ -18,8 +18,9 @@ use tokio::sync::watch;
 use crate::auth::Gate;
 use crate::clock::Clock;
 use crate::config::{Config, Tenant};
-use crate::federation::{Federation, RepositoryPart, Rules, Shares};
+use crate::federation::{Federation, ImportQueue, RepositoryPart, Rules, Shares};
 use crate::http::{self, ConnectionLimits, HttpState, Limits, TenantState, Tls};
+use crate::import;
 use crate::repository::{Finding, Repository as _, Severity};
 use crate::scim::ResourceType;
 use crate::store::{IndexedType, KeptToken, Store, StoreError};
@@ -65,6 +66,7 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         let shares = Shares::new(config.cache_capacity - verified);
         let cursors = store.key("cursor").await.context("the store has no key for cursors")?;
         let mut tenants = Vec::with_capacity(config.tenants.len());
+        let mut importers = Vec::with_capacity(config.tenants.len());
         for tenant in &config.tenants {
             let federation = federation(tenant, &store, &shares, &metrics, &clock)
                 .with_context(|| format!("tenant \"{}\"", tenant.name))?
@@ -77,9 +79,12 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
                 )
             })?;
             federation.follow();
+            let federation = Arc::new(federation);
+            let manners = tenant.manners.clone();
+            importers.push(import::TenantPart { federation: Arc::clone(&federation), manners });
             tenants.push(TenantState::new(
                 Arc::clone(&tenant.name),
-                Arc::new(federation),
+                federation,
                 tenant.mounts.iter().map(|mount| (mount.path.clone(), mount.dialect)),
                 tenant.manners.clone(),
             ));
@@ -91,6 +96,7 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
             limits: Limits {
                 request_timeout: config.server.request_timeout,
                 max_body: config.server.max_body,
+                max_import: usize::try_from(config.server.max_import).unwrap_or(usize::MAX),
                 behind_proxy: config.server.behind_proxy,
             },
             public_url,
@@ -111,6 +117,9 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
             }
             None => None,
         };
+        let queue = ImportQueue::new(&store, &clock);
+        let importing = import::Worker::new(queue, importers, &metrics).run(stopping.clone());
+        let importing = tokio::spawn(importing);
         let sealing = Sealer::new(&store, &clock).run(drained);
         let sealing = tokio::spawn(sealing);
         let signals = signals()?;
@@ -139,6 +148,7 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         if let Some(operations) = operations {
             operations.await.context("the operations listener failed")?;
         }
+        importing.await.context("imports were not brought to a rest")?;
         drain.send_replace(true);
         sealing.await.context("the audit trail was not chained to its end")?;
         store.close().await;

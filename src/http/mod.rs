@@ -14,6 +14,7 @@ mod error;
 mod etag;
 mod everywhere;
 mod health;
+mod import;
 mod json;
 mod layers;
 mod mount;
@@ -132,6 +133,8 @@ pub struct Limits {
     pub request_timeout: Duration,
     /// Bytes of a body.
     pub max_body: usize,
+    /// Bytes of the body of an import.
+    pub max_import: usize,
     /// Whether `X-Forwarded-For` says who is asking.
     pub behind_proxy: bool,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::super::create::checked_user_type;
-use super::super::{Federation, Problem, View};
+use super::super::{Federation, Problem};
 use crate::caller::{Caller, Client};
 use crate::scim::schema::check::{Checked, Purpose};
 use crate::scim::{ErrorKind, ResourceType, ScimError};
@@ -81,7 +81,7 @@ impl From<ScimError> for Reason {
 
 impl Federation {
     /// Looks at a row by itself.
-    pub(super) fn judged(&self, caller: &Caller, view: &View, place: u64, line: &str) -> Judged {
+    pub(super) fn judged(&self, caller: &Caller, place: u64, line: &str) -> Judged {
         let kind = Arc::clone(self.users());
         let row: Value = match serde_json::from_str(line) {
             Ok(row) => row,
@@ -96,27 +96,21 @@ impl Federation {
             let (_, value) = members.find(|(member, _)| member.eq_ignore_ascii_case(name))?;
             value.as_str().map(str::to_owned)
         });
-        let checked = base_only(&kind, &row)
-            .and_then(|()| self.checked(caller, &kind, row, view).map_err(Reason::from));
+        let checked =
+            base_only(&kind, &row).and_then(|()| checked(caller, &kind, row).map_err(Reason::from));
         Judged { place, name, checked }
     }
+}
 
-    /// The same look as a POST has at its body.
-    fn checked(
-        &self,
-        caller: &Caller,
-        kind: &ResourceType,
-        row: Value,
-        view: &View,
-    ) -> Result<Checked, ScimError> {
-        if caller.client == Client::Strict {
-            kind.only_known(&row)?;
-        }
-        let checked = kind.check(row, Purpose::Create)?;
-        match checked_user_type(&checked) {
-            Err(Problem::Scim(error)) => Err(error),
-            _ => Ok(checked),
-        }
+/// The same look as a POST has at its body.
+fn checked(caller: &Caller, kind: &ResourceType, row: Value) -> Result<Checked, ScimError> {
+    if caller.client == Client::Strict {
+        kind.only_known(&row)?;
+    }
+    let checked = kind.check(row, Purpose::Create)?;
+    match checked_user_type(&checked) {
+        Err(Problem::Scim(error)) => Err(error),
+        _ => Ok(checked),
     }
 }
 

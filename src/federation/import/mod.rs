@@ -205,7 +205,6 @@ impl Federation {
     fn correlation_id(&self) -> String {
         let mut rest = self.clock.new_token().as_u128();
         let letter = |_| {
-            #[expect(clippy::cast_possible_truncation, reason = "the remainder is below 36")]
             let letter = LETTERS[(rest % 36) as usize];
             rest /= 36;
             char::from(letter)

@@ -84,7 +84,7 @@ impl Federation {
                 }
             }
         }
-        self.refuse(caller, rows, &mut meant);
+        refuse(caller, rows, &mut meant);
         self.linked(&mut meant).await?;
         Ok(meant)
     }
@@ -93,15 +93,15 @@ impl Federation {
     fn candidates(&self, caller: &Caller, row: &Judged) -> (Vec<Arc<Directory>>, Option<Reason>) {
         let Ok(checked) = &row.checked else { return (Vec::new(), None) };
         match (&checked.user_repository_id, external_id(row)) {
-            (Some(named), Some(_)) => match self.directory(named) {
-                Some(directory) => (vec![Arc::clone(directory)], None),
-                None => {
-                    let detail = format!(
+            (Some(named), Some(_)) => {
+                let there = self.directory(named).map(Arc::clone);
+                let refused = there.is_none().then(|| {
+                    Reason::invalid(format!(
                         "userRepositoryId: there is no repository \"{named}\" in this tenant."
-                    );
-                    (Vec::new(), Some(Reason::invalid(detail)))
-                }
-            },
+                    ))
+                });
+                (there.into_iter().collect(), refused)
+            }
             (Some(_), None) => {
                 let detail = "externalId is missing: with userRepositoryId it names the directory \
                               person to bind.";
@@ -109,26 +109,6 @@ impl Federation {
             }
             (None, Some(_)) if caller.binds == Some(true) => (self.directories.clone(), None),
             (None, _) => (Vec::new(), None),
-        }
-    }
-
-    /// Refuses whom the caller must not bind, and who was named and is not there.
-    fn refuse(&self, caller: &Caller, rows: &[Judged], meant: &mut [Meant]) {
-        for (row, meant) in rows.iter().zip(meant) {
-            let named = row.checked.as_ref().ok().and_then(|one| one.user_repository_id.as_ref());
-            let reason = match (&*meant, named, external_id(row)) {
-                (Meant::Nobody, Some(named), Some(id)) => Reason::invalid(format!(
-                    "externalId: nobody in the repository \"{named}\" has \"{id}\"."
-                )),
-                (Meant::Person { .. }, ..) => match demand(caller, Permission::UsersBind) {
-                    Ok(()) => continue,
-                    Err(problem) => {
-                        Reason { existed: false, kind: None, detail: problem.to_string() }
-                    }
-                },
-                _ => continue,
-            };
-            *meant = Meant::Refused(reason);
         }
     }
 
@@ -162,6 +142,24 @@ impl Federation {
             }
         }
         Ok(())
+    }
+}
+
+/// Refuses whom the caller must not bind, and who was named and is not there.
+fn refuse(caller: &Caller, rows: &[Judged], meant: &mut [Meant]) {
+    for (row, meant) in rows.iter().zip(meant) {
+        let named = row.checked.as_ref().ok().and_then(|one| one.user_repository_id.as_ref());
+        let reason = match (&*meant, named, external_id(row)) {
+            (Meant::Nobody, Some(named), Some(id)) => Reason::invalid(format!(
+                "externalId: nobody in the repository \"{named}\" has \"{id}\"."
+            )),
+            (Meant::Person { .. }, ..) => match demand(caller, Permission::UsersBind) {
+                Ok(()) => continue,
+                Err(problem) => Reason { existed: false, kind: None, detail: problem.to_string() },
+            },
+            _ => continue,
+        };
+        *meant = Meant::Refused(reason);
     }
 }
 

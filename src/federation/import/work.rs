@@ -154,7 +154,7 @@ impl Federation {
         let lines = (part.first..).zip(part.users.lines()).skip_while(|(place, _)| *place < next);
         let mut rows = Vec::with_capacity(most);
         for (at, (place, line)) in lines.take(most).enumerate() {
-            rows.push(self.judged(&job.caller, &job.view, place, line));
+            rows.push(self.judged(&job.caller, place, line));
             if at % TURN == TURN - 1 {
                 yield_now().await;
             }

@@ -46,6 +46,7 @@ fn needs(route: Route<'_>, method: &str) -> Needs {
         }
         // Bulk: each of its operations asks for its own.
         (Route::Me(_) | Route::Bulk, _) => Needs::Token,
+        (Route::Import | Route::ImportOf(_), _) => Needs::Permission(P::UsersImport),
         (
             Route::ServiceProviderConfig
             | Route::Schemas
@@ -134,11 +135,12 @@ fn path(route: Route<'_>, id: &str) -> String {
         Route::ResourceType(_) => "/ResourceTypes/User",
         route => &route.name(),
     };
-    format!("/scim/acme/v2{}", template.replace("{id}", id))
+    format!("/scim/acme/v2{}", template.replace("{id}", id).replace("{correlationId}", id))
 }
 
-fn body(route: Route<'_>, method: &str) -> String {
+fn body(route: Route<'_>, method: &str, id: &str) -> String {
     match (route, method) {
+        (Route::Import, _) => json!({ "users": [], "group": { "value": id } }).to_string(),
         (Route::Resources(at), "POST") => named(at, "new").to_string(),
         (_, "PATCH") => r#"{"Operations":[{"op":"add","path":"externalId","value":"x"}]}"#.into(),
         (Route::Resource(at, _), "PUT") => {
@@ -185,22 +187,42 @@ async fn every_route_lets_in_whom_the_table_says() {
         let all = format!("/scim/acme/v2{}", endpoint.kind.endpoint);
         for route in Route::every(&endpoint) {
             for method in route.allowed().split(", ") {
-                let body = named(&endpoint, "ann").to_string();
-                let made = ask(&app, Some("all"), "POST", &all, &body).await.json().await;
-                check(&app, route, method, made["id"].as_str().unwrap()).await;
-                let found = ask(&app, Some("all"), "GET", &all, "").await.json().await;
-                for one in found["Resources"].as_array().into_iter().flatten() {
-                    let path = format!("{all}/{}", one["id"].as_str().unwrap());
-                    assert_eq!(ask(&app, Some("all"), "DELETE", &path, "").await.status, 204);
+                check(&app, route, method, &made(&app, &endpoint, route).await).await;
+                for all in [&*all, "/scim/acme/v2/Groups"] {
+                    let found = ask(&app, Some("all"), "GET", all, "").await.json().await;
+                    for one in found["Resources"].as_array().into_iter().flatten() {
+                        let path = format!("{all}/{}", one["id"].as_str().unwrap());
+                        assert_eq!(ask(&app, Some("all"), "DELETE", &path, "").await.status, 204);
+                    }
                 }
             }
         }
     }
 }
 
+/// Makes what the route leads to; for an import the group that it needs. Gives its id.
+async fn made(app: &App, endpoint: &Endpoint, route: Route<'_>) -> String {
+    let post = async |path: &str, body: &Value| {
+        let path = format!("/scim/acme/v2{path}");
+        ask(app, Some("all"), "POST", &path, &body.to_string()).await.json().await
+    };
+    let told = |made: &Value, name: &str| made[name].as_str().unwrap().to_owned();
+    if !matches!(route, Route::Import | Route::ImportOf(_)) {
+        return told(&post(&endpoint.kind.endpoint, &named(endpoint, "ann")).await, "id");
+    }
+    let group = told(&post("/Groups", &json!({ "displayName": "imported" })).await, "id");
+    match route {
+        Route::ImportOf(_) => {
+            let import = json!({ "users": [], "group": { "value": group } });
+            told(&post("/Users/.import", &import).await, "correlationId")
+        }
+        _ => group,
+    }
+}
+
 async fn check(app: &App, route: Route<'_>, method: &str, id: &str) {
     let case = format!("{method} {}", &*route.name());
-    let (path, body) = (path(route, id), &*body(route, method));
+    let (path, body) = (path(route, id), &*body(route, method, id));
     let (token, permission) = match needs(route, method) {
         Needs::Nothing => {
             for token in [None, Some("garbage"), Some("of-beta"), Some("none")] {
