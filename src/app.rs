@@ -1,5 +1,6 @@
 //! Composition root: from a configuration to a running bridge; start, ready, drain, stop.
 
+mod background;
 mod repositories;
 mod sealer;
 
@@ -18,14 +19,14 @@ use tokio::sync::watch;
 use crate::auth::Gate;
 use crate::clock::Clock;
 use crate::config::{Config, Tenant};
-use crate::federation::{Federation, ImportQueue, RepositoryPart, Rules, Shares};
+use crate::federation::{Federation, RepositoryPart, Rules, Shares};
 use crate::http::{self, ConnectionLimits, HttpState, Limits, TenantState, Tls};
 use crate::import;
 use crate::repository::{Finding, Repository as _, Severity};
 use crate::scim::ResourceType;
 use crate::store::{IndexedType, KeptToken, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
-use sealer::Sealer;
+use background::Background;
 
 /// Files that are open beside clients' connections: the database, directories, the program itself.
 const OTHER_FILES: u64 = 256;
@@ -104,8 +105,6 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
             clock: clock.clone(),
         })?;
         let (stop, stopping) = watch::channel(false);
-        // After the last request.
-        let (drain, drained) = watch::channel(false);
         let operations = match config.server.operations {
             Some(address) => {
                 let listener = listen(address).await?;
@@ -117,21 +116,9 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
             }
             None => None,
         };
-        let queue = ImportQueue::new(&store, &clock);
-        let importing = import::Worker::new(queue, importers, &metrics).run(stopping.clone());
-        let importing = tokio::spawn(importing);
-        let sealing = Sealer::new(&store, &clock).run(drained);
-        let sealing = tokio::spawn(sealing);
+        let background = Background::begin(&store, &clock, importers, &metrics, stopping.clone());
         let signals = signals()?;
-        let mut hangup = signal(SignalKind::hangup()).context("SIGHUP cannot be heard")?;
-        let watched = tls.clone();
-        tokio::spawn(async move {
-            match watched {
-                Some(tls) => tls.watch(&mut hangup).await,
-                // Nothing to read again; without a listener the signal would end the process.
-                None => while hangup.recv().await.is_some() {},
-            }
-        });
+        hear_hangups(tls.clone())?;
         println!("listening on {scheme}://{address}");
         tracing::info!(address = %address, "listening");
         tokio::spawn(async move {
@@ -148,9 +135,7 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         if let Some(operations) = operations {
             operations.await.context("the operations listener failed")?;
         }
-        importing.await.context("imports were not brought to a rest")?;
-        drain.send_replace(true);
-        sealing.await.context("the audit trail was not chained to its end")?;
+        background.end().await?;
         store.close().await;
         tracing::info!("stopped");
         Ok(())
@@ -276,6 +261,7 @@ fn federation(
         allow_scan: tenant.allow_scan,
         walk_limit: tenant.walk_limit,
         cursor_timeout: tenant.cursor_timeout,
+        customs: tenant.customs.clone(),
         groups: tenant.groups.clone(),
         roles: tenant.roles.clone(),
     };
@@ -331,6 +317,19 @@ async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| {
         format!("cannot listen on {address}; is another program there? (port 0 picks a free one)")
     })
+}
+
+/// At SIGHUP certificates are read again.
+fn hear_hangups(tls: Option<Arc<Tls>>) -> anyhow::Result<()> {
+    let mut hangup = signal(SignalKind::hangup()).context("SIGHUP cannot be heard")?;
+    tokio::spawn(async move {
+        match tls {
+            Some(tls) => tls.watch(&mut hangup).await,
+            // Nothing to read again; without a listener the signal would end the process.
+            None => while hangup.recv().await.is_some() {},
+        }
+    });
+    Ok(())
 }
 
 async fn stopped(mut stopping: watch::Receiver<bool>) {

@@ -5,6 +5,7 @@
 //! files that the configuration names.
 
 mod callers;
+mod customs;
 mod fault;
 mod later;
 mod manners;
@@ -24,6 +25,7 @@ use std::path::Path;
 use serde::Deserialize;
 use toml::de::{DeTable, Deserializer};
 
+pub use customs::{Customs, Deletion};
 pub use fault::{ConfigError, Report};
 pub use settings::{
     Allowance, AttributeOverride, Authority, CacheTimes, Changes, Config, Group, LogFormat,

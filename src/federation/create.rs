@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::authority::{Division, Mode, Owner};
 use super::directory::{Directory, Known};
+use super::life::settled;
 use super::members::{MEMBERS, listed};
 use super::resource::{Half, Resource};
 use super::standing::{Standing, divided};
@@ -44,15 +45,28 @@ impl Federation {
         if !is_user(kind) {
             return self.create_local(caller, kind, checked.attributes, view).await;
         }
-        checked_user_type(&checked)?;
+        let checked = self.posted(checked)?;
         if let Some((directory, known)) = self.meant(caller, &checked, view).await? {
             demand(caller, Permission::UsersBind)?;
             let id = directory.long_id(&known.key.0);
             let _writing = self.writing.hold(&id).await;
             return self.bind_by_post(caller, &directory, &known, &checked.attributes, view).await;
         }
-        let own = self.owned_by_store(&checked.attributes)?;
+        let own = self.local_user(&checked.attributes)?;
         self.create_local(caller, kind, own, view).await
+    }
+
+    /// A body that shall make a user, by a POST of its own or as a row of an import, held against all
+    /// that can be told without looking at anybody else.
+    pub(super) fn posted(&self, checked: Checked) -> Result<Checked, Problem> {
+        checked_user_type(&checked)?;
+        let attributes = settled(self.users(), &Attributes::new(), checked.attributes)?;
+        Ok(Checked { attributes, ..checked })
+    }
+
+    /// What is stored of a new user of whom all is ours.
+    pub(super) fn local_user(&self, wanted: &Attributes) -> Result<Attributes, Problem> {
+        Ok(self.with_default_role(self.owned_by_store(wanted)?))
     }
 
     /// Which directory person a POST means, if any: by the mapped `externalId` alone.
@@ -142,7 +156,7 @@ impl Federation {
     }
 
     /// What is stored of a user of whom all is ours.
-    pub(super) fn owned_by_store(&self, wanted: &Attributes) -> Result<Attributes, Problem> {
+    fn owned_by_store(&self, wanted: &Attributes) -> Result<Attributes, Problem> {
         let own = Division {
             resource_type: self.users(),
             owner: Owner::Store,
@@ -155,6 +169,20 @@ impl Federation {
         .own_after(wanted)
         .map_err(|owned| owned.into_error("store"))?;
         Ok(with_default_active(own))
+    }
+
+    /// Who is given no role has the tenant's default one; the configuration gives it, not the caller.
+    fn with_default_role(&self, mut own: Attributes) -> Attributes {
+        if let Some(role) = &self.rules.customs.default_role
+            && !own.contains_key("roles")
+        {
+            let mut shown = json!({ "value": role.value });
+            if let Some(display) = &role.display {
+                shown["display"] = display.as_str().into();
+            }
+            own.insert("roles".into(), json!([shown]));
+        }
+        own
     }
 
     async fn create_local(

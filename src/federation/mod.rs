@@ -13,10 +13,12 @@ mod folding;
 mod given;
 mod identity;
 mod import;
+mod life;
 mod listing;
 mod members;
 mod memory;
 mod merge;
+mod naming;
 mod outcomes;
 mod packed;
 mod plan;
@@ -36,7 +38,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::caller::{Caller, Permission};
 use crate::clock::Clock;
-use crate::config::{Group, OnConflict, OnFailure, Role};
+use crate::config::{Customs, Group, OnConflict, OnFailure, Role};
 use crate::repository::{Repository, RepositoryError};
 use crate::scim::dialect::Manner;
 use crate::scim::{ErrorKind, ResourceType, ScimError};
@@ -83,6 +85,7 @@ pub struct Rules {
     pub walk_limit: u64,
     /// How long a cursor is good for, and what it needs kept, since either was last used.
     pub cursor_timeout: Duration,
+    pub customs: Customs,
     /// The groups and roles that the configuration names.
     pub groups: Vec<Group>,
     pub roles: Vec<Role>,
@@ -239,6 +242,11 @@ impl Federation {
     /// The longest list that is given, in resources.
     pub fn max_results(&self) -> u64 {
         self.rules.max_results
+    }
+
+    /// Where the tenant's clients are used to something else than RFC 7644 says.
+    pub fn customs(&self) -> &Customs {
+        &self.rules.customs
     }
 
     /// Whether the store answers.

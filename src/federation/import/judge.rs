@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::super::create::checked_user_type;
 use super::super::{Federation, Problem};
 use crate::caller::{Caller, Client};
 use crate::scim::schema::check::{Checked, Purpose};
@@ -97,21 +96,28 @@ impl Federation {
             value.as_str().map(str::to_owned)
         });
         let checked =
-            base_only(&kind, &row).and_then(|()| checked(caller, &kind, row).map_err(Reason::from));
+            base_only(&kind, &row).and_then(|()| self.checked(caller, &kind, row).map_err(refusal));
         Judged { place, name, checked }
+    }
+
+    /// The same look as a POST has at its body.
+    fn checked(
+        &self,
+        caller: &Caller,
+        kind: &ResourceType,
+        row: Value,
+    ) -> Result<Checked, Problem> {
+        if caller.client == Client::Strict {
+            kind.only_known(&row)?;
+        }
+        self.posted(kind.check(row, Purpose::Create)?)
     }
 }
 
-/// The same look as a POST has at its body.
-fn checked(caller: &Caller, kind: &ResourceType, row: Value) -> Result<Checked, ScimError> {
-    if caller.client == Client::Strict {
-        kind.only_known(&row)?;
-    }
-    let checked = kind.check(row, Purpose::Create)?;
-    match checked_user_type(&checked) {
-        Err(Problem::Scim(error)) => Err(error),
-        _ => Ok(checked),
-    }
+/// Nothing but the row itself was looked at.
+fn refusal(problem: Problem) -> Reason {
+    let detail = problem.to_string();
+    Reason::of(problem).unwrap_or(Reason { existed: false, kind: None, detail })
 }
 
 /// Refuses what is not of the base schema, rather than to leave it out unseen.

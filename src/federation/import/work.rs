@@ -171,7 +171,7 @@ impl Federation {
         let Judged { place, name, checked } = row;
         let what = match (checked, meant) {
             (Err(reason), _) | (Ok(_), Meant::Refused(reason)) => What::Refused(reason),
-            (Ok(checked), Meant::Nobody) => match self.owned_by_store(&checked.attributes) {
+            (Ok(checked), Meant::Nobody) => match self.local_user(&checked.attributes) {
                 Ok(own) => {
                     let write = local_write(self.users(), own, self.clock.now());
                     let id = self.clock.new_id().to_string();
