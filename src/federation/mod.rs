@@ -20,8 +20,11 @@ mod memory;
 mod merge;
 mod naming;
 mod outcomes;
+mod owning;
 mod packed;
+mod password;
 mod plan;
+mod possession;
 mod read;
 mod resource;
 mod rows;
@@ -38,7 +41,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::caller::{Caller, Permission};
 use crate::clock::Clock;
-use crate::config::{Customs, Group, OnConflict, OnFailure, Role};
+use crate::config::{AuthenticatorPolicy, Customs, Group, OnConflict, OnFailure, Role, Rule};
 use crate::repository::{Repository, RepositoryError};
 use crate::scim::dialect::Manner;
 use crate::scim::{ErrorKind, ResourceType, ScimError};
@@ -68,6 +71,7 @@ pub struct Federation {
     people: resource::Resources,
     writing: Locks,
     walks: walk::Walks,
+    passwords: password::Passwords,
     clock: Clock,
 }
 
@@ -85,6 +89,8 @@ pub struct Rules {
     pub walk_limit: u64,
     /// How long a cursor is good for, and what it needs kept, since either was last used.
     pub cursor_timeout: Duration,
+    /// Under which authenticators there may be.
+    pub policies: Vec<AuthenticatorPolicy>,
     pub customs: Customs,
     /// The groups and roles that the configuration names.
     pub groups: Vec<Group>,
@@ -95,6 +101,8 @@ pub struct Rules {
 #[derive(Debug)]
 pub struct RepositoryPart {
     pub repository: Arc<dyn Repository>,
+    /// What the repository tells of its entries that they hold, and what they give.
+    pub rules: Vec<Rule>,
     pub metrics: Arc<RepositoryMetrics>,
     pub freshness: Freshness,
     /// Of one search.
@@ -170,6 +178,10 @@ const USER: &str = "User";
 const GROUP: &str = "Group";
 /// The name of the roles' resource type.
 const ROLE: &str = "Role";
+/// The name of the devices' resource type.
+const DEVICE: &str = "Device";
+/// The name of the authenticators' resource type.
+const AUTHENTICATOR: &str = "Authenticator";
 
 /// How long a caller should wait before asking a repository again, in seconds.
 const RETRY_AFTER: u32 = 5;
@@ -188,12 +200,13 @@ impl Federation {
         forms: usize,
         clock: Clock,
     ) -> Self {
-        let directories = parts
-            .into_iter()
-            .map(|part| {
-                Arc::new(directory::Directory::new(Arc::clone(&tenant), part, shares, &clock))
-            })
-            .collect();
+        let none = ResourceType::group(&[]);
+        let kind = types.iter().find(|kind| is_group(kind)).map_or(&none, AsRef::as_ref);
+        let directory = |part: RepositoryPart| {
+            let giving = given::Giving::new(&part.rules, &rules.groups, &rules.roles, kind);
+            Arc::new(directory::Directory::new(Arc::clone(&tenant), part, giving, shares, &clock))
+        };
+        let directories = parts.into_iter().map(directory).collect();
         // Good for as long as this process, where nobody gives another one.
         let seal = [clock.new_token(), clock.new_token()].map(uuid::Uuid::into_bytes).concat();
         Self {
@@ -205,6 +218,7 @@ impl Federation {
                 forms,
             ),
             writing: Locks::new(),
+            passwords: password::Passwords::new(&clock),
             walks: walk::Walks::new(&seal, &tenant, &rules, &shares.walks),
             named: configured::Named::new(&rules.groups, &rules.roles),
             shares: shares.clone(),
@@ -325,6 +339,8 @@ fn permit(caller: &Caller, kind: &ResourceType, deed: Deed) -> Result<(), Proble
             );
         }
         ROLE => (Permission::RolesRead, Permission::RolesWrite),
+        DEVICE => (Permission::DevicesRead, Permission::DevicesWrite),
+        AUTHENTICATOR => (Permission::AuthenticatorsRead, Permission::AuthenticatorsWrite),
         _ => (Permission::GroupsRead, Permission::GroupsWrite),
     };
     let reads = matches!(deed, Deed::Search | Deed::Read);
@@ -339,6 +355,16 @@ fn is_group(kind: &ResourceType) -> bool {
 /// Whether a type's resources may be a directory's: only users are.
 fn is_user(kind: &ResourceType) -> bool {
     kind.name == USER
+}
+
+/// Whether a type's resources are a user's: devices and authenticators.
+fn is_owned(kind: &ResourceType) -> bool {
+    [DEVICE, AUTHENTICATOR].contains(&kind.name.as_str())
+}
+
+/// Whether a type's resources are named by their user and a policy.
+fn is_authenticator(kind: &ResourceType) -> bool {
+    kind.name == AUTHENTICATOR
 }
 
 fn demand(caller: &Caller, permission: Permission) -> Result<(), Problem> {

@@ -16,7 +16,7 @@ use tower::ServiceExt;
 use super::{App, HttpState, Limits, TenantState, router};
 use crate::auth::Gate;
 use crate::clock::Clock;
-use crate::config::{Config, Customs, OnConflict, OnFailure};
+use crate::config::{AuthenticatorPolicy, Config, Customs, OnConflict, OnFailure};
 use crate::federation::{Federation, Rules, Shares};
 use crate::scim::dialect::{Dialect, Manners, Settings};
 use crate::scim::schema::ResourceTypes;
@@ -33,6 +33,9 @@ fn federation(store: &Arc<Store>, name: &str, mounts: usize) -> Arc<Federation> 
         allow_scan: true,
         walk_limit: 1000,
         cursor_timeout: Duration::from_mins(10),
+        policies: ["AT_A", "AT_B"]
+            .map(|id| AuthenticatorPolicy { id: id.to_owned(), kind: "login".to_owned() })
+            .into(),
         customs: Customs::default(),
         groups: Vec::new(),
         roles: Vec::new(),

@@ -14,6 +14,7 @@ mod cache;
 mod clients;
 mod configuration;
 mod cursors;
+mod devices;
 mod directories;
 mod durability;
 
@@ -30,6 +31,7 @@ mod photos;
 mod postgres;
 mod readme;
 mod roles;
+mod rules;
 mod schemas;
 mod search;
 mod seeds;

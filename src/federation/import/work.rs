@@ -161,13 +161,13 @@ impl Federation {
         }
         let meant = self.meant_by(&job.caller, &rows).await?;
         for (row, meant) in rows.into_iter().zip(meant) {
-            job.ready.push_back(self.prepared(row, meant)?);
+            job.ready.push_back(self.made_ready(row, meant)?);
         }
         Ok(())
     }
 
     /// What is to be written of a row.
-    fn prepared(&self, row: Judged, meant: Meant) -> Result<Ready, Problem> {
+    fn made_ready(&self, row: Judged, meant: Meant) -> Result<Ready, Problem> {
         let Judged { place, name, checked } = row;
         let what = match (checked, meant) {
             (Err(reason), _) | (Ok(_), Meant::Refused(reason)) => What::Refused(reason),

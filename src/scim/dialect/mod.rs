@@ -5,6 +5,7 @@
 mod bulk;
 mod codes;
 mod discovery;
+mod export;
 mod import;
 mod json;
 mod manner;
@@ -18,6 +19,7 @@ pub use discovery::{
     Capabilities, Document, Part, resource_type, resource_types_list, schema, schemas_list,
     service_provider_config,
 };
+pub use export::render_export;
 pub use import::{
     IMPORT, ImportReport, ImportStatus, RowFault, import_location, render_import,
     render_import_report,

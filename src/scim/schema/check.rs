@@ -30,6 +30,8 @@ pub struct Checked {
     pub user_repository_id: Option<String>,
     /// `userType` as the body says it; it is readOnly, so it is no attribute.
     pub user_type: Option<String>,
+    /// The URNs of the extensions that the body has something to say of, be it that there is nothing.
+    pub extensions: Vec<String>,
 }
 
 impl ResourceType {
@@ -162,6 +164,10 @@ impl Reader<'_> {
     fn extension(&mut self, urn: &str, value: Value) -> Result<(), ScimError> {
         match value {
             Value::Null => Ok(()),
+            Value::Object(_) if !self.checked.extensions.iter().any(|known| known == urn) => {
+                self.checked.extensions.push(urn.to_owned());
+                self.extension(urn, value)
+            }
             Value::Object(members) => members.into_iter().try_for_each(|(name, value)| {
                 let path = self.kind.resolve(&format!("{urn}:{name}"));
                 if path.known { self.attribute(&path, value) } else { Ok(()) }
@@ -186,6 +192,11 @@ impl Reader<'_> {
             }
             (None, "schemas") => return Ok(()),
             _ => {}
+        }
+        if let Some(urn) = &path.extension
+            && !self.checked.extensions.contains(urn)
+        {
+            self.checked.extensions.push(urn.clone());
         }
         let Some(attribute) = self.kind.holder(path) else { return Ok(()) };
         if attribute.mutability == Mutability::ReadOnly {
