@@ -3,6 +3,7 @@
 mod background;
 mod repositories;
 mod sealer;
+pub mod trail;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -274,6 +275,7 @@ fn federation(
         parts,
         shares,
         tenant.mounts.len() * tenant.manners.used(),
+        tenant.manners.numbers(),
         clock.clone(),
     ))
 }

@@ -6,6 +6,7 @@
 //! sender, and reaches its handler in `resource` (around an `operation`), `search` or `discovery`; whatever goes wrong
 //! is answered by the table in `error`.
 
+mod addressed;
 mod body;
 mod bulk;
 mod caller;
@@ -14,6 +15,7 @@ mod error;
 mod etag;
 mod everywhere;
 mod export;
+mod forget;
 mod health;
 mod import;
 mod json;

@@ -7,6 +7,8 @@
     reason = "a test that cannot go on says where it stands and fails"
 )]
 
+mod activid;
+mod audit;
 mod binding;
 mod bound;
 mod bulk;

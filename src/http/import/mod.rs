@@ -68,7 +68,8 @@ pub async fn create(
 /// GET of one.
 pub async fn report(call: Call, correlation_id: &str) -> Result<Response, Failure> {
     let pairs = query::pairs(call.head.uri.query())?;
-    let query = Query::from_parameters(pairs.into_iter(), call.federation().users())?;
+    let query =
+        Query::from_parameters(pairs.into_iter(), call.federation().users(), call.manner())?;
     let (start, count) = (query.start_index.max(1), query.count.unwrap_or(TOLD));
     let report = call.federation().import_report(&call.caller, correlation_id, start, count);
     Ok(body::message(render_import_report(&report.await?), call.manner()))

@@ -21,6 +21,8 @@ enum Needs {
     /// A token of the tenant, whatever it permits.
     Token,
     Permission(Permission),
+    /// Each of several.
+    AllOf(&'static [Permission]),
     /// One of several: what the token may not do is left out.
     AnyOf(&'static [Permission]),
 }
@@ -50,6 +52,8 @@ fn needs(route: Route<'_>, method: &str) -> Needs {
         (Route::Resources(at), "POST") | (Route::Resource(at, _), "PUT" | "PATCH" | "DELETE") => {
             Needs::Permission(writing(at))
         }
+        (Route::Forget(_), _) => Needs::Permission(P::UsersForget),
+        (Route::ForgetOne(..), _) => Needs::AllOf(&[P::UsersForget, P::UsersDelete]),
         // Bulk: each of its operations asks for its own.
         (Route::Me(_) | Route::Bulk, _) => Needs::Token,
         (Route::Import | Route::ImportOf(_), _) => Needs::Permission(P::UsersImport),
@@ -158,6 +162,7 @@ fn body(route: Route<'_>, method: &str, id: &str) -> String {
             body["externalId"] = "y".into();
             body.to_string()
         }
+        (Route::Forget(_), "POST") => r#"{"externalId":"gone"}"#.into(),
         (_, "POST" | "PUT") => "{}".into(),
         _ => String::new(),
     }
@@ -205,8 +210,15 @@ async fn every_route_lets_in_whom_the_table_says() {
         }
         let all = format!("/scim/acme/v2{}", endpoint.kind.endpoint);
         for route in Route::every(&endpoint) {
+            if matches!(route, Route::Forget(_) | Route::ForgetOne(..)) && !users(&endpoint) {
+                continue;
+            }
             for method in route.allowed().split(", ") {
-                check(&app, route, method, &made(&app, &endpoint, route).await).await;
+                let id = made(&app, &endpoint, route).await;
+                if matches!(route, Route::Forget(_)) {
+                    ask(&app, Some("all"), "DELETE", &format!("{all}/{id}"), "").await;
+                }
+                check(&app, route, method, &id).await;
                 for all in [&*all, "/scim/acme/v2/Groups"] {
                     let found = ask(&app, Some("all"), "GET", all, "").await.json().await;
                     for one in found["Resources"].as_array().into_iter().flatten() {
@@ -227,7 +239,9 @@ async fn made(app: &App, endpoint: &Endpoint, route: Route<'_>) -> String {
     };
     let told = |made: &Value, name: &str| made[name].as_str().unwrap().to_owned();
     if !matches!(route, Route::Import | Route::ImportOf(_)) {
-        return told(&post(&endpoint.kind.endpoint, &named(endpoint, "ann")).await, "id");
+        let mut body = named(endpoint, "ann");
+        body["externalId"] = "gone".into();
+        return told(&post(&endpoint.kind.endpoint, &body).await, "id");
     }
     let group = told(&post("/Groups", &json!({ "displayName": "imported" })).await, "id");
     match route {
@@ -251,6 +265,15 @@ async fn check(app: &App, route: Route<'_>, method: &str, id: &str) {
             return;
         }
         Needs::Token => ("none", None),
+        Needs::AllOf(permissions) => {
+            for permission in permissions {
+                let without = format!("!{permission}");
+                let asked = ask(app, Some(&without), method, &path, body).await;
+                let detail = refused(asked, method, 403).await;
+                assert!(detail.contains(permission.name()), "{case}: {detail}");
+            }
+            ("all", None)
+        }
         Needs::AnyOf(permissions) => {
             refused(ask(app, Some("none"), method, &path, body).await, method, 403).await;
             for permission in permissions {

@@ -182,6 +182,11 @@ impl Manners {
         self.activid.iter().find(|manner| manner.index == index).unwrap_or(&self.rfc)
     }
 
+    /// Whether anybody is shown numbers in the place of ids.
+    pub fn numbers(&self) -> bool {
+        self.used > 1
+    }
+
     /// Above the index of every manner that anybody is answered in.
     pub fn used(&self) -> usize {
         self.used

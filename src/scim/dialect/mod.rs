@@ -2,10 +2,13 @@
 //!
 //! A resource is written once, when its bytes are not cached; a list only joins bytes.
 
+#[cfg(test)]
+mod activid_tests;
 mod bulk;
 mod codes;
 mod discovery;
 mod export;
+mod ids;
 mod import;
 mod json;
 mod manner;
@@ -20,13 +23,14 @@ pub use discovery::{
     service_provider_config,
 };
 pub use export::render_export;
+pub use ids::Numbers;
 pub use import::{
     IMPORT, ImportReport, ImportStatus, RowFault, import_location, render_import,
     render_import_report,
 };
 pub use manner::{Dialect, Language, Limit, Manner, Manners, Names, Settings};
 pub use report::{ReportState, RepositoryReport};
-pub use resource::{location, render_resource};
+pub use resource::{Look, location, render_resource};
 
 use super::error::ErrorKind;
 use json::Writer;
