@@ -159,7 +159,7 @@ impl Federation {
         let own = divided(self.users(), &standing, wanted, Mode::Replace, true)?;
         let id = directory.long_id(&known.key.0);
         let row = loop {
-            let owning = self.sections(caller, (&id, None), &[], sections.clone()).await?;
+            let owning = self.sections(caller, &id, &[], sections.clone()).await?;
             let own = own.clone();
             match self.insert_bound(caller, directory, known, own, revive, &owning, view).await {
                 Err(StoreError::Stale) if Instant::now() < view.deadline => {}
@@ -222,7 +222,7 @@ impl Federation {
             record: audit,
         };
         let row = loop {
-            let owning = self.sections(caller, (&id, None), &[], sections.clone()).await?;
+            let owning = self.sections(caller, &id, &[], sections.clone()).await?;
             match self.created(caller, new.clone(), &owning, view).await {
                 // A device is not what it was a moment before.
                 Err(StoreError::Stale) if Instant::now() < view.deadline => {}
