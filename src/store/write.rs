@@ -44,16 +44,16 @@ impl Store {
         let number = Value::From { statement: numbered, column: 1 };
         let inserted = push_row(change, &tenant_key, number, new)?;
         let made = Made { numbered, inserted };
-        self.push_belongings(change, tenant, &tenant_key, &made.key(), new)?;
+        self.push_belongings(change, &tenant_key, &made.key(), new)?;
+        audit::push(change, tenant, new.record.clone(), || self.token());
         Ok(made)
     }
 
     /// Adds the statements for all that hangs on a new row, which has this key, to `change`: its link,
-    /// what it is found by, and the record of its making.
+    /// and what it is found by.
     pub(super) fn push_belongings(
         &self,
         change: &mut Change,
-        tenant: &str,
         tenant_key: &Value,
         key: &Value,
         new: &NewResource<'_>,
@@ -66,7 +66,6 @@ impl Store {
         let rows = self.index.rows(type_name, id, &write.view);
         index::insert(change, key, tenant_key, rows, "");
         unique::push(change, tenant_key, key, type_name, &write.unique, true);
-        audit::push(change, tenant, new.record.clone(), || self.token());
         Ok(())
     }
 
