@@ -65,9 +65,7 @@ impl Federation {
             let (own, none) = (checked.attributes, (Attributes::new(), Joining::default()));
             return self.create_local(caller, kind, own, none, view).await;
         }
-        checked_user_type(caller, &checked)?;
-        let attributes = settled(kind, &Attributes::new(), checked.attributes)?;
-        let mut checked = Checked { attributes, ..checked };
+        let mut checked = self.posted(caller, checked)?;
         let own_repository = caller.agent.as_ref().and_then(|agent| agent.repository.as_deref());
         if checked.user_repository_id.as_deref() == own_repository {
             // It says whose the user is to be, not whom to bind.
@@ -126,6 +124,19 @@ impl Federation {
         self.within_ceiling(caller, own.iter().map(String::as_str))?;
         *wanted = self.with_default_role(std::mem::take(wanted));
         Ok(joined.joining)
+    }
+
+    /// A body that shall make a user, by a POST of its own or as a row of an import, held against all
+    /// that can be told without looking at anybody else.
+    pub(super) fn posted(&self, caller: &Caller, checked: Checked) -> Result<Checked, Problem> {
+        checked_user_type(caller, &checked)?;
+        let attributes = settled(self.users(), &Attributes::new(), checked.attributes)?;
+        Ok(Checked { attributes, ..checked })
+    }
+
+    /// What is stored of a new user of whom all is ours.
+    pub(super) fn local_user(&self, wanted: &Attributes) -> Result<Attributes, Problem> {
+        Ok(self.with_default_role(self.owned_by_store(wanted)?))
     }
 
     /// Which directory person a POST means, if any: by the mapped `externalId` alone.

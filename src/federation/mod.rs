@@ -17,6 +17,7 @@ mod forget;
 mod given;
 mod hierarchy;
 mod identity;
+mod import;
 mod joining;
 mod life;
 mod listing;
@@ -60,6 +61,7 @@ use crate::telemetry::metrics::{CacheNumbers, RepositoryMetrics};
 pub use create::Created;
 pub use directory::{Freshness, Shares};
 pub use given::Given;
+pub use import::{Advance, Coming, ImportJob, ImportQueue, Underway};
 pub use life::{LIFE_CYCLE, status_of};
 pub use listing::Listing;
 pub use plan::Plan;
@@ -443,6 +445,10 @@ impl From<StoreError> for Problem {
             StoreError::Stale | StoreError::Database(_) => Self::Internal(error),
         }
     }
+}
+
+fn invalid(detail: impl Into<String>) -> Problem {
+    Problem::Scim(ScimError::new(ErrorKind::InvalidValue, detail))
 }
 
 fn too_many(detail: impl Into<String>) -> Problem {
