@@ -65,9 +65,7 @@ impl Federation {
             let (own, none) = (checked.attributes, (Attributes::new(), Joining::default()));
             return self.create_local(caller, kind, own, none, view).await;
         }
-        checked_user_type(&checked)?;
-        let attributes = settled(kind, &Attributes::new(), checked.attributes)?;
-        let checked = Checked { attributes, ..checked };
+        let checked = self.posted(checked)?;
         let meant = self.meant(caller, &checked, view).await?;
         let mut checked = checked;
         let groups = checked.attributes.shift_remove(GROUPS);
@@ -83,7 +81,7 @@ impl Federation {
             return self.bind_by_post(caller, (&directory, &known), wanted, beside, view).await;
         }
         let joining = self.at_birth(caller, None, groups, wanted, view).await?;
-        let own = self.owned_by_store(wanted)?;
+        let own = self.local_user(wanted)?;
         self.create_local(caller, kind, own, (sections, joining), view).await
     }
 
@@ -119,6 +117,19 @@ impl Federation {
         self.within_ceiling(caller, own.iter().map(String::as_str))?;
         *wanted = self.with_default_role(std::mem::take(wanted));
         Ok(joined.joining)
+    }
+
+    /// A body that shall make a user, by a POST of its own or as a row of an import, held against all
+    /// that can be told without looking at anybody else.
+    pub(super) fn posted(&self, checked: Checked) -> Result<Checked, Problem> {
+        checked_user_type(&checked)?;
+        let attributes = settled(self.users(), &Attributes::new(), checked.attributes)?;
+        Ok(Checked { attributes, ..checked })
+    }
+
+    /// What is stored of a new user of whom all is ours.
+    pub(super) fn local_user(&self, wanted: &Attributes) -> Result<Attributes, Problem> {
+        Ok(self.with_default_role(self.owned_by_store(wanted)?))
     }
 
     /// Which directory person a POST means, if any: by the mapped `externalId` alone.

@@ -17,6 +17,7 @@ mod forget;
 mod given;
 mod hierarchy;
 mod identity;
+mod import;
 mod joining;
 mod life;
 mod listing;
@@ -58,6 +59,7 @@ use crate::telemetry::metrics::{CacheNumbers, RepositoryMetrics};
 pub use create::Created;
 pub use directory::{Freshness, Shares};
 pub use given::Given;
+pub use import::{Advance, Coming, ImportJob, ImportQueue, Underway};
 pub use listing::Listing;
 pub use plan::Plan;
 pub use resource::{Resource, SOURCE_URN};
@@ -438,6 +440,10 @@ impl From<StoreError> for Problem {
             StoreError::Stale | StoreError::Database(_) => Self::Internal(error),
         }
     }
+}
+
+fn invalid(detail: impl Into<String>) -> Problem {
+    Problem::Scim(ScimError::new(ErrorKind::InvalidValue, detail))
 }
 
 fn too_many(detail: impl Into<String>) -> Problem {

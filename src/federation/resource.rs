@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::authority::{Owner, merge};
 use super::directory::{Directory, Known};
+use super::given::Given;
 use super::members::MEMBERS;
 use super::roles::Roles;
 use super::{GROUP, USER, hierarchy, is_group, owning};
@@ -242,6 +243,7 @@ impl Resources {
         let mut modified = row.last_modified;
         let mut version = row.version.to_string();
         let mut show_source = false;
+        let given = given(row, half);
         let mut attributes = match &row.link {
             None => row.own.clone(),
             Some(link) => {
@@ -258,7 +260,7 @@ impl Resources {
                 };
                 let entry = match half {
                     Half::Entry(known, _) => known.version(),
-                    _ => unbound_version(digest(&values), None),
+                    _ => unbound_version(given.mixed(digest(&values)), None),
                 };
                 version = format!("{version}.{entry}");
                 modified = entry_modified.map_or(modified, |at| at.max(modified));
@@ -286,16 +288,12 @@ impl Resources {
             }
             version = format!("{version}.g{:016x}", groups_digest(row));
         }
-        let mut given = None;
-        if let (Half::Entry(known, _), Some(directory)) = (half, directory)
-            && !known.given.is_empty()
-        {
-            directory.giving().show(&known.given, &mut attributes);
-            given = Some(&known.given);
+        if let Some(directory) = directory.filter(|_| !given.is_empty()) {
+            directory.giving().show(&given, &mut attributes);
         }
         if row.type_name == TypeName::User {
             let groups = row.groups.iter().map(|group| group.id.as_str());
-            let derived = self.roles.derived(groups, given);
+            let derived = self.roles.derived(groups, Some(&given));
             if let Some(digest) = self.roles.show(&mut attributes, &derived) {
                 version = format!("{version}.r{digest:016x}");
             }
@@ -396,6 +394,15 @@ impl Resources {
         let rendered = (0..self.forms * 2).map(|_| OnceLock::new()).collect();
         let located = OnceLock::new();
         Arc::new(Resource { id, version, numbers, attributes, show_source, rendered, located })
+    }
+}
+
+/// What rules give a linked row: by its entry, or as the shadow has it.
+pub(super) fn given(row: &ResourceRow, half: &Half) -> Given {
+    match (half, &row.link) {
+        (_, None) => Given::default(),
+        (Half::Entry(known, _), _) => known.given.clone(),
+        (_, Some(link)) => Given::kept(&link.given),
     }
 }
 
