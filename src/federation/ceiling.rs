@@ -3,9 +3,12 @@
 
 use super::given::Given;
 use super::members::Enrolling;
+use super::read::failure;
+use super::resource::{Half, given};
 use super::roles::{MOST, ROLES, key, keys};
 use super::standing::Standing;
-use super::{Federation, Problem, ROLE, unavailable};
+use super::{Federation, Problem, ROLE};
+use crate::cache::State;
 use crate::caller::Caller;
 use crate::scim::Attributes;
 use crate::scim::filter::{Filter, Literal, Operator, Text};
@@ -100,25 +103,28 @@ impl Federation {
         if !self.is_bounded(caller) {
             return Ok(());
         }
-        let given = self.given_to(user).await?;
+        let given = self.given_to(user).await;
         let groups = user.groups.iter().map(|group| group.id.as_str());
         let derived = self.roles.derived(groups, Some(&given));
         let own = keys(self.stored_view(user).get(ROLES));
         self.within_ceiling(caller, own.iter().chain(&derived).map(String::as_str))
     }
 
-    /// What rules give somebody with a row, as the directory has it now; where it does not answer,
-    /// nobody can tell.
-    async fn given_to(&self, user: &ResourceRow) -> Result<Given, Problem> {
-        let Some(link) = &user.link else { return Ok(Given::default()) };
-        let directory = self.directory(&link.repository);
-        let Some(directory) = directory.filter(|one| !one.giving().is_nothing()) else {
-            return Ok(Given::default());
+    /// What rules give somebody with a row, as the directory has it now; while it does not answer, what
+    /// it was when last seen.
+    async fn given_to(&self, user: &ResourceRow) -> Given {
+        let link = user.link.as_ref().map(|link| (self.directory(&link.repository), link));
+        let half = match link {
+            Some((Some(directory), link)) if !directory.giving().is_nothing() => {
+                match directory.read(&link.entry_key, false).await {
+                    Ok(Some(known)) => Half::Entry(known, State::Live),
+                    Ok(None) => Half::Unasked,
+                    Err(error) => Half::Shadow(failure(directory, &error)),
+                }
+            }
+            _ => Half::Unasked,
         };
-        match directory.read(&link.entry_key, false).await {
-            Ok(known) => Ok(known.map(|known| known.given.clone()).unwrap_or_default()),
-            Err(error) => Err(unavailable(directory.id(), error)),
-        }
+        given(user, &half)
     }
 
     /// The same of whoever has this device or authenticator: whoever may set its password may be its

@@ -85,7 +85,7 @@ impl Federation {
             return self.bind_by_post(caller, (&directory, &known), wanted, beside, view).await;
         }
         let joining = self.at_birth(caller, None, groups, wanted, view).await?;
-        let mut own = self.owned_by_store(wanted)?;
+        let mut own = self.local_user(wanted)?;
         if let Some(repository) = own_repository {
             own.insert(SOURCE_URN.into(), json!({ "userRepositoryId": repository }));
         }

@@ -89,11 +89,13 @@ impl Giving {
         kind: &ResourceType,
     ) -> Self {
         let give = |rule: &Rule| {
-            let role = |id: &String| Arc::from(id.as_str());
-            // With a group come the roles that it carries, and those of the groups above it.
-            let carried = beneath(groups, rule.group.as_deref()).flat_map(|group| &group.roles);
-            let roles = rule.roles.iter().chain(carried).map(role);
-            Given::new(rule.group.as_deref().map(Arc::from), roles)
+            // Who is in a group has its roles, and those of the groups that it stands in.
+            let named = |id: &str| groups.iter().find(|group| group.id == id);
+            let above = |group: &&Group| named(group.parent.as_deref()?);
+            let within = std::iter::successors(rule.group.as_deref().and_then(named), above);
+            let carried = within.take(groups.len()).flat_map(|group| &group.roles);
+            let all = rule.roles.iter().chain(carried).map(|id| Arc::from(id.as_str()));
+            Given::new(rule.group.as_deref().map(Arc::from), all)
         };
         let each: Vec<Given> = written.iter().map(give).collect();
         let group = |group: &Group| {
@@ -198,12 +200,6 @@ impl Giving {
             }
         }
     }
-}
-
-/// The group with this id, and those that the configuration puts above it; there are no circles.
-fn beneath<'a>(groups: &'a [Group], id: Option<&'a str>) -> impl Iterator<Item = &'a Group> {
-    let find = move |id: &str| groups.iter().find(|group| group.id == *id);
-    std::iter::successors(id.and_then(find), move |group| find(group.parent.as_deref()?))
 }
 
 fn each_once(ids: impl IntoIterator<Item = Arc<str>>) -> Vec<Arc<str>> {

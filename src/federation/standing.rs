@@ -8,7 +8,7 @@ use super::directory::{Directory, Known};
 use super::given::Given;
 use super::identity::{Care, Subject};
 use super::read::failure;
-use super::resource::{Half, Resource};
+use super::resource::{Half, Resource, given};
 use super::{Federation, IfMatch, Problem, RETRY_AFTER, is_user};
 use crate::cache::State;
 use crate::repository::Repository;
@@ -75,10 +75,8 @@ impl Standing {
     /// What rules give the person.
     pub(super) fn given(&self) -> Given {
         match self {
-            Self::Unbound { known, .. } | Self::Stored { half: Half::Entry(known, _), .. } => {
-                known.given.clone()
-            }
-            Self::Stored { .. } => Given::default(),
+            Self::Unbound { known, .. } => known.given.clone(),
+            Self::Stored { row, half, .. } => given(row, half),
         }
     }
 
