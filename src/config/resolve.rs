@@ -16,7 +16,7 @@ use super::settings::{
     VanishBrake,
 };
 use super::written::{self, Words};
-use super::{callers, repository, store, tls, value};
+use super::{callers, codes, repository, store, tls, value};
 use crate::scim::schema::ResourceTypes;
 
 pub const MILLISECOND: Duration = Duration::from_millis(1);
@@ -163,6 +163,7 @@ fn tenant(
     let clients = callers::clients(&file.client, &name, &tokens)?;
     let known = repository::Known { groups: &groups, roles: &roles };
     let repositories = repository::repositories(&file.repository, known, around)?;
+    let codes = codes::types(&file.user_attributes, &repositories)?;
     let on_failure = [("partial", OnFailure::Partial), ("fail", OnFailure::Fail)];
     let on_conflict = [("show", OnConflict::Show), ("first", OnConflict::First)];
     let on_vanish = [("disable", OnVanish::Disable), ("keep", OnVanish::Keep)];
@@ -185,6 +186,7 @@ fn tenant(
         walk_limit: value::number(file.walk_limit.as_ref(), 1_000_000, 1..=1_000_000_000)?,
         cursor_timeout: value::duration(file.cursor_timeout.as_ref(), 10 * MINUTE, SECOND..=DAY)?,
         resource_types: Arc::new(resource_types(&file.schemas, around)?),
+        codes,
         groups,
         roles,
         tokens,

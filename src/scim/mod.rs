@@ -6,8 +6,10 @@ pub mod bulk;
 #[cfg(test)]
 pub(crate) mod cases;
 pub mod dialect;
+pub mod display;
 pub mod error;
 pub mod filter;
+pub mod mirror;
 pub mod patch;
 pub mod projection;
 pub mod query;

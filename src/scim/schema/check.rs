@@ -30,6 +30,10 @@ pub struct Checked {
     pub user_repository_id: Option<String>,
     /// `userType` as the body says it; it is readOnly, so it is no attribute.
     pub user_type: Option<String>,
+    /// The URNs of the extensions that the body holds, also of those in which nothing stands.
+    pub extensions: Vec<String>,
+    /// Whether the body holds `groups`, be it an empty list.
+    pub holds_groups: bool,
 }
 
 impl ResourceType {
@@ -139,6 +143,9 @@ impl Reader<'_> {
     /// A member of the body, or of the object that stands under the core schema's URN.
     fn member(&mut self, name: &str, value: Value) -> Result<(), ScimError> {
         let path = self.kind.resolve(name);
+        if path.known && !value.is_null() {
+            self.note(&path);
+        }
         match (&path.extension, value) {
             (Some(urn), value) if path.known && path.attribute.is_empty() => {
                 self.extension(urn, value)
@@ -148,6 +155,9 @@ impl Reader<'_> {
                 members.into_iter().try_for_each(|(name, value)| {
                     let path = self.kind.resolve(&name);
                     if path.known && path.extension.is_none() {
+                        if !value.is_null() {
+                            self.note(&path);
+                        }
                         self.attribute(&path, value)
                     } else {
                         Ok(())
@@ -156,6 +166,17 @@ impl Reader<'_> {
             }
             // RFC 7643 section 2.1 leaves what nobody knows to the service: it is left out.
             _ => Ok(()),
+        }
+    }
+
+    /// Notes what a body holds even where nothing of it is kept.
+    fn note(&mut self, path: &AttributePath) {
+        match &path.extension {
+            Some(urn) if !self.checked.extensions.contains(urn) => {
+                self.checked.extensions.push(urn.clone());
+            }
+            Some(_) => {}
+            None => self.checked.holds_groups |= path.attribute == "groups",
         }
     }
 
