@@ -1,6 +1,7 @@
 //! Composition root: from a configuration to a running bridge; start, ready, drain, stop.
 
 mod repositories;
+mod sealer;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ use crate::repository::{Finding, Repository as _, Severity};
 use crate::scim::ResourceType;
 use crate::store::{IndexedType, KeptToken, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
+use sealer::Sealer;
 
 /// Files that are open beside clients' connections: the database, directories, the program itself.
 const OTHER_FILES: u64 = 256;
@@ -71,7 +73,8 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
             tenants.push(TenantState::new(
                 Arc::clone(&tenant.name),
                 Arc::new(federation),
-                tenant.mounts.clone(),
+                tenant.mounts.iter().map(|mount| (mount.path.clone(), mount.dialect)),
+                tenant.manners.clone(),
             ));
         }
         let app = http::router(HttpState {
@@ -88,6 +91,8 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
             clock: clock.clone(),
         })?;
         let (stop, stopping) = watch::channel(false);
+        // After the last request.
+        let (drain, drained) = watch::channel(false);
         let operations = match config.server.operations {
             Some(address) => {
                 let listener = listen(address).await?;
@@ -99,6 +104,8 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
             }
             None => None,
         };
+        let sealing = Sealer::new(&store, &clock).run(drained);
+        let sealing = tokio::spawn(sealing);
         let signals = signals()?;
         let mut hangup = signal(SignalKind::hangup()).context("SIGHUP cannot be heard")?;
         let watched = tls.clone();
@@ -125,6 +132,8 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         if let Some(operations) = operations {
             operations.await.context("the operations listener failed")?;
         }
+        drain.send_replace(true);
+        sealing.await.context("the audit trail was not chained to its end")?;
         store.close().await;
         tracing::info!("stopped");
         Ok(())
@@ -258,7 +267,7 @@ fn federation(
         Arc::clone(store),
         parts,
         shares,
-        tenant.mounts.len(),
+        tenant.mounts.len() * tenant.manners.used(),
         clock.clone(),
     ))
 }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::scim::dialect::Dialect;
+
 /// The one who sends a request, as far as the bridge knows: which tenant, which token, what for.
 #[derive(Clone, Debug)]
 pub struct Caller {
@@ -12,8 +14,11 @@ pub struct Caller {
     /// The token's name, for logs and the audit trail; never the token itself.
     pub name: Arc<str>,
     pub permissions: PermissionSet,
-    /// Whether POST may bind a directory person by the mapped `externalId` (federation rule 2).
-    pub binds: bool,
+    /// Whether POST may bind a directory person by the mapped `externalId` (federation rule 2); as
+    /// the manner of the request has it, where the configuration does not say.
+    pub binds: Option<bool>,
+    /// In which dialect this caller is answered; in its mount's, where the configuration does not say.
+    pub dialect: Option<Dialect>,
     /// The id that `/Me` answers, if the token stands for a person.
     pub user: Option<Arc<str>>,
     pub client: Client,

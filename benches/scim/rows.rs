@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use futures_util::future::join_all;
-use scimbridge::audit::{Action, AuditRecord};
+use scimbridge::audit::{Action, AuditRecord, Outcome};
 use scimbridge::clock::Clock;
 use scimbridge::scim::patch::{Patch, Tolerance};
 use scimbridge::scim::schema::ResourceType;
@@ -149,10 +149,13 @@ fn record(action: Action, kind: &str, subject: &str) -> AuditRecord {
     AuditRecord {
         at: Clock::system().now(),
         caller: "bench".to_owned(),
+        actor: None,
         kind: kind.to_owned(),
         action,
+        outcome: Outcome::Success,
         subject: subject.to_owned(),
         request_id: "bench".to_owned(),
+        correlation_id: None,
     }
 }
 

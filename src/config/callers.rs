@@ -86,6 +86,7 @@ fn rights(written: written::Rights<'_>, tenant: &Arc<str>, name: &str) -> Result
         name: Arc::from(name),
         permissions: permissions(written.permissions)?,
         binds: written.binds,
+        dialect: written.dialect.map(value::dialect).transpose()?,
         user: written.user.map(|place| Arc::from(place.get_ref().as_str())),
         client: value::choice(written.client, &MODES, Client::Rfc)?,
     });

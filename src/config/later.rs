@@ -23,8 +23,6 @@ enum Takes {
     Nothing,
     /// An empty list, which is the default.
     EmptyList,
-    False,
-    True,
     /// The first word, which is the default; the others are to come.
     Word(&'static str, &'static [&'static str]),
     /// Whatever does not begin with one of these; `written` has the key and judges the rest.
@@ -37,27 +35,17 @@ const fn later(key: &'static str, takes: Takes) -> Later {
 
 const LATER: &[Later] = &[
     later("telemetry.otlp", Takes::Nothing),
-    later("tenant.dialect", Takes::Word("rfc", &["activid"])),
-    later("tenant.mounts.dialect", Takes::Word("rfc", &["activid"])),
     later("tenant.delete", Takes::Word("hard", &["soft"])),
     later("tenant.delete_unknown", Takes::Word("not_found", &["no_content"])),
     later("tenant.path_id", Takes::Word("id", &["any"])),
-    later("tenant.required", Takes::EmptyList),
-    later("tenant.limits", Takes::Nothing),
-    later("tenant.wildcards", Takes::False),
-    // Strings without quotes are understood by everybody's filters.
-    later("tenant.unquoted_values", Takes::True),
-    later("tenant.prefer_attributes", Takes::False),
     later("tenant.default_role", Takes::Nothing),
     later("tenant.operators", Takes::Nothing),
     later("tenant.authenticator_policy", Takes::Nothing),
     later("tenant.issuer", Takes::Nothing),
-    later("tenant.token.dialect", Takes::Word("rfc", &["activid"])),
     later("tenant.token.creates", Takes::Word("FTRESS", &["SCIM_FED"])),
     later("tenant.token.repository", Takes::Nothing),
     later("tenant.token.groups", Takes::EmptyList),
     later("tenant.token.max_role", Takes::Nothing),
-    later("tenant.client.dialect", Takes::Word("rfc", &["activid"])),
     later("tenant.client.creates", Takes::Word("FTRESS", &["SCIM_FED"])),
     later("tenant.client.repository", Takes::Nothing),
     later("tenant.client.groups", Takes::EmptyList),
@@ -138,8 +126,6 @@ fn refuse_here(table: &mut DeTable<'_>, entry: &Later, name: &str) -> Result<(),
         Takes::EmptyList => {
             (value.get_ref().as_array().is_some_and(|list| list.is_empty()), Some("[]"))
         }
-        Takes::False => (value.get_ref().as_bool() == Some(false), Some("false")),
-        Takes::True => (value.get_ref().as_bool() == Some(true), Some("true")),
         Takes::Word(default, others) => {
             if !word.is_some_and(|word| word == *default || others.contains(&word)) {
                 return Err(Fault::choice(value, word, &[&[*default], *others].concat()));

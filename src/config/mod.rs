@@ -8,6 +8,7 @@ mod callers;
 mod codes;
 mod fault;
 mod later;
+mod manners;
 mod repository;
 mod resolve;
 mod settings;
@@ -27,8 +28,8 @@ use toml::de::{DeTable, Deserializer};
 pub use fault::{ConfigError, Report};
 pub use settings::{
     Allowance, AttributeOverride, Authority, CacheTimes, Changes, Config, Group, LogFormat,
-    LogSettings, OauthClient, OnConflict, OnFailure, OnVanish, RepositorySettings, Rights, Role,
-    Rule, Server, ServerUrl, Source, StoreSettings, Tenant, Token, VanishBrake,
+    LogSettings, Mount, OauthClient, OnConflict, OnFailure, OnVanish, RepositorySettings, Rights,
+    Role, Rule, Server, ServerUrl, Source, StoreSettings, Tenant, Token, VanishBrake,
 };
 
 pub use tls::{TlsFault, TlsFile, TlsFiles, TlsIdentity};

@@ -16,7 +16,7 @@ use super::settings::{
     VanishBrake,
 };
 use super::written::{self, Words};
-use super::{callers, codes, repository, store, tls, value};
+use super::{callers, codes, manners, repository, store, tls, value};
 use crate::scim::schema::ResourceTypes;
 
 pub const MILLISECOND: Duration = Duration::from_millis(1);
@@ -116,7 +116,7 @@ fn log(file: &written::Telemetry) -> Result<LogSettings, Fault> {
 #[derive(Default)]
 pub struct Taken {
     names: HashSet<String>,
-    mounts: HashMap<String, Arc<str>>,
+    pub mounts: HashMap<String, Arc<str>>,
     pub digests: HashMap<[u8; 32], String>,
 }
 
@@ -145,18 +145,7 @@ fn tenant(
     taken: &mut Taken,
 ) -> Result<Tenant, Fault> {
     let name: Arc<str> = Arc::from(file.name.get_ref().as_str());
-    let mut mounts = vec![format!("/scim/{name}/v2")];
-    for place in &file.mounts {
-        let mount = value::mount(place)?;
-        if let Some(owner) = taken.mounts.insert(mount.to_ascii_lowercase(), Arc::clone(&name)) {
-            return Err(Fault::at(
-                place,
-                format!("\"{mount}\" is a base path of tenant \"{owner}\" already"),
-                "give every base path to one tenant, once; /scim/<name>/v2 is there by itself",
-            ));
-        }
-        mounts.push(mount);
-    }
+    let mounts = manners::mounts(file, &name, taken)?;
     let roles = roles(&file.role)?;
     let groups = groups(&file.group, &roles)?;
     let tokens = callers::tokens(&file.token, &name, taken)?;
@@ -164,11 +153,14 @@ fn tenant(
     let known = repository::Known { groups: &groups, roles: &roles };
     let repositories = repository::repositories(&file.repository, known, around)?;
     let codes = codes::types(&file.user_attributes, &repositories)?;
+    let resource_types = Arc::new(resource_types(&file.schemas, around)?);
+    let manners = manners::manners(file, resource_types.user(), &mounts, &tokens, &clients)?;
     let on_failure = [("partial", OnFailure::Partial), ("fail", OnFailure::Fail)];
     let on_conflict = [("show", OnConflict::Show), ("first", OnConflict::First)];
     let on_vanish = [("disable", OnVanish::Disable), ("keep", OnVanish::Keep)];
     Ok(Tenant {
         mounts,
+        manners,
         max_results: value::number(file.max_results.as_ref(), 100, 1..=100_000)?,
         on_failure: value::choice(file.on_failure.as_ref(), &on_failure, OnFailure::Partial)?,
         on_conflict: value::choice(file.on_conflict.as_ref(), &on_conflict, OnConflict::Show)?,
@@ -185,7 +177,7 @@ fn tenant(
         allow_scan: file.allow_scan.unwrap_or(true),
         walk_limit: value::number(file.walk_limit.as_ref(), 1_000_000, 1..=1_000_000_000)?,
         cursor_timeout: value::duration(file.cursor_timeout.as_ref(), 10 * MINUTE, SECOND..=DAY)?,
-        resource_types: Arc::new(resource_types(&file.schemas, around)?),
+        resource_types,
         codes,
         groups,
         roles,

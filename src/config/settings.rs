@@ -12,6 +12,7 @@ use tracing_subscriber::filter::Targets;
 
 use super::tls::TlsFiles;
 use crate::caller::Caller;
+use crate::scim::dialect::{Dialect, Manners};
 use crate::scim::mirror::CodeTypes;
 use crate::scim::schema::ResourceTypes;
 use crate::secret::Secret;
@@ -78,9 +79,10 @@ pub enum LogFormat {
 pub struct Tenant {
     /// `[a-z0-9-]+`
     pub name: Arc<str>,
-    /// Base paths, each with a slash at its start and none at its end; the first is
-    /// `/scim/<name>/v2`. Unique over all tenants, compared without case.
-    pub mounts: Vec<String>,
+    /// The first is `/scim/<name>/v2`. Unique over all tenants, compared without case.
+    pub mounts: Vec<Mount>,
+    /// How requests are understood and answered in each dialect.
+    pub manners: Manners,
     /// Upper bound of `count`, and its default.
     pub max_results: u64,
     pub on_failure: OnFailure,
@@ -104,6 +106,15 @@ pub struct Tenant {
     pub clients: Vec<OauthClient>,
     /// In the order of the file, which is the priority of `on_conflict = "first"`.
     pub repositories: Vec<RepositorySettings>,
+}
+
+/// A base path of a tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// With a slash at its start and none at its end.
+    pub path: String,
+    /// Of whoever's token does not name another one.
+    pub dialect: Dialect,
 }
 
 /// What a federated search answers when a repository failed and somebody was found elsewhere.

@@ -14,6 +14,7 @@ use super::fault::Fault;
 use super::resolve::Surroundings;
 use super::settings::ServerUrl;
 use super::written::SecretText;
+use crate::scim::dialect::Dialect;
 use crate::secret::Secret;
 
 type Outcome<T> = Result<T, Fault>;
@@ -145,6 +146,11 @@ pub fn choice<T: Copy>(
         let known: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
         Fault::choice(place, Some(word), &known)
     })
+}
+
+/// The name of a dialect.
+pub fn dialect(place: &Spanned<String>) -> Outcome<Dialect> {
+    choice(Some(place), &Dialect::NAMED, Dialect::default())
 }
 
 /// `[a-z0-9-]+`, at most 63 characters: it becomes part of paths and ids.
@@ -367,7 +373,7 @@ pub fn digest(place: &Spanned<String>) -> Outcome<[u8; 32]> {
 
 /// A base path: segments of letters, digits and `-._~`, each after a slash. Loses its last slash.
 pub fn mount(place: &Spanned<super::written::Mount>) -> Outcome<String> {
-    let text = &place.get_ref().0;
+    let text = &place.get_ref().path;
     let path = text.strip_suffix('/').unwrap_or(text);
     let is_segment = |segment: &str| {
         !segment.is_empty()

@@ -108,6 +108,8 @@ pub struct Telemetry {
 #[serde(deny_unknown_fields)]
 pub struct Tenant {
     pub name: Spanned<String>,
+    /// `rfc` or `activid`.
+    pub dialect: Key<String>,
     /// Base paths beside `/scim/<name>/v2`.
     #[serde(default)]
     pub mounts: Vec<Spanned<Mount>>,
@@ -124,6 +126,19 @@ pub struct Tenant {
     pub allow_scan: Option<bool>,
     pub walk_limit: Key<u64>,
     pub cursor_timeout: Key<String>,
+    /// Whether `*` in filters stands for any characters.
+    pub wildcards: Option<bool>,
+    /// Whether strings in filters may stand without quotes.
+    pub unquoted_values: Option<bool>,
+    /// Whether `attributes` wins over `excludedAttributes`.
+    #[serde(default)]
+    pub prefer_attributes: bool,
+    /// How many values an attribute of a user may have.
+    #[serde(default)]
+    pub limits: BTreeMap<Spanned<String>, Spanned<u64>>,
+    /// What a POST of a user must bring.
+    #[serde(default)]
+    pub required: Words,
     /// Files with Schema and ResourceType documents.
     #[serde(default)]
     pub schemas: Words,
@@ -149,9 +164,12 @@ pub struct UserAttribute {
     pub multi_valued: bool,
 }
 
-/// `"path"` or `{ path = "…" }`.
+/// `"path"` or `{ path = "…", dialect = "…" }`.
 #[derive(Debug)]
-pub struct Mount(pub String);
+pub struct Mount {
+    pub path: String,
+    pub dialect: Key<String>,
+}
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -189,8 +207,9 @@ macro_rules! callers {
             $($(#[$note])* pub $key: $kind,)*
             pub permissions: Words,
             /// Whether POST may bind by `externalId`.
-            #[serde(default)]
-            pub binds: bool,
+            pub binds: Option<bool>,
+            /// `rfc` or `activid`.
+            pub dialect: Key<String>,
             /// The id that `/Me` answers.
             pub user: Key<String>,
             /// `rfc`, `entra`, `okta` or `strict`.
@@ -203,6 +222,7 @@ macro_rules! callers {
                 Rights {
                     permissions: &self.permissions,
                     binds: self.binds,
+                    dialect: self.dialect.as_ref(),
                     user: self.user.as_ref(),
                     client: self.client.as_ref(),
                     rate: self.rate.as_ref(),
@@ -230,7 +250,8 @@ callers!(Client {
 #[derive(Clone, Copy, Debug)]
 pub struct Rights<'a> {
     pub permissions: &'a Words,
-    pub binds: bool,
+    pub binds: Option<bool>,
+    pub dialect: Option<&'a Spanned<String>>,
     pub user: Option<&'a Spanned<String>>,
     pub client: Option<&'a Spanned<String>>,
     pub rate: Option<&'a Rate>,
@@ -372,6 +393,7 @@ impl<'de> Deserialize<'de> for Mount {
         #[serde(deny_unknown_fields)]
         struct Table {
             path: String,
+            dialect: Key<String>,
         }
 
         struct Reader;
@@ -379,15 +401,16 @@ impl<'de> Deserialize<'de> for Mount {
             type Value = Mount;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a path or { path = \"…\" }")
+                f.write_str("a path or { path = \"…\", dialect = \"…\" }")
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Mount, E> {
-                Ok(Mount(text.to_owned()))
+                Ok(Mount { path: text.to_owned(), dialect: None })
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Mount, A::Error> {
-                Ok(Mount(Table::deserialize(MapAccessDeserializer::new(map))?.path))
+                let table = Table::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Mount { path: table.path, dialect: table.dialect })
             }
         }
 

@@ -45,7 +45,7 @@ impl Federation {
             return self.create_local(caller, kind, checked.attributes, view).await;
         }
         checked_user_type(&checked)?;
-        if let Some((directory, known)) = self.meant(caller, &checked).await? {
+        if let Some((directory, known)) = self.meant(caller, &checked, view).await? {
             demand(caller, Permission::UsersBind)?;
             let id = directory.long_id(&known.key.0);
             let _writing = self.writing.hold(&id).await;
@@ -60,6 +60,7 @@ impl Federation {
         &self,
         caller: &Caller,
         checked: &Checked,
+        view: &View,
     ) -> Result<Option<(Arc<Directory>, Arc<Known>)>, Problem> {
         let named = checked.user_repository_id.as_deref();
         let external_id = checked.attributes.get("externalId").and_then(Value::as_str);
@@ -78,7 +79,9 @@ impl Federation {
                 })?;
                 (std::slice::from_ref(directory), external_id)
             }
-            (None, Some(external_id)) if caller.binds => (&self.directories[..], external_id),
+            (None, Some(external_id)) if caller.binds.unwrap_or(view.manner.binds) => {
+                (&self.directories[..], external_id)
+            }
             _ => return Ok(None),
         };
         let path = self.users().resolve("externalId");

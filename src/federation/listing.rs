@@ -56,9 +56,10 @@ impl Listing {
         Self { cursors: Some(cursors), ..Self::new(resources, total, 0, report) }
     }
 
-    /// The bytes of the default projection for the mount; kept for the mount that asks first.
-    pub fn rendered(&self, mount: usize, render: impl Fn() -> Bytes) -> Bytes {
-        let (kept, bytes) = self.rendered.get_or_init(|| (mount, render()));
-        if *kept == mount { bytes.clone() } else { render() }
+    /// The bytes of the default projection in a form, which tells mount and manner; kept for the one
+    /// that asks first.
+    pub fn rendered(&self, form: usize, render: impl Fn() -> Bytes) -> Bytes {
+        let (kept, bytes) = self.rendered.get_or_init(|| (form, render()));
+        if *kept == form { bytes.clone() } else { render() }
     }
 }

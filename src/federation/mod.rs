@@ -9,6 +9,7 @@ mod create;
 mod directory;
 mod everywhere;
 mod folding;
+mod given;
 mod identity;
 mod listing;
 mod members;
@@ -35,6 +36,7 @@ use crate::caller::{Caller, Permission};
 use crate::clock::Clock;
 use crate::config::{OnConflict, OnFailure};
 use crate::repository::{Repository, RepositoryError};
+use crate::scim::dialect::Manner;
 use crate::scim::{ErrorKind, ResourceType, ScimError};
 use crate::secret::Secret;
 use crate::store::{Store, StoreError};
@@ -42,6 +44,7 @@ use crate::telemetry::metrics::{CacheNumbers, RepositoryMetrics};
 
 pub use create::Created;
 pub use directory::{Freshness, Shares};
+pub use given::Given;
 pub use listing::Listing;
 pub use plan::Plan;
 pub use resource::{Resource, SOURCE_URN};
@@ -103,6 +106,8 @@ pub struct View {
     pub request_id: String,
     /// When the caller stops waiting.
     pub deadline: Instant,
+    /// How the request is understood and answered.
+    pub manner: Arc<Manner>,
 }
 
 /// The versions that a caller is content with (`If-Match`).
@@ -158,7 +163,8 @@ const GROUP: &str = "Group";
 const RETRY_AFTER: u32 = 5;
 
 impl Federation {
-    /// `types` begins with the users' resource type.
+    /// `types` begins with the users' resource type; `forms` is in how many forms a resource is
+    /// rendered and kept: one per mount and manner.
     #[expect(clippy::too_many_arguments, reason = "the parts of a tenant, each named once, in app")]
     pub fn new(
         tenant: Arc<str>,
@@ -167,7 +173,7 @@ impl Federation {
         store: Arc<Store>,
         parts: Vec<RepositoryPart>,
         shares: &Shares,
-        mounts: usize,
+        forms: usize,
         clock: Clock,
     ) -> Self {
         let directories = parts
@@ -184,7 +190,7 @@ impl Federation {
                 Arc::clone(&tenant),
                 &types,
                 shares.people.clone(),
-                mounts,
+                forms,
             ),
             writing: Locks::new(),
             walks: walk::Walks::new(&seal, &tenant, &rules, &shares.walks),

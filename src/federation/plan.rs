@@ -11,6 +11,7 @@ use super::resource::Resource;
 use super::rows::{StoredKey, external_id_key, name_key};
 use super::sort::Order;
 use super::{Federation, is_group, is_user};
+use crate::scim::dialect::Manner;
 use crate::scim::{AttributePath, Filter, Query, ResourceType};
 use crate::store::{RowKey, TypeName};
 
@@ -78,24 +79,32 @@ impl Page {
 }
 
 impl Federation {
-    /// The plan of a query that came as text, if such a query was answered from the caches before.
-    pub fn known_plan(&self, kind: &ResourceType, text: &str) -> Option<Arc<Plan>> {
-        self.shares.plans.get(self.plan_key(kind, text)?.as_str())
+    /// The plan of a query that came as text in this manner, if such a query was answered from the
+    /// caches before.
+    pub fn known_plan(
+        &self,
+        kind: &ResourceType,
+        text: &str,
+        manner: &Manner,
+    ) -> Option<Arc<Plan>> {
+        self.shares.plans.get(self.plan_key(kind, text, manner)?.as_str())
     }
 
     /// Keeps a plan under its text, if it was answered from the caches: what comes once is not worth
     /// a place.
-    pub fn keep_plan(&self, text: &str, plan: &Arc<Plan>) {
+    pub fn keep_plan(&self, text: &str, manner: &Manner, plan: &Arc<Plan>) {
         if !plan.memory.is_empty()
-            && let Some(key) = self.plan_key(&plan.kind, text)
+            && let Some(key) = self.plan_key(&plan.kind, text, manner)
         {
             self.shares.plans.insert(key, Arc::clone(plan));
         }
     }
 
-    fn plan_key(&self, kind: &ResourceType, text: &str) -> Option<String> {
-        // A tenant's name holds no slash, an endpoint no question mark.
-        (text.len() <= KEPT_TEXT).then(|| [&*self.tenant, &kind.endpoint, "?", text].concat())
+    fn plan_key(&self, kind: &ResourceType, text: &str, manner: &Manner) -> Option<String> {
+        // A tenant's name holds neither slash nor colon, an endpoint no question mark.
+        const MANNERS: [&str; 5] = ["", ":1", ":2", ":3", ":4"];
+        let in_manner = MANNERS.get(manner.index).filter(|_| text.len() <= KEPT_TEXT)?;
+        Some([&*self.tenant, in_manner, &kind.endpoint, "?", text].concat())
     }
 
     /// The plan of a query over the resources of one type.

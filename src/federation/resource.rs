@@ -33,15 +33,16 @@ pub struct Resource {
     /// Whether the source extension is shown without being asked for: the person is unbound, or what
     /// is shown is not fresh.
     pub show_source: bool,
-    /// Default-projection bytes, per mount without and with the source extension.
+    /// Default-projection bytes, per form without and with the source extension.
     rendered: Box<[OnceLock<Bytes>]>,
     located: OnceLock<(usize, Bytes)>,
 }
 
 impl Resource {
-    /// The bytes of the default projection for the mount, rendered at most once.
-    pub fn rendered(&self, mount: usize, source: bool, render: impl FnOnce() -> Bytes) -> Bytes {
-        match self.rendered.get(mount * 2 + usize::from(source)) {
+    /// The bytes of the default projection in a form, which tells mount and manner; rendered at most
+    /// once.
+    pub fn rendered(&self, form: usize, source: bool, render: impl FnOnce() -> Bytes) -> Bytes {
+        match self.rendered.get(form * 2 + usize::from(source)) {
             Some(slot) => slot.get_or_init(render).clone(),
             None => render(),
         }
@@ -53,10 +54,10 @@ impl Resource {
         meta.and_then(|meta| meta.get("resourceType")?.as_str()).unwrap_or_default()
     }
 
-    /// The address of the resource under the mount; kept for the mount that asks first.
-    pub fn located(&self, mount: usize, locate: impl Fn() -> Bytes) -> Bytes {
-        let (kept, location) = self.located.get_or_init(|| (mount, locate()));
-        if *kept == mount { location.clone() } else { locate() }
+    /// The address of the resource in a form; kept for the one that asks first.
+    pub fn located(&self, form: usize, locate: impl Fn() -> Bytes) -> Bytes {
+        let (kept, location) = self.located.get_or_init(|| (form, locate()));
+        if *kept == form { location.clone() } else { locate() }
     }
 
     pub(super) fn user_name(&self) -> Option<&str> {
@@ -82,7 +83,7 @@ pub(super) struct Resources {
     resource_type: Arc<ResourceType>,
     groups: Arc<ResourceType>,
     kept: Arc<Derived<ResourceKey, Arc<Resource>>>,
-    mounts: usize,
+    forms: usize,
 }
 
 /// What a bound or local person was made from; equal keys mean equal bytes.
@@ -107,11 +108,11 @@ impl Resources {
         tenant: Arc<str>,
         types: &[Arc<ResourceType>],
         kept: Arc<Derived<ResourceKey, Arc<Resource>>>,
-        mounts: usize,
+        forms: usize,
     ) -> Self {
         let groups = types.iter().find(|kind| is_group(kind)).cloned();
         let groups = groups.unwrap_or_else(|| Arc::new(ResourceType::group(&[])));
-        Self { tenant, resource_type: Arc::clone(&types[0]), groups, kept, mounts }
+        Self { tenant, resource_type: Arc::clone(&types[0]), groups, kept, forms }
     }
 
     /// Somebody whom only a directory knows.
@@ -321,7 +322,7 @@ impl Resources {
         attributes: Arc<Attributes>,
         show_source: bool,
     ) -> Arc<Resource> {
-        let rendered = (0..self.mounts * 2).map(|_| OnceLock::new()).collect();
+        let rendered = (0..self.forms * 2).map(|_| OnceLock::new()).collect();
         let located = OnceLock::new();
         Arc::new(Resource { id, version, attributes, show_source, rendered, located })
     }

@@ -17,7 +17,7 @@ use super::members::{Enrolling, MEMBERS, listed};
 use super::resource::{Half, Resource};
 use super::standing::{Standing, changed_meanwhile, divided, first_part};
 use super::{Deed, Federation, IfMatch, Problem, View, demand, is_group, permit};
-use crate::audit::{Action, AuditRecord};
+use crate::audit::{Action, AuditRecord, Outcome};
 use crate::caller::{Caller, Permission};
 use crate::scim::patch::{Membership, Tolerance};
 use crate::scim::schema::check::Checked;
@@ -381,9 +381,12 @@ pub(super) fn record(
     AuditRecord {
         at,
         caller: caller.name.to_string(),
+        actor: caller.user.as_deref().map(str::to_owned),
         kind: kind.name.clone(),
         action,
+        outcome: Outcome::Success,
         subject: subject.to_owned(),
         request_id: view.request_id.clone(),
+        correlation_id: None,
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
@@ -13,23 +13,21 @@ use tokio::time::timeout;
 
 use super::error::Failure;
 use super::json;
+use crate::scim::dialect::Manner;
 
 /// How long a body may stand still. The time of the request bounds the whole of it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Exactly this, without a charset: strict clients compare the whole header.
-pub const SCIM_JSON: HeaderValue = HeaderValue::from_static("application/scim+json");
+pub fn media_type(manner: &Manner) -> HeaderValue {
+    HeaderValue::from_static(manner.media_type)
+}
 
 /// A SCIM message as an answer: 200 with the media type.
-#[derive(Debug)]
-pub struct ScimJson(pub Bytes);
-
-impl IntoResponse for ScimJson {
-    fn into_response(self) -> Response {
-        let mut response = Response::new(Body::from(self.0));
-        response.headers_mut().insert(header::CONTENT_TYPE, SCIM_JSON);
-        response
-    }
+pub fn message(body: impl Into<Bytes>, manner: &Manner) -> Response {
+    let mut response = Response::new(Body::from(body.into()));
+    response.headers_mut().insert(header::CONTENT_TYPE, media_type(manner));
+    response
 }
 
 /// A body that was not read yet.

@@ -5,10 +5,9 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
-use super::body::{Payload, ScimJson};
+use super::body::{self, Payload};
 use super::caller::Call;
 use super::error::Failure;
 use super::operation::{self, Done};
@@ -34,7 +33,7 @@ pub async fn run(call: Call, payload: Payload, writes: &Writes) -> Result<Respon
     })?;
     to_the_end(writes, async move {
         let outcomes = Run::new(&call, bulk).carry_out().await;
-        Ok(ScimJson(render_bulk(&outcomes).into()).into_response())
+        Ok(body::message(render_bulk(&outcomes), call.manner()))
     })
     .await
 }
@@ -187,7 +186,7 @@ impl<'a> Run<'a> {
         };
         match modified {
             // It is still the answer to the POST.
-            Ok(done) => self.tell(place, &Done { status: StatusCode::CREATED, ..done }),
+            Ok(done) => self.tell(place, &Done { status: self.call.created(), ..done }),
             Err(failure) => self.fail(place, failure),
         }
     }
@@ -220,7 +219,7 @@ impl<'a> Run<'a> {
 
     fn fail(&mut self, place: usize, failure: Failure) {
         self.errors += 1;
-        let (status, response) = failure.message(&self.call.view.request_id);
+        let (status, response) = failure.message(&self.call.view.request_id, self.call.manner());
         if let Some(outcome) = &mut self.outcomes[place] {
             outcome.status = status.as_u16();
             outcome.response = Some(response);

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header, request};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request};
 
 use super::error::Failure;
 use super::layers::Asked;
@@ -11,6 +11,7 @@ use super::{Parts, TenantMount, query};
 use crate::auth::{Denied, Refused};
 use crate::caller::Caller;
 use crate::federation::{Federation, View};
+use crate::scim::dialect::Manner;
 
 /// A request whose sender is known. [`authenticate`] is the only place that makes one.
 #[derive(Debug)]
@@ -24,6 +25,20 @@ pub struct Call {
 impl Call {
     pub fn federation(&self) -> &Federation {
         &self.mount.tenant.federation
+    }
+
+    pub fn manner(&self) -> &Manner {
+        &self.view.manner
+    }
+
+    /// The status of a POST that created.
+    pub fn created(&self) -> StatusCode {
+        StatusCode::from_u16(self.manner().created).unwrap_or(StatusCode::CREATED)
+    }
+
+    /// In which form resources are rendered for this request.
+    pub fn form(&self) -> usize {
+        self.mount.form(self.manner())
     }
 }
 
@@ -43,12 +58,14 @@ pub async fn authenticate(
     }
     let from = origin(app, &head.headers, asked.peer);
     let caller = app.gate.admit(first, &mount.tenant.name, from, asked.at).await?;
+    let manner = Arc::clone(mount.manner(caller.dialect, &head.uri));
     let view = View {
         no_cache: query::no_cache(&head.headers),
         photos: false,
         members: false,
         request_id: asked.id.clone(),
         deadline: asked.at + app.limits.request_timeout,
+        manner,
     };
     Ok(Call { mount: Arc::clone(mount), caller, view, head })
 }

@@ -1,13 +1,12 @@
 //! Discovery (RFC 7644 section 4): what this server can do, told without asking who wants to know.
 
 use axum::http::{HeaderMap, Uri};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
-use super::body::ScimJson;
 use super::error::Failure;
-use super::{Parts, TenantMount, bulk, etag, query};
+use super::{Parts, TenantMount, body, bulk, etag, query};
 use crate::scim::ResourceType;
-use crate::scim::dialect::{self, Capabilities, Document};
+use crate::scim::dialect::{self, Capabilities, Document, Manner};
 use crate::scim::resource::digest_bytes;
 
 /// `/ServiceProviderConfig`; true to what is really there.
@@ -27,12 +26,14 @@ pub fn service_provider_config(
         etag: true,
         cursor_timeout: mount.tenant.federation.cursor_timeout().as_secs(),
     };
-    single(headers, dialect::service_provider_config(&capabilities, &mount.base))
+    let document = dialect::service_provider_config(&capabilities, &mount.base);
+    single(headers, document, mount.manner(None, uri))
 }
 
 pub fn schemas(mount: &TenantMount, uri: &Uri) -> Result<Response, Failure> {
     unfiltered(uri)?;
-    Ok(list(dialect::schemas_list(&types(mount), &mount.base)))
+    let manner = mount.manner(None, uri);
+    Ok(body::message(dialect::schemas_list(&types(mount), &mount.base, manner), manner))
 }
 
 pub fn schema(
@@ -46,7 +47,8 @@ pub fn schema(
 
 pub fn resource_types(mount: &TenantMount, uri: &Uri) -> Result<Response, Failure> {
     unfiltered(uri)?;
-    Ok(list(dialect::resource_types_list(&types(mount), &mount.base)))
+    let manner = mount.manner(None, uri);
+    Ok(body::message(dialect::resource_types_list(&types(mount), &mount.base, manner), manner))
 }
 
 pub fn resource_type(
@@ -70,7 +72,7 @@ fn one(
     unfiltered(uri)?;
     let name = query::segment(written).ok_or(Failure::UnknownPath)?;
     match describe(&name, &types(mount), &mount.base) {
-        Some(document) => single(headers, document),
+        Some(document) => single(headers, document, mount.manner(None, uri)),
         None => Err(Failure::UnknownDefinition(name.into_owned())),
     }
 }
@@ -85,17 +87,13 @@ fn unfiltered(uri: &Uri) -> Result<(), Failure> {
     if filtered { Err(Failure::FilterOnDiscovery) } else { Ok(()) }
 }
 
-fn list(document: Vec<u8>) -> Response {
-    ScimJson(document.into()).into_response()
-}
-
 /// One of them; its version is what it says.
-fn single(headers: &HeaderMap, document: Document) -> Result<Response, Failure> {
+fn single(headers: &HeaderMap, document: Document, manner: &Manner) -> Result<Response, Failure> {
     let version = format!("{:016x}", digest_bytes(&document.body));
     if etag::none_match(headers, &version)? {
         return Ok(etag::not_modified(&version, document.location));
     }
-    let mut response = ScimJson(document.body.into()).into_response();
+    let mut response = body::message(document.body, manner);
     etag::describe(response.headers_mut(), &version, document.location);
     Ok(response)
 }

@@ -8,10 +8,11 @@ use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 
-use super::body::SCIM_JSON;
+use super::body::media_type;
 use crate::auth::{Denied, Refused};
 use crate::federation::Problem;
-use crate::scim::{ErrorKind, ScimError, dialect};
+use crate::scim::dialect::{self, Manner};
+use crate::scim::{ErrorKind, ScimError};
 
 /// Why a request is not done as asked.
 #[derive(Debug, thiserror::Error)]
@@ -75,28 +76,28 @@ struct Row {
 impl Failure {
     /// The answer. What is the bridge's own fault goes to the log here, once and whole; the client
     /// reads the request's id.
-    pub fn answer(self, request_id: &str) -> Response {
-        let (row, message) = self.told(request_id);
+    pub fn answer(self, request_id: &str, manner: &Manner) -> Response {
+        let (row, message) = self.told(request_id, manner);
         let mut response = Response::new(Body::from(message));
         *response.status_mut() = row.status;
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, SCIM_JSON);
+        headers.insert(header::CONTENT_TYPE, media_type(manner));
         headers.extend(row.header);
         response
     }
 
     /// The status and the message alone, for an operation of a bulk request.
-    pub fn message(self, request_id: &str) -> (StatusCode, Vec<u8>) {
-        let (row, message) = self.told(request_id);
+    pub fn message(self, request_id: &str, manner: &Manner) -> (StatusCode, Vec<u8>) {
+        let (row, message) = self.told(request_id, manner);
         (row.status, message)
     }
 
-    fn told(self, request_id: &str) -> (Row, Vec<u8>) {
+    fn told(self, request_id: &str, manner: &Manner) -> (Row, Vec<u8>) {
         let row = self.row(request_id);
         if row.status.is_server_error() {
             self.log(request_id, row.status);
         }
-        let message = dialect::render_error(row.status.as_u16(), row.kind, &row.detail);
+        let message = dialect::render_error(row.status.as_u16(), row.kind, &row.detail, manner);
         (row, message)
     }
 
@@ -323,7 +324,7 @@ mod tests {
     use crate::store::StoreError;
 
     async fn answered(failure: Failure) -> (u16, Value, axum::http::HeaderMap) {
-        let response = failure.answer("r-1");
+        let response = failure.answer("r-1", &Manner::rfc());
         let (head, body) = response.into_parts();
         let message: Value =
             serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap();

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde_json::Value;
 
-use super::body::{Payload, ScimJson};
+use super::body::{self, Payload};
 use super::caller::Call;
 use super::error::Failure;
 use super::operation;
@@ -36,7 +36,7 @@ pub async fn by_message(call: Call, payload: Payload) -> Result<Response, Failur
         repositories: listing.federated.then_some(listing.report.as_slice()),
         ..ListHead::default()
     };
-    Ok(ScimJson(render_list(&head, &resources).into()).into_response())
+    Ok(body::message(render_list(&head, &resources, call.manner()), call.manner()))
 }
 
 /// The request as each type understands it: an attribute that a type does not have is one without a

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::TenantState;
 use super::error::Failure;
+use crate::scim::dialect::Manner;
 use crate::telemetry::metrics::Metrics;
 
 type Tenants = Arc<[Arc<TenantState>]>;
@@ -28,8 +29,10 @@ pub fn router(tenants: &[Arc<TenantState>], metrics: Option<Arc<Metrics>>) -> Ro
         None => routes,
     };
     routes
-        .method_not_allowed_fallback(async || Failure::Method("GET, HEAD").answer(""))
-        .fallback(async || Failure::UnknownPath.answer(""))
+        .method_not_allowed_fallback(async || {
+            Failure::Method("GET, HEAD").answer("", &Manner::rfc())
+        })
+        .fallback(async || Failure::UnknownPath.answer("", &Manner::rfc()))
 }
 
 /// The process answers.

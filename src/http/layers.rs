@@ -26,6 +26,7 @@ use super::error::Failure;
 use super::routes::{self, RouteName};
 use crate::auth::Refused;
 use crate::clock::Clock;
+use crate::scim::dialect::Manner;
 use crate::telemetry;
 
 /// Carries the request's id in every answer.
@@ -38,6 +39,8 @@ pub struct Seen {
     pub route: Option<RouteName>,
     pub tenant: Option<Arc<str>>,
     pub caller: Option<Arc<str>>,
+    /// How the request is answered; `None` where it led to no tenant.
+    pub manner: Option<Arc<Manner>>,
 }
 
 /// A request as it came in.
@@ -81,7 +84,10 @@ pub async fn answer(app: &App, request: Request<Body>, peer: IpAddr) -> Response
         app.metrics.denied();
         tracing::info!(request.id = asked.id, peer = %asked.peer, "signin.failed");
     }
-    let mut response = outcome.unwrap_or_else(|failure| failure.answer(&asked.id));
+    let mut response = outcome.unwrap_or_else(|failure| match &seen.manner {
+        Some(manner) => failure.answer(&asked.id, manner),
+        None => failure.answer(&asked.id, &Manner::rfc()),
+    });
     if let Ok(id) = HeaderValue::from_str(&asked.id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }

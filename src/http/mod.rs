@@ -37,7 +37,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::{Request, Uri};
 use axum::response::Response;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -46,6 +46,7 @@ use tower::Service;
 use crate::auth::Gate;
 use crate::clock::Clock;
 use crate::federation::Federation;
+use crate::scim::dialect::{Dialect, Manner, Manners};
 use crate::telemetry::metrics::Metrics;
 use layers::RequestIds;
 use mount::{Mount, Mounted, Mounts};
@@ -76,15 +77,25 @@ pub struct TenantState {
     pub name: Arc<str>,
     pub federation: Arc<Federation>,
     mounts: Vec<String>,
+    /// Of each mount.
+    dialects: Vec<Dialect>,
+    manners: Manners,
     /// Of the tenant's resource types, in their order.
     endpoints: Vec<Endpoint>,
 }
 
 impl TenantState {
-    /// `mounts` are base paths, unique over all tenants.
-    pub fn new(name: Arc<str>, federation: Arc<Federation>, mounts: Vec<String>) -> Self {
+    /// `mounts` are base paths, unique over all tenants, each with the dialect in which it answers
+    /// whoever's token does not name another one.
+    pub fn new(
+        name: Arc<str>,
+        federation: Arc<Federation>,
+        mounts: impl IntoIterator<Item = (String, Dialect)>,
+        manners: Manners,
+    ) -> Self {
         let endpoints = federation.types().iter().map(Endpoint::new).collect();
-        Self { name, federation, mounts, endpoints }
+        let (mounts, dialects) = mounts.into_iter().unzip();
+        Self { name, federation, mounts, dialects, manners, endpoints }
     }
 }
 
@@ -100,6 +111,20 @@ impl Mounted for TenantState {
 
 /// A base path of a tenant.
 pub type TenantMount = Mount<TenantState>;
+
+impl TenantMount {
+    /// How a request is understood and answered here, whose token names this dialect or none.
+    fn manner(&self, of_token: Option<Dialect>, uri: &Uri) -> &Arc<Manner> {
+        let of_mount = || self.tenant.dialects.get(self.index).copied().unwrap_or_default();
+        let dialect = of_token.unwrap_or_else(of_mount);
+        self.tenant.manners.of(dialect, || query::api_version(uri.query()))
+    }
+
+    /// In which form a resource is rendered here.
+    fn form(&self, manner: &Manner) -> usize {
+        self.index * self.tenant.manners.used() + manner.index
+    }
+}
 
 /// What one request may cost.
 #[derive(Clone, Copy, Debug)]

@@ -61,7 +61,7 @@ pub async fn create(
     let checked = kind.check(body, Purpose::Create)?;
     let projection = &shown(projection, kind, &checked);
     let created = call.federation().create(&call.caller, kind, checked, &call.view).await?;
-    Ok(Done::new(call, kind, created.resource, projection, StatusCode::CREATED))
+    Ok(Done::new(call, kind, created.resource, projection, call.created()))
 }
 
 /// The whole resource as given.
@@ -137,14 +137,12 @@ pub fn message(
         render_resource(&resource.attributes, projection, kind, base, source).into()
     };
     match projection {
-        Projection::Default => resource.rendered(call.mount.index, source, render),
+        Projection::Default => resource.rendered(call.form(), source, render),
         Projection::Only(_) | Projection::Without(_) | Projection::Also(_) => render(),
     }
 }
 
 /// The resource's address under the call's mount.
 pub fn location(call: &Call, kind: &ResourceType, resource: &Resource) -> Bytes {
-    resource.located(call.mount.index, || {
-        dialect::location(&call.mount.base, kind, &resource.id).into()
-    })
+    resource.located(call.form(), || dialect::location(&call.mount.base, kind, &resource.id).into())
 }

@@ -28,6 +28,16 @@ pub fn pairs(query: Option<&str>) -> Result<Pairs<'_>, ScimError> {
         .collect()
 }
 
+/// The number of the interface that the client was written for. Several may stand in one parameter;
+/// the first counts.
+pub fn api_version(query: Option<&str>) -> Option<u32> {
+    let mut pairs = query?.split('&').filter_map(|pair| pair.split_once('='));
+    let (_, value) = pairs.find(|(name, _)| name.eq_ignore_ascii_case("api-version"))?;
+    let mut numbers = value.split(|character: char| !character.is_ascii_digit());
+    let number = numbers.find(|part| !part.is_empty())?;
+    Some(number.parse().unwrap_or(u32::MAX))
+}
+
 /// One segment of a path, decoded; `None` where it is not UTF-8 or contains U+0000.
 pub fn segment(segment: &str) -> Option<Cow<'_, str>> {
     if segment.contains('%') {
@@ -102,6 +112,24 @@ mod tests {
         assert_eq!(segment("a+b").as_deref(), Some("a+b"), "no form encoding in paths");
         assert_eq!(segment("%FF"), None);
         assert_eq!(segment("%00"), None);
+    }
+
+    #[test]
+    fn the_first_number_of_the_api_version_counts() {
+        for (query, version) in [
+            ("api-version=7", Some(7)),
+            ("filter=x&API-Version=2.1&count=9", Some(2)),
+            ("api-version=v4,7", Some(4)),
+            ("api-version=2&api-version=7", Some(2)),
+            ("api-version=99999999999", Some(u32::MAX)),
+            ("api-version=", None),
+            ("api-version", None),
+            ("xapi-version=7", None),
+            ("", None),
+        ] {
+            assert_eq!(api_version(Some(query)), version, "{query}");
+        }
+        assert_eq!(api_version(None), None);
     }
 
     #[test]

@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
-use super::body::{Payload, ScimJson};
+use super::body::{self, Payload};
 use super::caller::Call;
 use super::error::Failure;
 use super::etag::{self, Precondition};
 use super::operation::{self, Done};
 use super::writes::Writes;
 use super::{layers, query};
+use crate::scim::dialect::Manner;
 use crate::scim::{Projection, Query, ResourceType};
 
 /// POST to a type's endpoint.
@@ -27,7 +28,8 @@ pub async fn create(
     let body = payload.json(&call.head.headers).await?;
     let kind = Arc::clone(kind);
     to_the_end(writes, async move {
-        Ok(answer(operation::create(&call, &kind, body, &projection).await?))
+        let done = operation::create(&call, &kind, body, &projection).await?;
+        Ok(answer(done, call.manner()))
     })
     .await
 }
@@ -40,7 +42,8 @@ pub async fn read(mut call: Call, kind: &Arc<ResourceType>, id: &str) -> Result<
         let location = operation::location(&call, kind, &resource);
         return Ok(etag::not_modified(&resource.version, location));
     }
-    Ok(answer(Done::new(&call, kind, resource, &projection, StatusCode::OK)))
+    let done = Done::new(&call, kind, resource, &projection, StatusCode::OK);
+    Ok(answer(done, call.manner()))
 }
 
 /// PUT.
@@ -58,7 +61,7 @@ pub async fn replace(
     to_the_end(writes, async move {
         let if_match = precondition.if_match();
         let done = operation::replace(&call, &kind, &id, if_match, body, &projection).await;
-        done.map(answer).map_err(|failure| precondition.failed(failure))
+        done.map(|done| answer(done, call.manner())).map_err(|failure| precondition.failed(failure))
     })
     .await
 }
@@ -78,7 +81,7 @@ pub async fn modify(
     to_the_end(writes, async move {
         let if_match = precondition.if_match();
         let done = operation::modify(&call, &kind, &id, if_match, &body, &projection).await;
-        done.map(answer).map_err(|failure| precondition.failed(failure))
+        done.map(|done| answer(done, call.manner())).map_err(|failure| precondition.failed(failure))
     })
     .await
 }
@@ -94,18 +97,18 @@ pub async fn remove(
     let (kind, id) = (Arc::clone(kind), id.to_owned());
     to_the_end(writes, async move {
         let done = operation::remove(&call, &kind, &id, precondition.if_match()).await;
-        done.map(answer).map_err(|failure| precondition.failed(failure))
+        done.map(|done| answer(done, call.manner())).map_err(|failure| precondition.failed(failure))
     })
     .await
 }
 
-fn answer(done: Done) -> Response {
+fn answer(done: Done, manner: &Manner) -> Response {
     let Some(shown) = done.shown else {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = done.status;
         return response;
     };
-    let mut response = ScimJson(shown.body).into_response();
+    let mut response = body::message(shown.body, manner);
     *response.status_mut() = done.status;
     etag::describe(response.headers_mut(), &shown.resource.version, shown.location);
     response

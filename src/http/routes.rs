@@ -254,6 +254,7 @@ pub async fn dispatch(
     };
     seen.tenant = Some(Arc::clone(&mount.tenant.name));
     seen.route = Some(RouteName::Fixed(NO_ROUTE));
+    seen.manner = Some(Arc::clone(mount.manner(None, &uri)));
     let route = Route::find(rest, &mount.tenant.endpoints).ok_or(Failure::UnknownPath)?;
     seen.route = Some(route.name());
     let verb = verb(&head.method).ok_or(Failure::Method(route.allowed()))?;
@@ -267,6 +268,7 @@ pub async fn dispatch(
     let call = authenticate(app, mount, head, asked).await?;
     let payload = Payload { body: sent, limit: app.limits.max_body };
     seen.caller = Some(Arc::clone(&call.caller.name));
+    seen.manner = Some(Arc::clone(&call.view.manner));
     let writes = &app.writes;
     // The future of a request is as large as its largest arm, and is moved several times: what reads
     // a body or writes goes on the heap, so that the two hot arms stay small.

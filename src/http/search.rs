@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bytes::Bytes;
 
-use super::body::{Payload, ScimJson};
+use super::body::{self, Payload};
 use super::caller::Call;
 use super::error::Failure;
 use super::{operation, query};
@@ -17,14 +17,14 @@ use crate::scim::{Projection, Query, ResourceType};
 pub async fn by_parameters(call: Call, kind: &Arc<ResourceType>) -> Result<Response, Failure> {
     let written = call.head.uri.query();
     let text = written.unwrap_or_default();
-    if let Some(plan) = call.federation().known_plan(kind, text) {
+    if let Some(plan) = call.federation().known_plan(kind, text, call.manner()) {
         return run(&call, &plan).await;
     }
     let pairs = query::pairs(written)?;
     let query = Query::from_parameters(pairs.into_iter(), kind)?;
     let plan = Arc::new(call.federation().plan(kind, query));
     let answer = run(&call, &plan).await;
-    call.federation().keep_plan(text, &plan);
+    call.federation().keep_plan(text, call.manner(), &plan);
     answer
 }
 
@@ -57,12 +57,12 @@ async fn run(call: &Call, plan: &Plan) -> Result<Response, Failure> {
             previous_cursor: cursors.and_then(|cursors| cursors.previous.as_deref()),
             repositories: listing.federated.then_some(listing.report.as_slice()),
         };
-        render_list(&head, &resources).into()
+        render_list(&head, &resources, call.manner()).into()
     };
     // A remembered list keeps its bytes, too.
     let bytes = match projection {
-        Projection::Default => listing.rendered(call.mount.index, render),
+        Projection::Default => listing.rendered(call.form(), render),
         Projection::Only(_) | Projection::Without(_) | Projection::Also(_) => render(),
     };
-    Ok(ScimJson(bytes).into_response())
+    Ok(body::message(bytes, call.manner()))
 }

@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::config::{OnConflict, OnFailure};
 use crate::federation::{Federation, Rules, Shares};
 use crate::scim::ResourceType;
+use crate::scim::dialect::{Dialect, Manners, Settings};
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 
@@ -72,8 +73,9 @@ fn app_with(config: &Config) -> App {
     let store = Arc::new(Store::open("sqlite::memory:", &[], Clock::system()).unwrap());
     let tenant = |name: &str, mounts: &[&str]| {
         let federation = federation(&store, name, mounts.len());
-        let mounts = mounts.iter().map(|&path| path.to_owned()).collect();
-        TenantState::new(name.into(), federation, mounts)
+        let mounts = mounts.iter().map(|&path| (path.to_owned(), Dialect::Rfc));
+        let manners = Manners::new(&Settings::default(), [Dialect::Rfc]);
+        TenantState::new(name.into(), federation, mounts, manners)
     };
     router(HttpState {
         tenants: vec![

@@ -121,7 +121,7 @@ impl Store {
         let enrolling = change.statements.len();
         let bound =
             self.push_members(&mut change, tenant, &row.key.into(), &difference, members)?;
-        audit::push(&mut change, tenant, record, &self.token());
+        audit::push(&mut change, tenant, record, || self.token());
         match self.engine.execute(change).await {
             Ok(returned) => {
                 let mut first = returned.row(updated)?;

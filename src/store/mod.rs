@@ -8,12 +8,14 @@ mod candidates;
 mod condition;
 mod engine;
 mod index;
+mod lease;
 mod link;
 mod member;
 mod membership;
 mod prepare;
 mod refusal;
 mod resource;
+mod seal;
 mod search;
 mod settings;
 #[cfg(test)]
@@ -33,9 +35,11 @@ use crate::scim::{AttributePath, Attributes, Filter, ResourceType};
 use engine::{Engine, Query};
 use index::Index;
 
+pub use audit::{AuditFilter, Tail};
 pub use engine::OpenError;
 pub use member::{Member, Membership};
 pub use membership::{Enrolled, Members};
+pub use seal::Sealed;
 pub use token::{IssuedToken, KeptToken};
 pub use unique::UniqueValue;
 

@@ -77,7 +77,7 @@ impl Store {
         let rows = self.index.rows(type_name, id, &write.view);
         index::insert(change, &made.key(), &tenant_key, rows, "");
         unique::push(change, &tenant_key, &made.key(), type_name, &write.unique, true);
-        audit::push(change, tenant, new.record.clone(), &self.token());
+        audit::push(change, tenant, new.record.clone(), || self.token());
         Ok(made)
     }
 
@@ -92,7 +92,7 @@ impl Store {
     ) -> Result<ResourceRow, StoreError> {
         let mut change = Change::default();
         let updated = self.push_update(&mut change, tenant, row, write)?;
-        audit::push(&mut change, tenant, record, &self.token());
+        audit::push(&mut change, tenant, record, || self.token());
         match self.engine.execute(change).await {
             Ok(returned) => rewritten(row, write, &mut returned.row(updated)?),
             Err(Failure::Unexpected { statement, .. }) if statement == updated => {
@@ -180,7 +180,7 @@ impl Store {
             [row.key.into(), row.version.into(), tenant.into()],
             Expect::Exactly(1),
         );
-        audit::push(&mut change, tenant, record, &self.token());
+        audit::push(&mut change, tenant, record, || self.token());
         match self.engine.execute(change).await {
             Ok(returned) => returned.rows(left).map(|mut row| Ok(row.integer()?)).collect(),
             Err(Failure::Unexpected { statement, .. }) if statement == deleted => {

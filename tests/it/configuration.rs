@@ -23,12 +23,7 @@ fn an_unknown_key_is_named_with_its_line_and_the_nearest_known_one() {
 
 #[test]
 fn what_does_not_exist_yet_is_said_and_not_ignored() {
-    for (line, key) in [
-        ("delete = \"soft\"", "delete"),
-        ("dialect = \"activid\"", "dialect"),
-        ("on_vanish = \"keep\"", "on_vanish"),
-        ("unquoted_values = false", "unquoted_values"),
-    ] {
+    for (line, key) in [("delete = \"soft\"", "delete"), ("on_vanish = \"keep\"", "on_vanish")] {
         let text = refusal(&Settings::local().tenant(line), &SERVE);
         assert!(text.contains(key) && text.contains("not yet supported"), "{text}");
     }

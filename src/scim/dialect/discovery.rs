@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use super::{ListHead, render_list};
+use super::{ListHead, Manner, render_list};
 use crate::scim::schema::{ResourceType, Schema};
 
 /// One discovery resource.
@@ -75,10 +75,10 @@ pub fn service_provider_config(capabilities: &Capabilities, base: &str) -> Docum
 }
 
 /// Every schema of these resource types, each once.
-pub fn schemas_list(types: &[&ResourceType], base: &str) -> Vec<u8> {
+pub fn schemas_list(types: &[&ResourceType], base: &str, manner: &Manner) -> Vec<u8> {
     let documents: Vec<_> =
         all_schemas(types).map(|schema| schema_document(schema, base).body).collect();
-    list(&documents)
+    list(&documents, manner)
 }
 
 /// The schema with this URN, in any case.
@@ -87,9 +87,9 @@ pub fn schema(urn: &str, types: &[&ResourceType], base: &str) -> Option<Document
     Some(schema_document(found, base))
 }
 
-pub fn resource_types_list(types: &[&ResourceType], base: &str) -> Vec<u8> {
+pub fn resource_types_list(types: &[&ResourceType], base: &str, manner: &Manner) -> Vec<u8> {
     let documents: Vec<_> = types.iter().map(|kind| type_document(kind, base).body).collect();
-    list(&documents)
+    list(&documents, manner)
 }
 
 /// The resource type with this name, in any case.
@@ -146,10 +146,10 @@ fn type_document(kind: &ResourceType, base: &str) -> Document {
 }
 
 /// RFC 7644 section 4: discovery lists are whole, without pages.
-fn list(documents: &[Vec<u8>]) -> Vec<u8> {
+fn list(documents: &[Vec<u8>], manner: &Manner) -> Vec<u8> {
     let total = documents.len() as u64;
     let head = ListHead { total: Some(total), start_index: Some(1), ..ListHead::default() };
-    render_list(&head, documents)
+    render_list(&head, documents, manner)
 }
 
 fn bytes(document: &Value) -> Vec<u8> {

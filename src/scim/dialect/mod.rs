@@ -1,10 +1,12 @@
-//! How answers are written: the one module that knows what the messages look like (dialect `rfc`).
+//! Dialects: the one module that knows that there are two, and what the messages look like.
 //!
 //! A resource is written once, when its bytes are not cached; a list only joins bytes.
 
 mod bulk;
+mod codes;
 mod discovery;
 mod json;
+mod manner;
 mod report;
 mod resource;
 #[cfg(test)]
@@ -15,6 +17,7 @@ pub use discovery::{
     Capabilities, Document, resource_type, resource_types_list, schema, schemas_list,
     service_provider_config,
 };
+pub use manner::{Dialect, Language, Limit, Manner, Manners, Names, Settings};
 pub use report::{ReportState, RepositoryReport};
 pub use resource::{location, render_resource};
 
@@ -39,7 +42,11 @@ pub struct ListHead<'a> {
 
 /// A ListResponse (RFC 7644 section 3.4.2) out of resources that are JSON already: nothing is
 /// serialised again. `itemsPerPage` is the number of the resources.
-pub fn render_list<B: AsRef<[u8]>>(head: &ListHead<'_>, resources: &[B]) -> Vec<u8> {
+pub fn render_list<B: AsRef<[u8]>>(
+    head: &ListHead<'_>,
+    resources: &[B],
+    manner: &Manner,
+) -> Vec<u8> {
     let reports = head.repositories.unwrap_or_default();
     let bodies: usize = resources.iter().map(|resource| resource.as_ref().len() + 1).sum();
     let cursors = head.next_cursor.map_or(0, str::len) + head.previous_cursor.map_or(0, str::len);
@@ -71,7 +78,9 @@ pub fn render_list<B: AsRef<[u8]>>(head: &ListHead<'_>, resources: &[B]) -> Vec<
         out.extend_from_slice(br#","urn:scimbridge:api:messages:2.0:Repositories":"#);
         report::render(&mut out, reports);
     }
-    out.extend_from_slice(br#","Resources":["#);
+    out.push(b',');
+    out.name(manner.list_member);
+    out.push(b'[');
     for (index, resource) in resources.iter().enumerate() {
         if index > 0 {
             out.push(b',');
@@ -83,7 +92,12 @@ pub fn render_list<B: AsRef<[u8]>>(head: &ListHead<'_>, resources: &[B]) -> Vec<
 }
 
 /// An error message (RFC 7644 section 3.12); `status` is the HTTP status, written as a string.
-pub fn render_error(status: u16, kind: Option<ErrorKind>, detail: &str) -> Vec<u8> {
+pub fn render_error(
+    status: u16,
+    kind: Option<ErrorKind>,
+    detail: &str,
+    manner: &Manner,
+) -> Vec<u8> {
     let mut out = Vec::with_capacity(128 + detail.len());
     out.extend_from_slice(
         br#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:Error"],"status":""#,
@@ -94,6 +108,10 @@ pub fn render_error(status: u16, kind: Option<ErrorKind>, detail: &str) -> Vec<u
         out.extend_from_slice(br#","scimType":""#);
         out.extend_from_slice(kind.name().as_bytes());
         out.push(b'"');
+    }
+    if manner.error_codes {
+        out.extend_from_slice(br#","errorCode":"#);
+        out.number(u64::from(codes::code(status, kind)));
     }
     out.extend_from_slice(br#","detail":"#);
     out.text(detail);

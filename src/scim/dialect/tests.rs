@@ -227,7 +227,11 @@ fn a_list_joins_what_is_rendered() {
         previous_cursor: None,
         repositories: Some(&reports),
     };
-    let list = render_list(&head, &[br#"{"id":"1"}"#.as_slice(), br#"{"id":"2"}"#.as_slice()]);
+    let list = render_list(
+        &head,
+        &[br#"{"id":"1"}"#.as_slice(), br#"{"id":"2"}"#.as_slice()],
+        &Manner::rfc(),
+    );
     let expected = json!({
         "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
         "totalResults": 18_446_744_073_709_551_615_u64,
@@ -242,7 +246,7 @@ fn a_list_joins_what_is_rendered() {
     });
     assert_eq!(serde_json::from_slice::<Value>(&list).unwrap(), expected);
 
-    let none = render_list::<Vec<u8>>(&ListHead::default(), &[]);
+    let none = render_list::<Vec<u8>>(&ListHead::default(), &[], &Manner::rfc());
     let expected = json!({
         "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
         "itemsPerPage": 0,
@@ -253,7 +257,12 @@ fn a_list_joins_what_is_rendered() {
 
 #[test]
 fn errors_are_scim_errors() {
-    let error = render_error(400, Some(ErrorKind::InvalidFilter), "at 3: \"x\"\u{7f}\u{1f}");
+    let error = render_error(
+        400,
+        Some(ErrorKind::InvalidFilter),
+        "at 3: \"x\"\u{7f}\u{1f}",
+        &Manner::rfc(),
+    );
     let expected = json!({
         "schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"],
         "status": "400",
@@ -261,7 +270,8 @@ fn errors_are_scim_errors() {
         "detail": "at 3: \"x\"\u{7f}\u{1f}",
     });
     assert_eq!(serde_json::from_slice::<Value>(&error).unwrap(), expected);
-    let error: Value = serde_json::from_slice(&render_error(404, None, "nobody")).unwrap();
+    let error: Value =
+        serde_json::from_slice(&render_error(404, None, "nobody", &Manner::rfc())).unwrap();
     assert_eq!((error["status"].as_str(), error.get("scimType")), (Some("404"), None));
 }
 
@@ -272,7 +282,7 @@ fn discovery_tells_what_the_data_say() {
     let types = [&user, &group];
     let parsed = |bytes: Vec<u8>| serde_json::from_slice::<Value>(&bytes).unwrap();
 
-    let list = parsed(schemas_list(&types, BASE));
+    let list = parsed(schemas_list(&types, BASE, &Manner::rfc()));
     let ids: Vec<&str> =
         list["Resources"].as_array().unwrap().iter().map(|s| s["id"].as_str().unwrap()).collect();
     assert_eq!(ids.len(), 7);
@@ -286,7 +296,7 @@ fn discovery_tells_what_the_data_say() {
     assert_eq!(one["attributes"][0]["uniqueness"], "server");
     assert!(schema("urn:nobody", &types, BASE).is_none());
 
-    let list = parsed(resource_types_list(&types, BASE));
+    let list = parsed(resource_types_list(&types, BASE, &Manner::rfc()));
     assert_eq!(list["Resources"][1]["schema"], GROUP);
     let one = parsed(resource_type("user", &types, BASE).unwrap().body);
     assert_eq!((one["endpoint"].as_str(), one["id"].as_str()), (Some("/Users"), Some("User")));

@@ -250,9 +250,9 @@ fn a_newer_or_foreign_database_is_refused_and_left_alone() {
     let path = directory.path().join("newer.db");
     drop(Engine::open(&url(&path)).unwrap());
     let connection = Connection::open(&path).unwrap();
-    connection.pragma_update(None, "user_version", 9).unwrap();
+    connection.pragma_update(None, "user_version", 99).unwrap();
     let error = Engine::open(&url(&path)).unwrap_err();
-    assert!(matches!(error, OpenError::Newer { found: 9, known: 3, .. }), "{error}");
+    assert!(matches!(error, OpenError::Newer { found: 99, .. }), "{error}");
     assert!(error.to_string().contains("newer.db"), "{error}");
 
     let path = directory.path().join("foreign.db");

@@ -1,5 +1,6 @@
 //! The contract of the store: on a file, in memory and on PostgreSQL.
 
+mod audit;
 mod members;
 mod page;
 mod passing;
@@ -14,9 +15,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::engine::{Change, Expect};
+use super::engine::{Change, Expect, Query};
 use super::*;
-use crate::audit::{Action, AuditRecord};
+use crate::audit::{Action, AuditRecord, Outcome};
 use crate::scim::{Filter, ResourceType};
 
 const ACME: &str = "acme";
@@ -61,10 +62,13 @@ fn record(action: Action, subject: &str) -> AuditRecord {
     AuditRecord {
         at: at(0),
         caller: "tests".to_owned(),
+        actor: None,
         kind: "User".to_owned(),
         action,
+        outcome: Outcome::Success,
         subject: subject.to_owned(),
         request_id: "r1".to_owned(),
+        correlation_id: None,
     }
 }
 
