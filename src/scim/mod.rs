@@ -18,6 +18,7 @@ pub mod resource;
 mod rfc;
 pub mod schema;
 pub mod text;
+pub mod written;
 
 pub use error::{ErrorKind, ScimError};
 pub use filter::Filter;
