@@ -259,6 +259,7 @@ fn federation(
         allow_scan: tenant.allow_scan,
         walk_limit: tenant.walk_limit,
         cursor_timeout: tenant.cursor_timeout,
+        codes: tenant.codes.clone(),
     };
     Ok(Federation::new(
         Arc::clone(&tenant.name),

@@ -17,6 +17,7 @@ use crate::cache::State;
 use crate::caller::{Caller, Permission};
 use crate::scim::filter::{Filter, Literal, Operator, Text};
 use crate::scim::schema::check::Checked;
+use crate::scim::written::{Posting, Writing};
 use crate::scim::{Attributes, ErrorKind, ResourceType, ScimError};
 use crate::store::{LinkState, NewResource, ResourceRow, StoreError, TypeName, UserType};
 
@@ -49,9 +50,13 @@ impl Federation {
             demand(caller, Permission::UsersBind)?;
             let id = directory.long_id(&known.key.0);
             let _writing = self.writing.hold(&id).await;
-            return self.bind_by_post(caller, &directory, &known, &checked.attributes, view).await;
+            return self.bind_by_post(caller, &directory, &known, &checked, view).await;
         }
-        let own = self.owned_by_store(&checked.attributes)?;
+        let writing = Writing { kind, manner: &view.manner, owns_name: true };
+        let given = writing.posted(&Attributes::new(), &checked, Posting::Creates)?;
+        kind.require(&given)?;
+        let mut own = self.owned_by_store(&given)?;
+        self.rules.codes.apply(&mut own, &Attributes::new())?;
         self.create_local(caller, kind, own, view).await
     }
 
@@ -119,7 +124,7 @@ impl Federation {
         caller: &Caller,
         directory: &Arc<Directory>,
         known: &Arc<Known>,
-        wanted: &Attributes,
+        checked: &Checked,
         view: &View,
     ) -> Result<Created, Problem> {
         let entry_key = known.key.0.to_string();
@@ -135,7 +140,13 @@ impl Federation {
             None => false,
         };
         let standing = Standing::unbound(directory, known);
-        let own = divided(self.users(), &standing, wanted, Mode::Replace, true)?;
+        let owns_name = standing.owns(&self.user_name);
+        let writing = Writing { kind: self.users(), manner: &view.manner, owns_name };
+        let wanted = writing.posted(&known.values(), checked, Posting::Binds)?;
+        let mut own = divided(self.users(), &standing, &wanted, Mode::Replace, true)?;
+        self.rules.codes.apply(&mut own, &Attributes::new())?;
+        standing.within_limits(self, &own, &wanted, &view.manner)?;
+        self.users().require(&standing.with_own(self, &own))?;
         let row = self.insert_bound(caller, directory, known, own, revive, view).await?;
         let half = Half::Entry(Arc::clone(known), State::Live);
         Ok(Created { resource: self.people.stored(&row, Some(directory), &half), bound: true })

@@ -37,7 +37,8 @@ use crate::clock::Clock;
 use crate::config::{OnConflict, OnFailure};
 use crate::repository::{Repository, RepositoryError};
 use crate::scim::dialect::Manner;
-use crate::scim::{ErrorKind, ResourceType, ScimError};
+use crate::scim::mirror::CodeTypes;
+use crate::scim::{AttributePath, ErrorKind, ResourceType, ScimError};
 use crate::secret::Secret;
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::{CacheNumbers, RepositoryMetrics};
@@ -55,6 +56,8 @@ pub struct Federation {
     tenant: Arc<str>,
     rules: Rules,
     types: Vec<Arc<ResourceType>>,
+    /// `userName`
+    user_name: AttributePath,
     store: Arc<Store>,
     rows: rows::Rows,
     directories: Vec<Arc<directory::Directory>>,
@@ -79,6 +82,8 @@ pub struct Rules {
     pub walk_limit: u64,
     /// How long a cursor is good for, and what it needs kept, since either was last used.
     pub cursor_timeout: Duration,
+    /// What values under the codes of `UserAttribute` are.
+    pub codes: CodeTypes,
 }
 
 /// A repository with what its configuration decides.
@@ -197,6 +202,7 @@ impl Federation {
             shares: shares.clone(),
             tenant,
             rules,
+            user_name: types[0].resolve("userName"),
             types,
             store,
             directories,

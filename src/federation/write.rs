@@ -16,11 +16,12 @@ use super::identity::{Care, Subject};
 use super::members::{Enrolling, MEMBERS, listed};
 use super::resource::{Half, Resource};
 use super::standing::{Standing, changed_meanwhile, divided, first_part};
-use super::{Deed, Federation, IfMatch, Problem, View, demand, is_group, permit};
+use super::{Deed, Federation, IfMatch, Problem, View, demand, is_group, is_user, permit};
 use crate::audit::{Action, AuditRecord, Outcome};
 use crate::caller::{Caller, Permission};
 use crate::scim::patch::{Membership, Tolerance};
 use crate::scim::schema::check::Checked;
+use crate::scim::written::Writing;
 use crate::scim::{Attributes, Patch, ResourceType, ScimError};
 use crate::store::{
     LinkRow, ResourceRow, ResourceWrite, RowKey, StoreError, TypeName, UniqueValue,
@@ -45,7 +46,10 @@ impl Federation {
         } else {
             Asked::Of(Membership::default())
         };
-        let wanted = |current: &Attributes| kind.over(current, &checked.attributes);
+        let wanted = |current: &Attributes, owns_name| match is_user(kind) {
+            true => Writing { kind, manner: &view.manner, owns_name }.replaced(current, &checked),
+            false => kind.over(current, &checked.attributes),
+        };
         let change = Change {
             wanted: &wanted,
             membership,
@@ -73,7 +77,13 @@ impl Federation {
             None => (patch, Asked::Of(Membership::default())),
         };
         let tolerance = Tolerance::from(caller.client);
-        let wanted = |current: &Attributes| patch.apply(current, kind, tolerance);
+        let wanted = |current: &Attributes, owns_name| match is_user(kind) {
+            true => {
+                let writing = Writing { kind, manner: &view.manner, owns_name };
+                writing.modified(current, patch, tolerance)
+            }
+            false => patch.apply(current, kind, tolerance),
+        };
         let names = |attribute: &str| {
             patch.paths().any(|path| path.extension.is_none() && path.attribute == attribute)
         };
@@ -104,7 +114,9 @@ impl Federation {
             let standing = self.standing(kind, &canonical, change.photos).await?;
             standing.must_match(if_match)?;
             let (wanted, enrolling) = self.wanted(caller, &standing, change).await?;
-            let after = divided(kind, &standing, &wanted, change.mode, change.says_active)?;
+            let mut after = divided(kind, &standing, &wanted, change.mode, change.says_active)?;
+            self.rules.codes.apply(&mut after, standing.own())?;
+            standing.within_limits(self, &after, &wanted, &view.manner)?;
             if after == *standing.own() && enrolling.is_nothing() {
                 return self.told(standing, view).await;
             }
@@ -147,9 +159,10 @@ impl Federation {
         change: &Change<'_>,
     ) -> Result<(Attributes, Enrolling), Problem> {
         let mut current = standing.merged(self);
+        let owns_name = standing.owns(&self.user_name);
         match &change.membership {
             Asked::Of(membership) => {
-                let wanted = (change.wanted)(&current)?;
+                let wanted = (change.wanted)(&current, owns_name)?;
                 Ok((wanted, self.enrolling(caller, membership).await?))
             }
             Asked::Seen => {
@@ -158,7 +171,7 @@ impl Federation {
                     let members = shown.attributes.get(MEMBERS).filter(|list| **list != json!([]));
                     current.extend(members.map(|members| (MEMBERS.to_owned(), members.clone())));
                 }
-                let mut wanted = (change.wanted)(&current)?;
+                let mut wanted = (change.wanted)(&current, owns_name)?;
                 let membership = listed(wanted.shift_remove(MEMBERS).as_ref())?;
                 Ok((wanted, self.enrolling(caller, &membership).await?))
             }
@@ -345,8 +358,8 @@ enum Asked {
 
 /// What PUT and PATCH do to a resource.
 struct Change<'a> {
-    /// From the resource as it is to the resource as it shall be.
-    wanted: &'a (dyn Fn(&Attributes) -> Result<Attributes, ScimError> + Sync),
+    /// From the resource as it is, and whether its `userName` is ours, to the resource as it shall be.
+    wanted: &'a (dyn Fn(&Attributes, bool) -> Result<Attributes, ScimError> + Sync),
     membership: Asked,
     mode: Mode,
     /// Whether `active` is named, and is not what any client sends that hands back what it read.

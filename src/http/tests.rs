@@ -21,6 +21,7 @@ use crate::config::{OnConflict, OnFailure};
 use crate::federation::{Federation, Rules, Shares};
 use crate::scim::ResourceType;
 use crate::scim::dialect::{Dialect, Manners, Settings};
+use crate::scim::mirror::CodeTypes;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 
@@ -34,6 +35,7 @@ fn federation(store: &Arc<Store>, name: &str, mounts: usize) -> Arc<Federation> 
         allow_scan: true,
         walk_limit: 1000,
         cursor_timeout: Duration::from_mins(10),
+        codes: CodeTypes::default(),
     };
     let types = vec![ResourceType::user(&[]).into(), ResourceType::group(&[]).into()];
     Arc::new(Federation::new(

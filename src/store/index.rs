@@ -26,7 +26,7 @@ pub(super) const WIDTH: usize = 256;
 const FORM: u32 = 2;
 
 /// Indexed of users without being asked for, beside what stands in columns of its own ([`column`]).
-const OF_USERS: [&str; 13] = [
+const OF_USERS: [&str; 14] = [
     "displayName",
     "name.formatted",
     "name.familyName",
@@ -40,7 +40,12 @@ const OF_USERS: [&str; 13] = [
     "active",
     "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:employeeNumber",
     "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager.value",
+    CODES,
 ];
+
+/// What users have under codes. Most have nothing there, and nobody sorts by it, so that who has
+/// nothing has no row in the index.
+const CODES: &str = "urn:hid:scim:api:idp:2.0:UserAttribute:attributes.value";
 
 /// The indexed attributes, by resource type.
 #[derive(Debug)]
@@ -242,7 +247,7 @@ impl Index {
             let value = values.next()?;
             return values.next().is_none().then_some(Place::Attribute(value));
         }
-        self.place(type_name, path)
+        self.place(type_name, path).filter(|_| path.text != CODES)
     }
 
     fn indexed(&self, type_name: &TypeName, text: &str) -> Option<impl Iterator<Item = &Indexed>> {
@@ -294,7 +299,7 @@ impl Indexed {
     /// Adds the index rows of a resource for this path.
     pub(super) fn rows(&self, id: &str, view: &Attributes, rows: &mut Vec<IndexRow>) {
         let terms = terms(&self.path, view);
-        if terms.first().is_none_or(|term| term.foreign) {
+        if terms.first().is_none_or(|term| term.foreign) && self.path.text != CODES {
             rows.push([self.absent().into(), 0.into(), "".into(), "".into(), id.into()]);
         }
         rows.extend(terms.into_iter().zip(0_i64..).map(|(term, ordinal)| {

@@ -11,6 +11,7 @@ mod report;
 mod resource;
 #[cfg(test)]
 mod tests;
+mod user;
 
 pub use bulk::{BulkOutcome, render_bulk};
 pub use discovery::{
@@ -20,6 +21,7 @@ pub use discovery::{
 pub use manner::{Dialect, Language, Limit, Manner, Manners, Names, Settings};
 pub use report::{ReportState, RepositoryReport};
 pub use resource::{location, render_resource};
+pub use user::presented;
 
 use super::error::ErrorKind;
 use json::Writer;
