@@ -55,6 +55,7 @@ impl Federation {
         let writing = Writing { kind, manner: &view.manner, owns_name: true };
         let given = writing.posted(&Attributes::new(), &checked, Posting::Creates)?;
         kind.require(&given)?;
+        writing.limited(&Attributes::new(), &given)?;
         let mut own = self.owned_by_store(&given)?;
         self.rules.codes.apply(&mut own, &Attributes::new())?;
         self.create_local(caller, kind, own, view).await
@@ -145,7 +146,7 @@ impl Federation {
         let wanted = writing.posted(&known.values(), checked, Posting::Binds)?;
         let mut own = divided(self.users(), &standing, &wanted, Mode::Replace, true)?;
         self.rules.codes.apply(&mut own, &Attributes::new())?;
-        standing.within_limits(self, &own, &wanted, &view.manner)?;
+        standing.within_limits(self, self.users(), &own, &wanted, &view.manner)?;
         self.users().require(&standing.with_own(self, &own))?;
         let row = self.insert_bound(caller, directory, known, own, revive, view).await?;
         let half = Half::Entry(Arc::clone(known), State::Live);

@@ -14,6 +14,7 @@ use super::{Federation, IfMatch, Problem, RETRY_AFTER, is_user};
 use crate::cache::State;
 use crate::repository::{Authority, Repository};
 use crate::scim::dialect::Manner;
+use crate::scim::written::Writing;
 use crate::scim::{AttributePath, Attributes, ResourceType};
 use crate::store::ResourceRow;
 
@@ -103,22 +104,26 @@ impl Standing {
         }
     }
 
-    /// Refuses values beside those of a directory where there may be no more than these: the one that
-    /// there is belongs to it.
+    /// Refuses more values than a user may have, and one beside those of a directory where there may be
+    /// no more than these: what there is belongs to it.
     pub(super) fn within_limits(
         &self,
         federation: &Federation,
+        kind: &ResourceType,
         own: &Attributes,
         wanted: &Attributes,
         manner: &Manner,
     ) -> Result<(), Problem> {
-        let Some(repository) = self.repository().filter(|_| !manner.limits.is_empty()) else {
+        if manner.limits.is_empty() || !is_user(kind) {
             return Ok(());
-        };
+        }
+        let before = self.merged(federation);
+        Writing { kind, manner, owns_name: true }.limited(&before, wanted)?;
+        let Some(repository) = self.repository() else { return Ok(()) };
         let count = |attributes: &Attributes, name: &str| {
             attributes.get(name).and_then(Value::as_array).map_or(0, Vec::len)
         };
-        let (before, after) = (self.merged(federation), self.with_own(federation, own));
+        let after = self.with_own(federation, own);
         let beside = manner.limits.iter().find(|limit| {
             let name = limit.attribute.as_str();
             let there = count(&after, name);

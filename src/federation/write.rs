@@ -116,7 +116,7 @@ impl Federation {
             let (wanted, enrolling) = self.wanted(caller, &standing, change).await?;
             let mut after = divided(kind, &standing, &wanted, change.mode, change.says_active)?;
             self.rules.codes.apply(&mut after, standing.own())?;
-            standing.within_limits(self, &after, &wanted, &view.manner)?;
+            standing.within_limits(self, kind, &after, &wanted, &view.manner)?;
             if after == *standing.own() && enrolling.is_nothing() {
                 return self.told(standing, view).await;
             }

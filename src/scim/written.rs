@@ -41,7 +41,7 @@ impl Writing<'_> {
     /// The attributes of a POST; `known` is what a directory says of whom it binds.
     ///
     /// # Errors
-    /// `invalidValue` for what is missing, for more values than there may be, and as [`folded`].
+    /// `invalidValue` for what is missing, and as [`folded`].
     pub fn posted(
         &self,
         known: &Attributes,
@@ -67,7 +67,6 @@ impl Writing<'_> {
             return Err(missing("name", "give givenName, familyName or both"));
         }
         self.has_required(known, &given)?;
-        self.limited(&Attributes::new(), &given)?;
         Ok(given)
     }
 
@@ -86,8 +85,7 @@ impl Writing<'_> {
     /// The whole resource after a PUT of what `checked` holds.
     ///
     /// # Errors
-    /// `invalidValue` for what is missing, for more values than there may be, and as [`folded`];
-    /// `mutability` as [`ResourceType::over`].
+    /// `invalidValue` for what is missing, and as [`folded`]; `mutability` as [`ResourceType::over`].
     pub fn replaced(
         &self,
         current: &Attributes,
@@ -126,7 +124,6 @@ impl Writing<'_> {
             }
             self.name(current, &mut after);
         }
-        self.limited(current, &after)?;
         Ok(after)
     }
 
@@ -134,7 +131,7 @@ impl Writing<'_> {
     ///
     /// # Errors
     /// As [`Patch::apply`], `mutability` for another `userName` or `displayName` than follows from
-    /// the rest, `invalidValue` for more values than there may be and as [`folded`].
+    /// the rest, and as [`folded`].
     pub fn modified(
         &self,
         current: &Attributes,
@@ -178,7 +175,6 @@ impl Writing<'_> {
             let repeats = [current.get("userName"), after.get("userName")];
             follows("userName", "externalId", given.as_ref(), &repeats, tolerance)?;
         }
-        self.limited(current, &after)?;
         Ok(after)
     }
 
@@ -196,7 +192,10 @@ impl Writing<'_> {
     }
 
     /// Refuses more values than there may be; what was there already may stay.
-    fn limited(&self, current: &Attributes, after: &Attributes) -> Result<(), ScimError> {
+    ///
+    /// # Errors
+    /// `invalidValue`, with the attribute and its limit.
+    pub fn limited(&self, current: &Attributes, after: &Attributes) -> Result<(), ScimError> {
         for limit in &self.manner.limits {
             let name = limit.attribute.as_str();
             // What a user is in and has is counted where it is written.

@@ -29,13 +29,18 @@ impl Case {
 
     fn post(&self, manner: &Manner, body: Value) -> Result<Value, ScimError> {
         let checked = self.0.check(body, Purpose::Replace)?;
-        let writing = self.writing(manner);
-        writing.posted(&Attributes::new(), &checked, Posting::Creates).map(Value::Object)
+        let (writing, nothing) = (self.writing(manner), Attributes::new());
+        let given = writing.posted(&nothing, &checked, Posting::Creates)?;
+        writing.limited(&nothing, &given)?;
+        Ok(Value::Object(given))
     }
 
     fn put(&self, manner: &Manner, current: &Value, body: Value) -> Result<Value, ScimError> {
         let checked = self.0.check(body, Purpose::Replace)?;
-        self.writing(manner).replaced(&object(current), &checked).map(Value::Object)
+        let (writing, current) = (self.writing(manner), object(current));
+        let after = writing.replaced(&current, &checked)?;
+        writing.limited(&current, &after)?;
+        Ok(Value::Object(after))
     }
 
     fn patch(
@@ -47,7 +52,10 @@ impl Case {
         let body = json!({ "Operations": operations });
         let tolerance = Tolerance::default();
         let patch = Patch::parse(&body, &self.0, tolerance)?;
-        self.writing(manner).modified(&object(current), &patch, tolerance).map(Value::Object)
+        let (writing, current) = (self.writing(manner), object(current));
+        let after = writing.modified(&current, &patch, tolerance)?;
+        writing.limited(&current, &after)?;
+        Ok(Value::Object(after))
     }
 }
 

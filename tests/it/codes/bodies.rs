@@ -83,7 +83,7 @@ fn no_more_values_than_there_may_be() {
     limit(&client.put(&user, &body).expect(400), "limits.emails");
     let more = operation("add", "emails", json!([{ "value": "more@example.com" }]));
     limit(&client.patch(&user, &more).expect(400), "limits.emails");
-    let bulk = json!({ "Operations": [{ "method": "PATCH", "path": user, "data": more }] });
+    let bulk = json!({ "schemas": [super::BULK], "Operations": [{ "method": "PATCH", "path": user, "data": more }] });
     let done = client.post("/Bulk", &bulk).expect(200);
     limit(&done["Operations"][0]["response"], "limits.emails");
     let three: Vec<Value> =

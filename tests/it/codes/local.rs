@@ -130,7 +130,7 @@ fn every_door_takes_codes() {
     assert!(detail.contains("TITLE") && detail.contains("title"), "{detail}");
 
     // Bulk.
-    let bulk = json!({ "Operations": [
+    let bulk = json!({ "schemas": [super::BULK], "Operations": [
         { "method": "PATCH", "path": user,
           "data": operation("replace", &format!("{list}[name eq \"LASTNAME\"].value"), "Bulk") },
         { "method": "POST", "path": "/Users", "bulkId": "a", "data": {

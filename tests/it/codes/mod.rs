@@ -10,6 +10,7 @@ mod bodies;
 mod directories;
 mod local;
 
+const BULK: &str = "urn:ietf:params:scim:api:messages:2.0:BulkRequest";
 const CODES: &str = "urn:hid:scim:api:idp:2.0:UserAttribute";
 
 /// The token that speaks RFC 7644 where the tenant speaks as the ActivID Appliance does.
