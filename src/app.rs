@@ -69,6 +69,13 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
             let federation = federation(tenant, &store, &shares, &metrics, &clock)
                 .with_context(|| format!("tenant \"{}\"", tenant.name))?
                 .sealing(&cursors);
+            federation.configure().await.with_context(|| {
+                format!(
+                    "tenant \"{}\": its groups and roles cannot be made as the configuration names \
+                     them; what is taken must get another id or name there, or here",
+                    tenant.name
+                )
+            })?;
             federation.follow();
             tenants.push(TenantState::new(
                 Arc::clone(&tenant.name),
@@ -260,6 +267,8 @@ fn federation(
         walk_limit: tenant.walk_limit,
         cursor_timeout: tenant.cursor_timeout,
         codes: tenant.codes.clone(),
+        groups: tenant.groups.clone(),
+        roles: tenant.roles.clone(),
     };
     Ok(Federation::new(
         Arc::clone(&tenant.name),

@@ -65,7 +65,7 @@ name = "$1"
 [[tenant.token]]
 name = "conformance"
 sha256 = "$(token "$1" | sha256sum | cut -d ' ' -f 1)"
-permissions = ["scim:provision"]
+permissions = ["admin"]
 CONF
 }
 {

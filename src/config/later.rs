@@ -78,8 +78,6 @@ pub fn not_done(config: &Config) -> Option<&'static str> {
                 "tenant.vanish_brake",
                 tenant.vanish_brake == VanishBrake { percent: 5, at_least: 10 },
             ),
-            ("tenant.group", tenant.groups.is_empty()),
-            ("tenant.role", tenant.roles.is_empty()),
         ];
         let of_repository = || {
             tenant.repositories.iter().find_map(|repository| {

@@ -18,6 +18,7 @@ use super::settings::{
 use super::written::{self, Words};
 use super::{callers, codes, manners, repository, store, tls, value};
 use crate::scim::schema::ResourceTypes;
+use crate::scim::text::comparable;
 
 pub const MILLISECOND: Duration = Duration::from_millis(1);
 pub const SECOND: Duration = Duration::from_secs(1);
@@ -153,6 +154,22 @@ fn tenant(
     let known = repository::Known { groups: &groups, roles: &roles };
     let repositories = repository::repositories(&file.repository, known, around)?;
     let codes = codes::types(&file.user_attributes, &repositories)?;
+    for id in file.group.iter().map(|group| &group.id).chain(file.role.iter().map(|role| &role.id))
+    {
+        // Such an id is a directory person's.
+        let head = id.get_ref().split_once('.').map(|(head, _)| head);
+        if let Some(other) = repositories.iter().find(|other| head == Some(&*other.id)) {
+            return Err(Fault::at(
+                id,
+                format!(
+                    "\"{}\" looks like the id of somebody in the repository \"{}\"",
+                    id.get_ref(),
+                    other.id
+                ),
+                "write an id that does not begin with a repository's id and a full stop",
+            ));
+        }
+    }
     let resource_types = Arc::new(resource_types(&file.schemas, around)?);
     let manners = manners::manners(file, resource_types.user(), &mounts, &tokens, &clients)?;
     let on_failure = [("partial", OnFailure::Partial), ("fail", OnFailure::Fail)];
@@ -213,9 +230,9 @@ fn resource_types(places: &Words, around: &Surroundings<'_>) -> Result<ResourceT
 fn roles(file: &[written::Role]) -> Result<Vec<Role>, Fault> {
     let mut roles: Vec<Role> = Vec::with_capacity(file.len());
     for role in file {
-        value::name(&role.id)?;
+        value::code(&role.id, "role")?;
         let id = role.id.get_ref().clone();
-        if roles.iter().any(|other| other.id == id) {
+        if roles.iter().any(|other| other.id.eq_ignore_ascii_case(&id)) {
             return Err(twice(&role.id, "role"));
         }
         let display = role.display.clone().unwrap_or_else(|| id.clone());
@@ -227,13 +244,28 @@ fn roles(file: &[written::Role]) -> Result<Vec<Role>, Fault> {
 fn groups(file: &[written::Group], roles: &[Role]) -> Result<Vec<Group>, Fault> {
     let mut groups: Vec<Group> = Vec::with_capacity(file.len());
     for group in file {
-        value::name(&group.id)?;
+        value::code(&group.id, "group")?;
         let id = group.id.get_ref().clone();
-        if groups.iter().any(|other| other.id == id) {
+        if groups.iter().any(|other| other.id.eq_ignore_ascii_case(&id)) {
             return Err(twice(&group.id, "group"));
         }
+        if roles.iter().any(|role| role.id.eq_ignore_ascii_case(&id)) {
+            return Err(Fault::at(
+                &group.id,
+                format!("\"{id}\" is the id of a role of this tenant already"),
+                "give groups and roles ids of one name space",
+            ));
+        }
+        let display = group.display.clone().unwrap_or_else(|| id.clone());
+        if let Some(other) = groups.iter().find(|other| is_called(other, &display)) {
+            return Err(Fault::at(
+                &group.id,
+                format!("the group \"{}\" is called \"{display}\" already", other.id),
+                "write a display of its own: the names of groups are unique, whatever their case",
+            ));
+        }
         groups.push(Group {
-            display: group.display.clone().unwrap_or_else(|| id.clone()),
+            display,
             id,
             parent: group.parent.as_ref().map(|place| place.get_ref().clone()),
             roles: role_ids(&group.roles, roles)?,
@@ -259,6 +291,11 @@ fn groups(file: &[written::Group], roles: &[Role]) -> Result<Vec<Group>, Fault> 
         }
     }
     Ok(groups)
+}
+
+fn is_called(group: &Group, display: &str) -> bool {
+    let key = |text: &str| comparable(text, false).into_owned();
+    key(&group.display) == key(display)
 }
 
 /// The ids of configured roles.

@@ -134,8 +134,8 @@ fn what_is_understood_and_not_yet_done_is_refused() {
         later::not_done(&parse(&format!("{text}\n{more}")).unwrap())
     };
     assert_eq!(not_done("verify = \"2h\"", ""), Some("tenant.repository.verify"));
-    let group = "[[tenant.group]]\nid = \"staff\"";
-    assert_eq!(not_done("", group), Some("tenant.group"));
+    let group = "[[tenant.group]]\nid = \"staff\"\nroles = [\"a\"]\n[[tenant.role]]\nid = \"a\"";
+    assert_eq!(not_done("", group), None);
 }
 
 #[test]
@@ -517,6 +517,14 @@ fn groups_roles_and_rules_name_what_exists() {
             "no group of this tenant has the id \"b\"",
         ),
         ("[[tenant.group]]\nid = \"a\"\nparent = \"a\"", "group \"a\" is inside itself"),
+        ("[[tenant.group]]\nid = \"a b\"", "\"a b\" cannot be the id of a group"),
+        ("[[tenant.role]]\nid = \"10001\"", "\"10001\" cannot be the id of a role"),
+        ("[[tenant.role]]\nid = \"corp.x\"", "in the repository \"corp\""),
+        ("[[tenant.group]]\nid = \"a\"\n[[tenant.role]]\nid = \"A\"", "is the id of a role"),
+        (
+            "[[tenant.group]]\nid = \"a\"\n[[tenant.group]]\nid = \"b\"\ndisplay = \"A\"",
+            "the group \"a\" is called \"A\" already",
+        ),
         (
             "[[tenant.group]]\nid = \"a\"\nparent = \"b\"\n[[tenant.group]]\nid = \"b\"\nparent = \"a\"",
             "is inside itself",

@@ -167,6 +167,18 @@ pub fn label(place: &Spanned<String>, what: &str) -> Outcome<()> {
     ))
 }
 
+/// What a group or a role is known by, in ids and paths: it cannot be taken for a number.
+pub fn code(place: &Spanned<String>, what: &str) -> Outcome<()> {
+    if crate::scim::text::is_code(place.get_ref()) {
+        return Ok(());
+    }
+    Err(Fault::at(
+        place,
+        format!("\"{}\" cannot be the id of a {what}", place.get_ref()),
+        "write 1 to 64 of the characters A-Z, a-z, 0-9, _, - and ., not all of them digits",
+    ))
+}
+
 /// A name for people and logs: not empty, no control characters, at most 128 bytes.
 pub fn name(place: &Spanned<String>) -> Outcome<()> {
     let text = place.get_ref();

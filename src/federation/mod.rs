@@ -5,6 +5,7 @@
 
 mod authority;
 mod compare;
+mod configured;
 mod create;
 mod directory;
 mod everywhere;
@@ -34,7 +35,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::caller::{Caller, Permission};
 use crate::clock::Clock;
-use crate::config::{OnConflict, OnFailure};
+use crate::config::{Group, OnConflict, OnFailure, Role};
 use crate::repository::{Repository, RepositoryError};
 use crate::scim::dialect::Manner;
 use crate::scim::mirror::CodeTypes;
@@ -61,6 +62,7 @@ pub struct Federation {
     store: Arc<Store>,
     rows: rows::Rows,
     directories: Vec<Arc<directory::Directory>>,
+    named: configured::Named,
     shares: Shares,
     people: resource::Resources,
     writing: Locks,
@@ -84,6 +86,9 @@ pub struct Rules {
     pub cursor_timeout: Duration,
     /// What values under the codes of `UserAttribute` are.
     pub codes: CodeTypes,
+    /// The groups and roles that the configuration names.
+    pub groups: Vec<Group>,
+    pub roles: Vec<Role>,
 }
 
 /// A repository with what its configuration decides.
@@ -163,6 +168,8 @@ pub enum Problem {
 const USER: &str = "User";
 /// The name of the groups' resource type.
 const GROUP: &str = "Group";
+/// The name of the roles' resource type.
+const ROLE: &str = "Role";
 
 /// How long a caller should wait before asking a repository again, in seconds.
 const RETRY_AFTER: u32 = 5;
@@ -199,6 +206,7 @@ impl Federation {
             ),
             writing: Locks::new(),
             walks: walk::Walks::new(&seal, &tenant, &rules, &shares.walks),
+            named: configured::Named::new(&rules.groups, &rules.roles),
             shares: shares.clone(),
             tenant,
             rules,
@@ -296,20 +304,27 @@ enum Deed {
     Delete,
 }
 
-/// What of `kind` a caller must be permitted. What is configured beside users and groups goes with
+/// What of `kind` a caller must be permitted. What is configured beside the shipped types goes with
 /// the groups: who may say what groups there are may say what else there is.
 fn permit(caller: &Caller, kind: &ResourceType, deed: Deed) -> Result<(), Problem> {
-    let users = is_user(kind);
-    let permission = match deed {
-        Deed::Search if users => Permission::UsersSearch,
-        Deed::Read if users => Permission::UsersRead,
-        Deed::Create if users => Permission::UsersCreate,
-        Deed::Replace if users => Permission::UsersReplace,
-        Deed::Delete if users => Permission::UsersDelete,
-        Deed::Search | Deed::Read => Permission::GroupsRead,
-        Deed::Create | Deed::Replace | Deed::Delete => Permission::GroupsWrite,
+    let (reading, writing) = match kind.name.as_str() {
+        USER => {
+            return demand(
+                caller,
+                match deed {
+                    Deed::Search => Permission::UsersSearch,
+                    Deed::Read => Permission::UsersRead,
+                    Deed::Create => Permission::UsersCreate,
+                    Deed::Replace => Permission::UsersReplace,
+                    Deed::Delete => Permission::UsersDelete,
+                },
+            );
+        }
+        ROLE => (Permission::RolesRead, Permission::RolesWrite),
+        _ => (Permission::GroupsRead, Permission::GroupsWrite),
     };
-    demand(caller, permission)
+    let reads = matches!(deed, Deed::Search | Deed::Read);
+    demand(caller, if reads { reading } else { writing })
 }
 
 /// Whether a type's resources have members.

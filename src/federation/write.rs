@@ -121,6 +121,9 @@ impl Federation {
                 return self.told(standing, view).await;
             }
             kind.require(&standing.with_own(self, &after))?;
+            if let Some(row) = standing.row() {
+                self.named.keep(kind, row, &after)?;
+            }
             let written = match &standing {
                 Standing::Unbound { directory, known } => {
                     demand(caller, Permission::UsersBind)?;
@@ -216,6 +219,7 @@ impl Federation {
             {
                 return Err(changed_meanwhile());
             }
+            self.named.stays(kind, &row)?;
             let audit = record(caller, kind, Action::Delete, &row.id, self.clock.now(), view);
             let tombstone = row.link.is_some();
             // Of a group that goes, nobody can tell afterwards who was in it.

@@ -19,9 +19,9 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::{OnConflict, OnFailure};
 use crate::federation::{Federation, Rules, Shares};
-use crate::scim::ResourceType;
 use crate::scim::dialect::{Dialect, Manners, Settings};
 use crate::scim::mirror::CodeTypes;
+use crate::scim::schema::ResourceTypes;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 
@@ -36,8 +36,10 @@ fn federation(store: &Arc<Store>, name: &str, mounts: usize) -> Arc<Federation> 
         walk_limit: 1000,
         cursor_timeout: Duration::from_mins(10),
         codes: CodeTypes::default(),
+        groups: Vec::new(),
+        roles: Vec::new(),
     };
-    let types = vec![ResourceType::user(&[]).into(), ResourceType::group(&[]).into()];
+    let types = ResourceTypes::shipped().all().to_vec();
     Arc::new(Federation::new(
         name.into(),
         rules,
@@ -334,7 +336,7 @@ async fn nobody_gets_in_without_a_token_of_the_tenant() {
 #[tokio::test]
 async fn what_is_not_there_is_said_in_scim() {
     let app = app();
-    for path in ["/", "/nowhere", "/scim/gamma/v2/Users", "/scim/acme/v2", "/scim/acme/v2/Roles"] {
+    for path in ["/", "/nowhere", "/scim/gamma/v2/Users", "/scim/acme/v2", "/scim/acme/v2/Stones"] {
         get(&app, path).await.refused(404).await;
     }
     let detail = get(&app, "/scim/acme/v2/Users/nobody").await.refused(404).await;
@@ -417,7 +419,7 @@ async fn discovery_is_open_and_takes_no_filter() {
         filtered.refused(403).await;
     }
     get(&app, "/scim/acme/v2/Schemas/urn:none").await.refused(404).await;
-    get(&app, "/scim/acme/v2/ResourceTypes/Role").await.refused(404).await;
+    get(&app, "/scim/acme/v2/ResourceTypes/Nothing").await.refused(404).await;
 }
 
 #[tokio::test]

@@ -101,6 +101,15 @@ fn digits(bytes: &[u8]) -> Option<i32> {
     })
 }
 
+/// Whether a text can stand for a group or a role as its id: 1 to 64 of `[A-Za-z0-9_.-]`, and not all
+/// digits, which would be a number.
+pub fn is_code(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+    (1..=64).contains(&text.len())
+        && text.bytes().all(fits)
+        && !text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,9 @@
 mod audit;
 mod candidates;
 mod condition;
+mod configure;
 mod engine;
+mod import;
 mod index;
 mod lease;
 mod link;
@@ -36,7 +38,12 @@ use engine::{Engine, Query};
 use index::Index;
 
 pub use audit::{AuditFilter, Tail};
+pub use configure::Configured;
 pub use engine::OpenError;
+pub use import::{
+    Clash, FAULTS, ImportBatch, ImportCounts, ImportFault, ImportRefusal, ImportRow, ImportState,
+    Numbers,
+};
 pub use member::{Member, Membership};
 pub use membership::{Enrolled, Members};
 pub use seal::Sealed;

@@ -40,6 +40,8 @@ macro_rules! select {
     };
 }
 
+pub(super) use select;
+
 /// How many keys one statement asks for at most.
 pub(super) const KEYS: usize = 500;
 

@@ -33,9 +33,6 @@ impl Store {
         tenant: &str,
         new: &NewResource<'_>,
     ) -> Result<Made, StoreError> {
-        let NewResource { type_name, id, write, revive, .. } = new;
-        let at = milliseconds(write.at);
-        let held = Held::of(type_name, write)?;
         let numbered = change.push(
             "INSERT INTO tenants (name, last_number) VALUES ($1, 10001) \
              ON CONFLICT (name) DO UPDATE SET last_number = tenants.last_number + 1 \
@@ -44,41 +41,32 @@ impl Store {
             Expect::Exactly(1),
         );
         let tenant_key = Value::From { statement: numbered, column: 0 };
-        let inserted = change.push(
-            "INSERT INTO resources (tenant, type, id, number, user_type, version, created, \
-             last_modified, shown_modified, name_absent, name, name_rest, display, owned_name, \
-             owned_external_id, own, view) \
-             VALUES ($1, $2, $3, $4, $5, 1, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
-             RETURNING key",
-            [
-                tenant_key.clone(),
-                type_name.as_str().into(),
-                (*id).into(),
-                Value::From { statement: numbered, column: 1 },
-                new.given_type().number().into(),
-                at.into(),
-                at.into(),
-                held.shown_modified.into(),
-                held.name_absent.into(),
-                held.name.into(),
-                held.name_rest.into(),
-                held.display.into(),
-                held.owned_name.into(),
-                held.owned_external_id.into(),
-                held.own.into(),
-                held.view.into(),
-            ],
-            Expect::Exactly(1),
-        );
+        let number = Value::From { statement: numbered, column: 1 };
+        let inserted = push_row(change, &tenant_key, number, new)?;
         let made = Made { numbered, inserted };
+        self.push_belongings(change, tenant, &tenant_key, &made.key(), new)?;
+        Ok(made)
+    }
+
+    /// Adds the statements for all that hangs on a new row, which has this key, to `change`: its link,
+    /// what it is found by, and the record of its making.
+    pub(super) fn push_belongings(
+        &self,
+        change: &mut Change,
+        tenant: &str,
+        tenant_key: &Value,
+        key: &Value,
+        new: &NewResource<'_>,
+    ) -> Result<(), StoreError> {
+        let NewResource { type_name, id, write, revive, .. } = new;
         if let Some(linked) = &write.link {
-            link::push_new(change, &tenant_key, &made.key(), linked, *revive)?;
+            link::push_new(change, tenant_key, key, linked, *revive)?;
         }
         let rows = self.index.rows(type_name, id, &write.view);
-        index::insert(change, &made.key(), &tenant_key, rows, "");
-        unique::push(change, &tenant_key, &made.key(), type_name, &write.unique, true);
+        index::insert(change, key, tenant_key, rows, "");
+        unique::push(change, tenant_key, key, type_name, &write.unique, true);
         audit::push(change, tenant, new.record.clone(), || self.token());
-        Ok(made)
+        Ok(())
     }
 
     /// Puts `write` in the place of what `row` holds. [`StoreError::Stale`] where it has another
@@ -195,6 +183,44 @@ impl Store {
     }
 }
 
+/// Adds the statement that inserts a row to `change`, and gives its place; it returns the key.
+pub(super) fn push_row(
+    change: &mut Change,
+    tenant_key: &Value,
+    number: Value,
+    new: &NewResource<'_>,
+) -> Result<usize, StoreError> {
+    let NewResource { type_name, id, write, .. } = new;
+    let at = milliseconds(write.at);
+    let held = Held::of(type_name, write)?;
+    Ok(change.push(
+        "INSERT INTO resources (tenant, type, id, number, user_type, version, created, \
+         last_modified, shown_modified, name_absent, name, name_rest, display, owned_name, \
+         owned_external_id, own, view) \
+         VALUES ($1, $2, $3, $4, $5, 1, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
+         RETURNING key",
+        [
+            tenant_key.clone(),
+            type_name.as_str().into(),
+            (*id).into(),
+            number,
+            new.given_type().number().into(),
+            at.into(),
+            at.into(),
+            held.shown_modified.into(),
+            held.name_absent.into(),
+            held.name.into(),
+            held.name_rest.into(),
+            held.display.into(),
+            held.owned_name.into(),
+            held.owned_external_id.into(),
+            held.own.into(),
+            held.view.into(),
+        ],
+        Expect::Exactly(1),
+    ))
+}
+
 impl NewResource<'_> {
     fn given_type(&self) -> UserType {
         if self.write.link.is_some() { UserType::FtressLdap } else { self.user_type }
@@ -228,19 +254,26 @@ impl Made {
     ) -> Result<ResourceRow, StoreError> {
         let mut numbered = returned.row(self.numbered)?;
         numbered.integer()?;
-        let at = timestamp(milliseconds(new.write.at))?;
+        new.row(returned.row(self.inserted)?.integer()?, numbered.integer()?)
+    }
+}
+
+impl NewResource<'_> {
+    /// The row that was made, with this key and number.
+    pub(super) fn row(&self, key: i64, number: i64) -> Result<ResourceRow, StoreError> {
+        let at = timestamp(milliseconds(self.write.at))?;
         Ok(ResourceRow {
-            key: returned.row(self.inserted)?.integer()?,
-            type_name: new.type_name.clone(),
-            id: new.id.to_owned(),
-            number: numbered.integer()?,
-            user_type: new.given_type(),
+            key,
+            type_name: self.type_name.clone(),
+            id: self.id.to_owned(),
+            number,
+            user_type: self.given_type(),
             version: 1,
             created: at,
             last_modified: at,
-            own: new.write.own.clone(),
+            own: self.write.own.clone(),
             groups: Arc::default(),
-            link: new.write.link.as_ref().map(LinkRow::stored),
+            link: self.write.link.as_ref().map(LinkRow::stored),
         })
     }
 }

@@ -29,6 +29,7 @@ mod outage;
 mod photos;
 mod postgres;
 mod readme;
+mod roles;
 mod schemas;
 mod search;
 mod slow;

@@ -6,12 +6,13 @@ use std::path::Path;
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::body::Body;
 use axum::http::{Method, Request, header};
+use serde_json::{Value, json};
 
 use super::{App, Asked, app_with, send};
 use crate::caller::{PERMISSIONS, Permission};
 use crate::config::Config;
 use crate::http::routes::{Endpoint, Route};
-use crate::scim::ResourceType;
+use crate::scim::schema::ResourceTypes;
 
 /// What a method of a route takes.
 #[derive(Clone, Copy, Debug)]
@@ -29,19 +30,19 @@ fn needs(route: Route<'_>, method: &str) -> Needs {
     use Permission as P;
     match (route, method) {
         (Route::Resources(at), "GET" | "HEAD") | (Route::ResourcesSearch(at), _) => {
-            Needs::Permission(if users(at) { P::UsersSearch } else { P::GroupsRead })
+            Needs::Permission(if users(at) { P::UsersSearch } else { reading(at) })
         }
-        (Route::Search, _) => Needs::AnyOf(&[P::UsersSearch, P::GroupsRead]),
+        (Route::Search, _) => Needs::AnyOf(&[P::UsersSearch, P::GroupsRead, P::RolesRead]),
         (Route::Resources(at), "POST") if users(at) => Needs::Permission(P::UsersCreate),
         (Route::Resource(at, _), "GET" | "HEAD") => {
-            Needs::Permission(if users(at) { P::UsersRead } else { P::GroupsRead })
+            Needs::Permission(if users(at) { P::UsersRead } else { reading(at) })
         }
         (Route::Resource(at, _), "PUT" | "PATCH") if users(at) => {
             Needs::Permission(P::UsersReplace)
         }
         (Route::Resource(at, _), "DELETE") if users(at) => Needs::Permission(P::UsersDelete),
-        (Route::Resources(_), "POST") | (Route::Resource(..), "PUT" | "PATCH" | "DELETE") => {
-            Needs::Permission(P::GroupsWrite)
+        (Route::Resources(at), "POST") | (Route::Resource(at, _), "PUT" | "PATCH" | "DELETE") => {
+            Needs::Permission(writing(at))
         }
         // Bulk: each of its operations asks for its own.
         (Route::Me(_) | Route::Bulk, _) => Needs::Token,
@@ -102,12 +103,28 @@ fn bearer(name: &str) -> String {
     name.replace(':', "-").replace('!', "without-")
 }
 
-fn endpoints() -> [Endpoint; 2] {
-    [ResourceType::user(&[]), ResourceType::group(&[])].map(|kind| Endpoint::new(&kind.into()))
+fn endpoints() -> Vec<Endpoint> {
+    ResourceTypes::shipped().all().iter().map(Endpoint::new).collect()
 }
 
 fn users(at: &Endpoint) -> bool {
     at.kind.name == "User"
+}
+
+fn reading(at: &Endpoint) -> Permission {
+    match at.kind.name.as_str() {
+        "Group" => Permission::GroupsRead,
+        "Role" => Permission::RolesRead,
+        other => panic!("{other} is not in the table"),
+    }
+}
+
+fn writing(at: &Endpoint) -> Permission {
+    match at.kind.name.as_str() {
+        "Group" => Permission::GroupsWrite,
+        "Role" => Permission::RolesWrite,
+        other => panic!("{other} is not in the table"),
+    }
 }
 
 /// The path of a route, with a resource that exists in it.
@@ -120,13 +137,27 @@ fn path(route: Route<'_>, id: &str) -> String {
     format!("/scim/acme/v2{}", template.replace("{id}", id))
 }
 
-fn body(route: Route<'_>, method: &str) -> &'static str {
+fn body(route: Route<'_>, method: &str) -> String {
     match (route, method) {
-        (Route::Resources(_), "POST") => r#"{"userName":"new","displayName":"new"}"#,
-        (_, "PATCH") => r#"{"Operations":[{"op":"add","path":"externalId","value":"x"}]}"#,
-        (_, "PUT") => r#"{"userName":"ann","displayName":"ann","externalId":"y"}"#,
-        (_, "POST") => "{}",
-        _ => "",
+        (Route::Resources(at), "POST") => named(at, "new").to_string(),
+        (_, "PATCH") => r#"{"Operations":[{"op":"add","path":"externalId","value":"x"}]}"#.into(),
+        (Route::Resource(at, _), "PUT") => {
+            let mut body = named(at, "ann");
+            body["externalId"] = "y".into();
+            body.to_string()
+        }
+        (_, "POST" | "PUT") => "{}".into(),
+        _ => String::new(),
+    }
+}
+
+/// A resource of this name, with what its type requires.
+fn named(at: &Endpoint, name: &str) -> Value {
+    match at.kind.name.as_str() {
+        "User" => json!({ "userName": name }),
+        "Group" => json!({ "displayName": name }),
+        "Role" => json!({ "name": name }),
+        other => panic!("nobody knows what {other} requires"),
     }
 }
 
@@ -154,8 +185,8 @@ async fn every_route_lets_in_whom_the_table_says() {
         let all = format!("/scim/acme/v2{}", endpoint.kind.endpoint);
         for route in Route::every(&endpoint) {
             for method in route.allowed().split(", ") {
-                let body = r#"{"userName":"ann","displayName":"ann"}"#;
-                let made = ask(&app, Some("all"), "POST", &all, body).await.json().await;
+                let body = named(&endpoint, "ann").to_string();
+                let made = ask(&app, Some("all"), "POST", &all, &body).await.json().await;
                 check(&app, route, method, made["id"].as_str().unwrap()).await;
                 let found = ask(&app, Some("all"), "GET", &all, "").await.json().await;
                 for one in found["Resources"].as_array().into_iter().flatten() {
@@ -169,7 +200,7 @@ async fn every_route_lets_in_whom_the_table_says() {
 
 async fn check(app: &App, route: Route<'_>, method: &str, id: &str) {
     let case = format!("{method} {}", &*route.name());
-    let (path, body) = (path(route, id), body(route, method));
+    let (path, body) = (path(route, id), &*body(route, method));
     let (token, permission) = match needs(route, method) {
         Needs::Nothing => {
             for token in [None, Some("garbage"), Some("of-beta"), Some("none")] {

@@ -287,7 +287,7 @@ fn discovery_tells_what_the_data_say() {
         list["Resources"].as_array().unwrap().iter().map(|s| s["id"].as_str().unwrap()).collect();
     assert_eq!(ids.len(), 7);
     assert!(ids.contains(&USER) && ids.contains(&GROUP) && ids.contains(&SOURCE));
-    assert_eq!(list["totalResults"], 7);
+    assert_eq!(list["totalResults"], 9);
 
     let one = parsed(schema(&USER.to_uppercase(), &types, BASE).unwrap().body);
     assert_eq!(one["schemas"], json!(["urn:ietf:params:scim:schemas:core:2.0:Schema"]));

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::standard::{self, SOURCE};
+use super::standard::{self, GROUP_DETAILS, SOURCE};
 use super::{
     Attribute, AttributePath, Definition, Kind, Mutability, Paths, ResourceType, Returned, Schema,
 };
@@ -182,9 +182,11 @@ fn all_paths(common: &[Attribute], core: &Schema, extensions: &[(Arc<Schema>, bo
             }
         }
     }
-    let source = format!("{SOURCE}:userRepositoryId").to_ascii_lowercase();
-    if let Some(path) = paths.get(&source).cloned() {
-        paths.entry("userrepositoryid".to_owned()).or_insert(path);
+    // What of extensions may stand at the top level, where the type itself has no such attribute.
+    for (urn, name) in [(SOURCE, "userRepositoryId"), (GROUP_DETAILS, "description")] {
+        if let Some(path) = paths.get(&format!("{urn}:{name}").to_ascii_lowercase()).cloned() {
+            paths.entry(name.to_ascii_lowercase()).or_insert(path);
+        }
     }
     paths
 }

@@ -12,6 +12,12 @@ pub const GROUP: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
 pub const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 /// The URN of the extension that says where a user comes from.
 pub const SOURCE: &str = "urn:scimbridge:schemas:2.0:Source";
+/// The URN of the schema of roles.
+pub const ROLE: &str = "urn:hid:scim:api:idp:2.0:Role";
+/// The URN of the `ActivID` extension of groups that says what they stand beneath.
+pub const GROUP_PARENT: &str = "urn:hid:scim:api:idp:2.0:GroupParent";
+/// The URN of the extension of groups that holds what else is kept of them.
+pub const GROUP_DETAILS: &str = "urn:scimbridge:schemas:2.0:Group";
 /// The URN of the ActivID extension that holds further attributes under codes.
 pub const USER_ATTRIBUTE: &str = "urn:hid:scim:api:idp:2.0:UserAttribute";
 /// The URN of the ActivID extension that holds a user's devices.
@@ -35,6 +41,9 @@ impl Schema {
             GROUP => include_str!("group.json"),
             ENTERPRISE => include_str!("enterprise.json"),
             SOURCE => include_str!("source.json"),
+            ROLE => include_str!("role.json"),
+            GROUP_PARENT => include_str!("group_parent.json"),
+            GROUP_DETAILS => include_str!("group_details.json"),
             USER_ATTRIBUTE => include_str!("user_attribute.json"),
             USER_DEVICE => include_str!("user_device.json"),
             USER_AUTHENTICATOR => include_str!("user_authenticator.json"),
@@ -51,49 +60,101 @@ impl Schema {
     }
 }
 
+/// A resource type that ships with the program.
+#[derive(Debug)]
+pub(super) struct ShippedType {
+    pub(super) name: &'static str,
+    pub(super) endpoint: &'static str,
+    description: &'static str,
+    /// The URN of its core schema.
+    pub(super) core: &'static str,
+    /// The URNs of its extensions, none of them required.
+    extensions: &'static [&'static str],
+}
+
+/// All of them, as discovery shows them: the users first, then the groups.
+pub(super) const SHIPPED: &[ShippedType] = &[
+    ShippedType {
+        name: "User",
+        endpoint: "/Users",
+        description: "People's accounts.",
+        core: USER,
+        extensions: &[ENTERPRISE, USER_ATTRIBUTE, USER_DEVICE, USER_AUTHENTICATOR, SOURCE],
+    },
+    ShippedType {
+        name: "Group",
+        endpoint: "/Groups",
+        description: "Groups of people.",
+        core: GROUP,
+        extensions: &[GROUP_PARENT, GROUP_DETAILS],
+    },
+    ShippedType {
+        name: "Role",
+        endpoint: "/Roles",
+        description: "Roles that people have.",
+        core: ROLE,
+        extensions: &[],
+    },
+];
+
+/// Every schema that is no core schema of a shipped type and may be another type's: the extensions,
+/// but for [`SOURCE`], which tells of directories.
+const LENT: &[&str] =
+    &[ENTERPRISE, USER_ATTRIBUTE, USER_DEVICE, USER_AUTHENTICATOR, GROUP_PARENT, GROUP_DETAILS];
+
+impl ShippedType {
+    /// The extensions with which it ships.
+    pub(super) fn extensions(&self) -> impl Iterator<Item = Schema> {
+        self.extensions.iter().copied().map(expected)
+    }
+
+    /// The type with exactly these extensions, each with whether it is required.
+    pub(super) fn with(&self, extensions: Vec<(Arc<Schema>, bool)>) -> ResourceType {
+        let core = Arc::new(expected(self.core));
+        ResourceType::new(self.name, self.endpoint, self.description, core, extensions)
+    }
+
+    /// The type with `further` schemas as extensions beside its own. One of `further` with the URN of
+    /// a shipped extension replaces it.
+    fn further(&self, further: &[Schema]) -> ResourceType {
+        let replaced = |urn: &str| further.iter().any(|schema| schema.id.eq_ignore_ascii_case(urn));
+        let shipped = self.extensions().filter(|schema| !replaced(&schema.id));
+        let all = shipped.chain(further.iter().cloned());
+        self.with(all.map(|schema| (Arc::new(schema), false)).collect())
+    }
+}
+
 impl ResourceType {
-    /// `User`: the core schema, the enterprise and ActivID extensions, [`SOURCE`], and `further`
+    /// `User`: the core schema, the enterprise and `ActivID` extensions, [`SOURCE`], and `further`
     /// schemas as extensions. One of `further` with the URN of a shipped extension replaces it.
     pub fn user(further: &[Schema]) -> Self {
-        let replaced = |urn: &str| further.iter().any(|schema| schema.id.eq_ignore_ascii_case(urn));
-        let shipped = user_extensions().filter(|schema| !replaced(&schema.id));
-        user(optional(shipped.chain(further.iter().cloned())))
+        SHIPPED[0].further(further)
     }
 
-    /// `Group`: the core schema, and `further` schemas as extensions.
+    /// `Group`: the core schema, its extensions, and `further` schemas as extensions.
     pub fn group(further: &[Schema]) -> Self {
-        group(optional(further.iter().cloned()))
+        SHIPPED[1].further(further)
     }
-}
 
-fn optional(schemas: impl Iterator<Item = Schema>) -> Vec<(Arc<Schema>, bool)> {
-    schemas.map(|schema| (Arc::new(schema), false)).collect()
-}
-
-/// `User` with exactly these extensions, each with whether it is required.
-pub(super) fn user(extensions: Vec<(Arc<Schema>, bool)>) -> ResourceType {
-    let core = Arc::new(expected(USER));
-    ResourceType::new("User", "/Users", "People's accounts.", core, extensions)
-}
-
-/// `Group` with exactly these extensions, each with whether it is required.
-pub(super) fn group(extensions: Vec<(Arc<Schema>, bool)>) -> ResourceType {
-    let core = Arc::new(expected(GROUP));
-    ResourceType::new("Group", "/Groups", "Groups of people.", core, extensions)
-}
-
-/// The extensions with which `User` ships.
-pub(super) fn user_extensions() -> impl Iterator<Item = Schema> {
-    let shipped = [ENTERPRISE, USER_ATTRIBUTE, USER_DEVICE, USER_AUTHENTICATOR, SOURCE];
-    shipped.into_iter().map(expected)
+    /// `Role`.
+    pub fn role() -> Self {
+        SHIPPED[2].further(&[])
+    }
 }
 
 /// The shipped schema with this URN, in any case.
 pub(super) fn any_case(urn: &str) -> Option<Schema> {
-    [USER, GROUP, ENTERPRISE, SOURCE, USER_ATTRIBUTE, USER_DEVICE, USER_AUTHENTICATOR]
-        .into_iter()
+    let cores = SHIPPED.iter().map(|shipped| shipped.core);
+    cores
+        .chain(LENT.iter().copied())
+        .chain([SOURCE])
         .find(|known| known.eq_ignore_ascii_case(urn))
         .and_then(Schema::shipped)
+}
+
+/// Whether a schema may be the one of another type, or its extension.
+pub(super) fn is_lent(urn: &str) -> bool {
+    LENT.contains(&urn)
 }
 
 #[expect(clippy::expect_used, reason = "the text is compiled in, and a test reads all of it")]
@@ -121,6 +182,9 @@ mod tests {
             (GROUP, include_str!("group.json")),
             (ENTERPRISE, include_str!("enterprise.json")),
             (SOURCE, include_str!("source.json")),
+            (ROLE, include_str!("role.json")),
+            (GROUP_PARENT, include_str!("group_parent.json")),
+            (GROUP_DETAILS, include_str!("group_details.json")),
             (USER_ATTRIBUTE, include_str!("user_attribute.json")),
             (USER_DEVICE, include_str!("user_device.json")),
             (USER_AUTHENTICATOR, include_str!("user_authenticator.json")),

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::documents::{self, Content, Document, Misfit, TypeDocument};
-use super::standard::{self, GROUP, SOURCE, USER};
+use super::standard::{self, SHIPPED, ShippedType};
 use super::{ResourceType, Schema};
 
 /// Endpoints that are no resource type's, and names that discovery itself has.
@@ -12,7 +12,7 @@ const RESERVED_ENDPOINTS: [&str; 5] =
     ["/Bulk", "/Me", "/Schemas", "/ResourceTypes", "/ServiceProviderConfig"];
 const RESERVED_NAMES: [&str; 3] = ["Schema", "ResourceType", "ServiceProviderConfig"];
 
-/// The resource types of one tenant, `User` and `Group` first.
+/// The resource types of one tenant, the shipped ones first: `User`, `Group`, and what else there is.
 #[derive(Clone, Debug)]
 pub struct ResourceTypes {
     all: Vec<Arc<ResourceType>>,
@@ -20,14 +20,17 @@ pub struct ResourceTypes {
 }
 
 impl ResourceTypes {
-    /// `User` and `Group` as they ship.
+    /// The shipped types as they are.
     pub fn shipped() -> Self {
-        Self::of(ResourceType::user(&[]), ResourceType::group(&[]), Vec::new())
+        let as_shipped = |shipped: &ShippedType| {
+            shipped.with(shipped.extensions().map(|schema| (Arc::new(schema), false)).collect())
+        };
+        Self::of(SHIPPED.iter().map(as_shipped).collect())
     }
 
     /// The shipped ones with what these files add, each the text of one: a Schema that no
-    /// ResourceType names is an extension of `User`; a ResourceType named `User` or `Group` adds its
-    /// extensions to that one; any other is a type of its own. A Schema with the URN of a shipped
+    /// ResourceType names is an extension of `User`; a ResourceType that is named like a shipped one adds
+    /// its extensions to that one; any other is a type of its own. A Schema with the URN of a shipped
     /// extension replaces it, and what only repeats a shipped schema adds nothing.
     ///
     /// # Errors
@@ -40,43 +43,34 @@ impl ResourceTypes {
         let schemas = schemas(&documents)?;
         let types = types(&documents)?;
         let mut reader = Reader { schemas, further: Vec::new() };
-        let mut user = shipped_extensions(&reader.schemas);
-        let mut group = Vec::new();
+        let mut shipped: Vec<Vec<(Arc<Schema>, bool)>> =
+            SHIPPED.iter().map(|shipped| extensions(shipped, &reader.schemas)).collect();
         for (document, written) in &types {
-            match () {
-                () if written.name.eq_ignore_ascii_case("User") => {
-                    reader.extend(document, written, ("/Users", USER), &mut user)?;
-                }
-                () if written.name.eq_ignore_ascii_case("Group") => {
-                    reader.extend(document, written, ("/Groups", GROUP), &mut group)?;
-                }
-                () => {
-                    let made = reader.make(document, written)?;
-                    reader.further.push(made);
-                }
+            let place = SHIPPED.iter().position(|one| written.name.eq_ignore_ascii_case(one.name));
+            if let Some(place) = place {
+                reader.extend(document, written, &SHIPPED[place], &mut shipped[place])?;
+            } else {
+                let made = reader.make(document, written)?;
+                reader.further.push(made);
             }
         }
         for schema in &reader.schemas {
-            let is_known = user.iter().any(|(known, _)| known.id == schema.id);
+            let is_known = shipped.iter().flatten().any(|(known, _)| known.id == schema.id);
             if !is_known && !names(&types, &schema.id) {
-                user.push((Arc::clone(schema), false));
+                shipped[0].push((Arc::clone(schema), false));
             }
         }
-        Ok(Self::of(
-            standard::user(user),
-            standard::group(group),
-            reader.further.into_iter().map(Arc::new).collect(),
-        ))
+        let shipped = SHIPPED.iter().zip(shipped).map(|(one, extensions)| one.with(extensions));
+        Ok(Self::of(shipped.chain(reader.further).collect()))
     }
 
-    fn of(user: ResourceType, group: ResourceType, further: Vec<Arc<ResourceType>>) -> Self {
-        let user = Arc::new(user);
-        let mut all = vec![Arc::clone(&user), Arc::new(group)];
-        all.extend(further);
-        Self { all, user }
+    /// The first is the users'.
+    fn of(all: Vec<ResourceType>) -> Self {
+        let all: Vec<Arc<ResourceType>> = all.into_iter().map(Arc::new).collect();
+        Self { user: Arc::clone(&all[0]), all }
     }
 
-    /// Every one, `User` and `Group` first, then in the order of the documents.
+    /// Every one: the shipped ones, `User` and `Group` first, then in the order of the documents.
     pub fn all(&self) -> &[Arc<ResourceType>] {
         &self.all
     }
@@ -95,7 +89,7 @@ fn schemas(documents: &[Document]) -> Result<Vec<Arc<Schema>>, Misfit> {
             if repeats(&shipped, schema) {
                 continue;
             }
-            if [USER, GROUP, SOURCE].contains(&shipped.id.as_str()) {
+            if !standard::is_lent(&shipped.id) {
                 return Err(document.misfit(
                     ".id",
                     format!("\"{}\" is a schema that ships with the program", shipped.id),
@@ -154,9 +148,10 @@ fn names(types: &[(&Document, &TypeDocument)], urn: &str) -> bool {
     })
 }
 
-/// The extensions with which `User` ships, or what is configured in their place.
-fn shipped_extensions(schemas: &[Arc<Schema>]) -> Vec<(Arc<Schema>, bool)> {
-    standard::user_extensions()
+/// The extensions with which a type ships, or what is configured in their place.
+fn extensions(shipped: &ShippedType, schemas: &[Arc<Schema>]) -> Vec<(Arc<Schema>, bool)> {
+    shipped
+        .extensions()
         .map(|shipped| {
             let own = schemas.iter().find(|own| own.id.eq_ignore_ascii_case(&shipped.id)).cloned();
             (own.unwrap_or_else(|| Arc::new(shipped)), false)
@@ -175,10 +170,10 @@ impl Reader {
         &self,
         document: &Document,
         written: &TypeDocument,
-        (endpoint, core): (&str, &str),
+        shipped: &ShippedType,
         extensions: &mut Vec<(Arc<Schema>, bool)>,
     ) -> Result<(), Misfit> {
-        let name = &written.name;
+        let (name, endpoint, core) = (&written.name, shipped.endpoint, shipped.core);
         if let Some(other) = written.endpoint.as_ref().filter(|other| *other != endpoint) {
             return Err(document.misfit(
                 ".endpoint",
@@ -221,7 +216,7 @@ impl Reader {
             written.endpoint.as_ref().ok_or_else(|| missing("endpoint", "\"/Badges\""))?;
         let taken = RESERVED_ENDPOINTS
             .into_iter()
-            .chain(["/Users", "/Groups"])
+            .chain(SHIPPED.iter().map(|shipped| shipped.endpoint))
             .chain(self.further.iter().map(|other| other.endpoint.as_str()))
             .find(|taken| taken.eq_ignore_ascii_case(endpoint));
         if let Some(taken) = taken {
@@ -271,9 +266,7 @@ impl Reader {
             return Ok(Arc::clone(own));
         }
         match standard::any_case(urn) {
-            Some(shipped) if ![USER, GROUP, SOURCE].contains(&shipped.id.as_str()) => {
-                Ok(Arc::new(shipped))
-            }
+            Some(shipped) if standard::is_lent(&shipped.id) => Ok(Arc::new(shipped)),
             Some(shipped) => Err(document.misfit(
                 place,
                 format!("{} is for the type that ships with it", shipped.id),

@@ -181,6 +181,14 @@ impl Engine {
         }
     }
 
+    /// The same for what may wait: where one writer does all the changes, others go before.
+    pub async fn execute_behind(&self, change: Change) -> Result<Returned, Failure> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.execute_behind(change).await,
+            Self::Postgres(postgres) => postgres.execute(change).await,
+        }
+    }
+
     /// Takes nothing more, finishes what was taken, and closes the database.
     pub async fn close(&self) {
         match self {

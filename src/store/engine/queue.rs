@@ -1,11 +1,14 @@
-//! A bounded queue from async callers to threads of our own.
+//! A bounded queue from async callers to threads of our own, with a second lane for what may wait.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Semaphore;
 
-/// Bounded, first in first out, for many senders and many receiving threads.
+/// How many times what stands in the second lane is passed by at most.
+const PATIENCE: u32 = 8;
+
+/// Bounded, first in first out in each lane, for many senders and many receiving threads.
 #[derive(Debug)]
 pub(super) struct Queue<T> {
     state: Mutex<State<T>>,
@@ -16,6 +19,9 @@ pub(super) struct Queue<T> {
 #[derive(Debug)]
 struct State<T> {
     items: VecDeque<T>,
+    /// Handed out one at a time when `items` is empty, or was preferred [`PATIENCE`] times.
+    behind: VecDeque<T>,
+    preferred: u32,
     closed: bool,
 }
 
@@ -26,7 +32,12 @@ pub(super) struct Closed;
 impl<T> Queue<T> {
     pub(super) fn new(capacity: usize) -> Self {
         Self {
-            state: Mutex::new(State { items: VecDeque::new(), closed: false }),
+            state: Mutex::new(State {
+                items: VecDeque::new(),
+                behind: VecDeque::new(),
+                preferred: 0,
+                closed: false,
+            }),
             filled: Condvar::new(),
             space: Semaphore::new(capacity),
         }
@@ -34,12 +45,25 @@ impl<T> Queue<T> {
 
     /// Waits for space, then hands `item` over.
     pub(super) async fn push(&self, item: T) -> Result<(), Closed> {
+        self.push_to(item, |state| &mut state.items).await
+    }
+
+    /// The same, for what others go before.
+    pub(super) async fn push_behind(&self, item: T) -> Result<(), Closed> {
+        self.push_to(item, |state| &mut state.behind).await
+    }
+
+    async fn push_to(
+        &self,
+        item: T,
+        lane: fn(&mut State<T>) -> &mut VecDeque<T>,
+    ) -> Result<(), Closed> {
         self.space.acquire().await.map_err(|_| Closed)?.forget();
         let mut state = self.lock();
         if state.closed {
             return Err(Closed);
         }
-        state.items.push_back(item);
+        lane(&mut state).push_back(item);
         drop(state);
         self.filled.notify_one();
         Ok(())
@@ -49,14 +73,24 @@ impl<T> Queue<T> {
     /// and empty.
     pub(super) fn take(&self, most: usize, taken: &mut Vec<T>) -> bool {
         let mut state = self.lock();
-        while state.items.is_empty() {
+        while state.items.is_empty() && state.behind.is_empty() {
             if state.closed {
                 return false;
             }
             state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        let count = most.min(state.items.len());
-        taken.extend(state.items.drain(..count));
+        let its_turn = state.items.is_empty() || state.preferred >= PATIENCE;
+        let behind = if its_turn { state.behind.pop_front() } else { None };
+        let count = if let Some(item) = behind {
+            state.preferred = 0;
+            taken.push(item);
+            1
+        } else {
+            let count = most.min(state.items.len());
+            taken.extend(state.items.drain(..count));
+            state.preferred += u32::from(!state.behind.is_empty());
+            count
+        };
         drop(state);
         self.space.add_permits(count);
         true
@@ -73,7 +107,9 @@ impl<T> Queue<T> {
     /// none will come.
     pub(super) fn abandon(&self) {
         self.close();
-        self.lock().items.clear();
+        let mut state = self.lock();
+        state.items.clear();
+        state.behind.clear();
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
@@ -117,6 +153,27 @@ mod tests {
         second.await.unwrap().unwrap();
         assert!(queue.take(8, &mut taken));
         assert_eq!(taken, [1, 2]);
+    }
+
+    #[tokio::test]
+    async fn the_second_lane_waits_but_not_for_ever() {
+        let queue = Queue::new(64);
+        queue.push_behind(100).await.unwrap();
+        queue.push_behind(101).await.unwrap();
+        for item in 0..20 {
+            queue.push(item).await.unwrap();
+        }
+        let mut taken = Vec::new();
+        for _ in 0..22 {
+            assert!(queue.take(1, &mut taken));
+        }
+        assert_eq!(taken.iter().position(|item| *item == 100), Some(8));
+        assert_eq!(taken.iter().position(|item| *item == 101), Some(17));
+        queue.push_behind(102).await.unwrap();
+        queue.close();
+        assert!(queue.take(8, &mut taken));
+        assert_eq!(taken.last(), Some(&102), "alone it does not wait");
+        assert!(!queue.take(8, &mut taken));
     }
 
     #[tokio::test]

@@ -110,6 +110,13 @@ impl Sqlite {
         answer.await.map_err(|_| Failure::closed())?
     }
 
+    /// After all that waits to be written at the time, in a commit of its own.
+    pub(super) async fn execute_behind(&self, change: Change) -> Result<Returned, Failure> {
+        let (reply, answer) = oneshot::channel();
+        self.writes.push_behind(Job::Change(change, reply)).await.map_err(|_| Failure::closed())?;
+        answer.await.map_err(|_| Failure::closed())?
+    }
+
     pub(super) async fn close(&self) {
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.reads.close();

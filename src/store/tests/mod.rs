@@ -1,6 +1,8 @@
 //! The contract of the store: on a file, in memory and on PostgreSQL.
 
 mod audit;
+mod configure;
+mod imports;
 mod members;
 mod page;
 mod passing;

@@ -12,7 +12,7 @@ fn discovery_tells_of_groups() {
     let types = client.get("/ResourceTypes").expect(200);
     let names: Vec<&Value> =
         types["Resources"].as_array().unwrap().iter().map(|one| &one["endpoint"]).collect();
-    assert_eq!(names, ["/Users", "/Groups"]);
+    assert_eq!(names[..2], ["/Users", "/Groups"]);
     let of_group = client.get("/ResourceTypes/Group").expect(200);
     assert_eq!(of_group["schema"], "urn:ietf:params:scim:schemas:core:2.0:Group");
     let schema = client.get("/Schemas/urn:ietf:params:scim:schemas:core:2.0:Group").expect(200);
@@ -42,7 +42,7 @@ fn methods_headers_and_lists_are_those_of_every_type() {
             "{method} {path}"
         );
     }
-    for unknown in ["/Groups/a/b", "/Groups/.import", "/Roles"] {
+    for unknown in ["/Groups/a/b", "/Groups/.import", "/Stones"] {
         client.get(unknown).expect(404);
     }
     let read = client.get(&path);

@@ -1,0 +1,42 @@
+//! Groups and roles that the configuration names, and roles that clients make.
+
+mod configured;
+
+use crate::support::bridge::Settings;
+
+/// A company with a hierarchy of three groups, of which the highest and the lowest carry roles.
+pub fn company() -> Settings {
+    Settings::local().rest(TABLES)
+}
+
+pub const TABLES: &str = r#"
+[[tenant.group]]
+id = "UT_EMP"
+display = "Employees"
+roles = ["RL_STAFF"]
+
+[[tenant.group]]
+id = "USG_FTEMP"
+display = "Full Time Employees"
+parent = "UT_EMP"
+
+[[tenant.group]]
+id = "USG_AUDIT"
+display = "Auditors"
+parent = "USG_FTEMP"
+roles = ["RL_AUDITV"]
+
+[[tenant.role]]
+id = "RL_STAFF"
+display = "Staff"
+
+[[tenant.role]]
+id = "RL_AUDITV"
+display = "Audit Viewer"
+rank = 10
+
+[[tenant.role]]
+id = "RL_CFGMGR"
+display = "Configuration Manager"
+rank = 20
+"#;
