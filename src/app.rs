@@ -114,15 +114,7 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         let sealing = Sealer::new(&store, &clock).run(drained);
         let sealing = tokio::spawn(sealing);
         let signals = signals()?;
-        let mut hangup = signal(SignalKind::hangup()).context("SIGHUP cannot be heard")?;
-        let watched = tls.clone();
-        tokio::spawn(async move {
-            match watched {
-                Some(tls) => tls.watch(&mut hangup).await,
-                // Nothing to read again; without a listener the signal would end the process.
-                None => while hangup.recv().await.is_some() {},
-            }
-        });
+        hear_hangups(tls.clone())?;
         println!("listening on {scheme}://{address}");
         tracing::info!(address = %address, "listening");
         tokio::spawn(async move {
@@ -267,6 +259,7 @@ fn federation(
         walk_limit: tenant.walk_limit,
         cursor_timeout: tenant.cursor_timeout,
         codes: tenant.codes.clone(),
+        customs: tenant.customs.clone(),
         groups: tenant.groups.clone(),
         roles: tenant.roles.clone(),
     };
@@ -322,6 +315,19 @@ async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| {
         format!("cannot listen on {address}; is another program there? (port 0 picks a free one)")
     })
+}
+
+/// At SIGHUP certificates are read again.
+fn hear_hangups(tls: Option<Arc<Tls>>) -> anyhow::Result<()> {
+    let mut hangup = signal(SignalKind::hangup()).context("SIGHUP cannot be heard")?;
+    tokio::spawn(async move {
+        match tls {
+            Some(tls) => tls.watch(&mut hangup).await,
+            // Nothing to read again; without a listener the signal would end the process.
+            None => while hangup.recv().await.is_some() {},
+        }
+    });
+    Ok(())
 }
 
 async fn stopped(mut stopping: watch::Receiver<bool>) {

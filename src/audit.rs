@@ -61,6 +61,8 @@ pub enum Action {
     Bind,
     Replace,
     Modify,
+    /// A DELETE that left the resource where it is, no longer active.
+    Disable,
     Delete,
     /// What the trail knew of a deleted user was taken away.
     Forget,
@@ -84,11 +86,12 @@ pub enum Outcome {
 }
 
 impl Action {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Create,
         Self::Bind,
         Self::Replace,
         Self::Modify,
+        Self::Disable,
         Self::Delete,
         Self::Forget,
         Self::Import,
@@ -105,6 +108,7 @@ impl Action {
             Self::Bind => ("bind", "bind"),
             Self::Replace => ("replace", "replace"),
             Self::Modify => ("modify", "update"),
+            Self::Disable => ("disable", "disable"),
             Self::Delete => ("delete", "delete"),
             Self::Forget => ("forget", "forget"),
             Self::Import => ("import", "import"),

@@ -35,10 +35,6 @@ const fn later(key: &'static str, takes: Takes) -> Later {
 
 const LATER: &[Later] = &[
     later("telemetry.otlp", Takes::Nothing),
-    later("tenant.delete", Takes::Word("hard", &["soft"])),
-    later("tenant.delete_unknown", Takes::Word("not_found", &["no_content"])),
-    later("tenant.path_id", Takes::Word("id", &["any"])),
-    later("tenant.default_role", Takes::Nothing),
     later("tenant.operators", Takes::Nothing),
     later("tenant.authenticator_policy", Takes::Nothing),
     later("tenant.issuer", Takes::Nothing),

@@ -6,6 +6,7 @@
 
 mod callers;
 mod codes;
+mod customs;
 mod fault;
 mod later;
 mod manners;
@@ -25,6 +26,7 @@ use std::path::Path;
 use serde::Deserialize;
 use toml::de::{DeTable, Deserializer};
 
+pub use customs::{Customs, Deletion};
 pub use fault::{ConfigError, Report};
 pub use settings::{
     Allowance, AttributeOverride, Authority, CacheTimes, Changes, Config, Group, LogFormat,

@@ -16,7 +16,7 @@ use super::settings::{
     VanishBrake,
 };
 use super::written::{self, Words};
-use super::{callers, codes, manners, repository, store, tls, value};
+use super::{callers, codes, customs, manners, repository, store, tls, value};
 use crate::scim::schema::ResourceTypes;
 use crate::scim::text::comparable;
 
@@ -154,6 +154,7 @@ fn tenant(
     let known = repository::Known { groups: &groups, roles: &roles };
     let repositories = repository::repositories(&file.repository, known, around)?;
     let codes = codes::types(&file.user_attributes, &repositories)?;
+    let customs = customs::customs(file, &roles)?;
     for id in file.group.iter().map(|group| &group.id).chain(file.role.iter().map(|role| &role.id))
     {
         // Such an id is a directory person's.
@@ -170,7 +171,7 @@ fn tenant(
             ));
         }
     }
-    let resource_types = Arc::new(resource_types(&file.schemas, around)?);
+    let resource_types = Arc::new(resource_types(&file.schemas, customs.lifecycle_api, around)?);
     let manners = manners::manners(file, resource_types.user(), &mounts, &tokens, &clients)?;
     let on_failure = [("partial", OnFailure::Partial), ("fail", OnFailure::Fail)];
     let on_conflict = [("show", OnConflict::Show), ("first", OnConflict::First)];
@@ -194,6 +195,7 @@ fn tenant(
         allow_scan: file.allow_scan.unwrap_or(true),
         walk_limit: value::number(file.walk_limit.as_ref(), 1_000_000, 1..=1_000_000_000)?,
         cursor_timeout: value::duration(file.cursor_timeout.as_ref(), 10 * MINUTE, SECOND..=DAY)?,
+        customs,
         resource_types,
         codes,
         groups,
@@ -206,7 +208,11 @@ fn tenant(
 }
 
 /// What the files say, each once.
-fn resource_types(places: &Words, around: &Surroundings<'_>) -> Result<ResourceTypes, Fault> {
+fn resource_types(
+    places: &Words,
+    lifecycle: bool,
+    around: &Surroundings<'_>,
+) -> Result<ResourceTypes, Fault> {
     let mut texts = Vec::with_capacity(places.len());
     for place in places {
         let path = around.path(place.get_ref());
@@ -219,6 +225,8 @@ fn resource_types(places: &Words, around: &Surroundings<'_>) -> Result<ResourceT
         })?;
         texts.push(text);
     }
+    // After the others, so that each of those keeps its place.
+    texts.extend(lifecycle.then(|| customs::LIFE_CYCLE_SCHEMA.to_owned()));
     ResourceTypes::read(&texts).map_err(|misfit| match places.get(misfit.file) {
         Some(place) => {
             Fault::at(place, format!("{}: {misfit}", place.get_ref()), misfit.remedy.clone())
@@ -300,8 +308,13 @@ fn is_called(group: &Group, display: &str) -> bool {
 
 /// The ids of configured roles.
 pub fn role_ids(words: &Words, roles: &[Role]) -> Result<Vec<String>, Fault> {
-    let known = || roles.iter().map(|role| role.id.as_str());
-    words.iter().map(|place| known_id(place, "role", "[[tenant.role]]", known())).collect()
+    words.iter().map(|place| role_id(place, roles)).collect()
+}
+
+/// The id of a configured role.
+pub fn role_id(place: &Spanned<String>, roles: &[Role]) -> Result<String, Fault> {
+    let known = roles.iter().map(|role| role.id.as_str());
+    known_id(place, "role", "[[tenant.role]]", known)
 }
 
 /// The id of a configured group.

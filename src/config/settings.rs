@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tracing_subscriber::filter::Targets;
 
+use super::customs::Customs;
 use super::tls::TlsFiles;
 use crate::caller::Caller;
 use crate::scim::dialect::{Dialect, Manners};
@@ -96,6 +97,7 @@ pub struct Tenant {
     /// Keys that one cursor walk may cover.
     pub walk_limit: u64,
     pub cursor_timeout: Duration,
+    pub customs: Customs,
     /// The shipped ones with what the files of `schemas` add.
     pub resource_types: Arc<ResourceTypes>,
     /// What values under the codes of `UserAttribute` are, as the tenant and its mappings say.

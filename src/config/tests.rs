@@ -143,8 +143,7 @@ fn defaults_of_what_is_to_come_may_be_written() {
     let text = ENOUGH
         .replace(
             "name = \"acme\"",
-            "name = \"acme\"\ndelete = \"hard\"\ndelete_unknown = \"not_found\"\n\
-             path_id = \"id\"\n\
+            "name = \"acme\"\n\
              mounts = [\"/scim/v2\", { path = \"/T/acme/\" }]",
         )
         .replace(
@@ -165,10 +164,6 @@ fn what_is_to_come_is_refused_by_name() {
     let token = "name = \"helpdesk\"";
     let corp = "id = \"corp\"";
     let cases = [
-        (tenant, "delete = \"soft\"", "\"tenant.delete\" = \"soft\""),
-        (tenant, "delete_unknown = \"no_content\"", "\"tenant.delete_unknown\""),
-        (tenant, "path_id = \"any\"", "\"tenant.path_id\""),
-        (tenant, "default_role = \"member\"", "\"tenant.default_role\""),
         (tenant, "operators = \"cn=x,dc=y\"", "\"tenant.operators\""),
         (tenant, "[[tenant.authenticator_policy]]", "\"tenant.authenticator_policy\""),
         (tenant, "[[tenant.issuer]]", "\"tenant.issuer\""),

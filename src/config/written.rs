@@ -124,6 +124,18 @@ pub struct Tenant {
     #[serde(default)]
     pub vanish_brake: VanishBrake,
     pub allow_scan: Option<bool>,
+    /// `hard` or `soft`.
+    pub delete: Key<String>,
+    /// `not_found` or `no_content`.
+    pub delete_unknown: Key<String>,
+    /// `id` or `any`.
+    pub path_id: Key<String>,
+    /// What a new user is who is given no role.
+    pub default_role: Key<String>,
+    pub lifecycle_api: Option<bool>,
+    pub bulk_get: Option<bool>,
+    pub paged_discovery: Option<bool>,
+    pub patch_performs_get: Option<bool>,
     pub walk_limit: Key<u64>,
     pub cursor_timeout: Key<String>,
     /// Whether `*` in filters stands for any characters.

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::authority::{Division, Mode, Owner};
 use super::directory::{Directory, Known};
+use super::life::settled;
 use super::members::{MEMBERS, listed};
 use super::resource::{Half, Resource};
 use super::standing::{Standing, divided};
@@ -46,6 +47,8 @@ impl Federation {
             return self.create_local(caller, kind, checked.attributes, view).await;
         }
         checked_user_type(&checked)?;
+        let attributes = settled(kind, &Attributes::new(), checked.attributes)?;
+        let checked = Checked { attributes, ..checked };
         if let Some((directory, known)) = self.meant(caller, &checked, view).await? {
             demand(caller, Permission::UsersBind)?;
             let id = directory.long_id(&known.key.0);
@@ -56,7 +59,7 @@ impl Federation {
         let given = writing.posted(&Attributes::new(), &checked, Posting::Creates)?;
         kind.require(&given)?;
         writing.limited(&Attributes::new(), &given)?;
-        let mut own = self.owned_by_store(&given)?;
+        let mut own = self.with_default_role(self.owned_by_store(&given)?);
         self.rules.codes.apply(&mut own, &Attributes::new())?;
         self.create_local(caller, kind, own, view).await
     }
@@ -167,6 +170,20 @@ impl Federation {
         .own_after(wanted)
         .map_err(|owned| owned.into_error("store"))?;
         Ok(with_default_active(own))
+    }
+
+    /// Who is given no role has the tenant's default one; the configuration gives it, not the caller.
+    fn with_default_role(&self, mut own: Attributes) -> Attributes {
+        if let Some(role) = &self.rules.customs.default_role
+            && !own.contains_key("roles")
+        {
+            let mut shown = json!({ "value": role.value });
+            if let Some(display) = &role.display {
+                shown["display"] = display.as_str().into();
+            }
+            own.insert("roles".into(), json!([shown]));
+        }
+        own
     }
 
     async fn create_local(

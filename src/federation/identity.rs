@@ -29,8 +29,24 @@ pub(super) enum Care {
 }
 
 impl Federation {
-    /// Resolves a canonical id, a number, or a long form `<repository>.<entry key>`.
+    /// Resolves a canonical id, a number, or a long form `<repository>.<entry key>`; where the tenant
+    /// says so, else a name ([`Federation::named`]).
     pub(super) async fn resolve(
+        &self,
+        kind: &ResourceType,
+        id: &str,
+        care: Care,
+    ) -> Result<Subject, Problem> {
+        match self.resolve_id(kind, id, care).await {
+            Err(absent @ Problem::NotFound(_)) => {
+                let named = self.named(kind, id, care != Care::Cached).await?;
+                named.map(Subject::Row).ok_or(absent)
+            }
+            resolved => resolved,
+        }
+    }
+
+    async fn resolve_id(
         &self,
         kind: &ResourceType,
         id: &str,

@@ -12,10 +12,12 @@ mod everywhere;
 mod folding;
 mod given;
 mod identity;
+mod life;
 mod listing;
 mod members;
 mod memory;
 mod merge;
+mod naming;
 mod outcomes;
 mod packed;
 mod plan;
@@ -35,7 +37,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::caller::{Caller, Permission};
 use crate::clock::Clock;
-use crate::config::{Group, OnConflict, OnFailure, Role};
+use crate::config::{Customs, Group, OnConflict, OnFailure, Role};
 use crate::repository::{Repository, RepositoryError};
 use crate::scim::dialect::Manner;
 use crate::scim::mirror::CodeTypes;
@@ -86,6 +88,7 @@ pub struct Rules {
     pub cursor_timeout: Duration,
     /// What values under the codes of `UserAttribute` are.
     pub codes: CodeTypes,
+    pub customs: Customs,
     /// The groups and roles that the configuration names.
     pub groups: Vec<Group>,
     pub roles: Vec<Role>,
@@ -243,6 +246,11 @@ impl Federation {
     /// The longest list that is given, in resources.
     pub fn max_results(&self) -> u64 {
         self.rules.max_results
+    }
+
+    /// Where the tenant's clients are used to something else than RFC 7644 says.
+    pub fn customs(&self) -> &Customs {
+        &self.rules.customs
     }
 
     /// Whether the store answers.

@@ -13,6 +13,7 @@ use super::authority::{Mode, Owner, merge};
 use super::create::checked_user_type;
 use super::directory::{Directory, Known};
 use super::identity::{Care, Subject};
+use super::life::{says_status, settled};
 use super::members::{Enrolling, MEMBERS, listed};
 use super::resource::{Half, Resource};
 use super::standing::{Standing, changed_meanwhile, divided, first_part};
@@ -46,14 +47,19 @@ impl Federation {
         } else {
             Asked::Of(Membership::default())
         };
-        let wanted = |current: &Attributes, owns_name| match is_user(kind) {
-            true => Writing { kind, manner: &view.manner, owns_name }.replaced(current, &checked),
-            false => kind.over(current, &checked.attributes),
+        let wanted = |current: &Attributes, owns_name| {
+            let after = if is_user(kind) {
+                Writing { kind, manner: &view.manner, owns_name }.replaced(current, &checked)?
+            } else {
+                kind.over(current, &checked.attributes)?
+            };
+            settled(kind, current, after)
         };
         let change = Change {
             wanted: &wanted,
             membership,
             mode: Mode::Replace,
+            action: Action::Replace,
             says_active: false,
             photos: view.photos || checked.attributes.contains_key("photos"),
         };
@@ -70,6 +76,7 @@ impl Federation {
         patch: &Patch,
         view: &View,
     ) -> Result<Arc<Resource>, Problem> {
+        permit(caller, kind, Deed::Replace)?;
         let parted = if is_group(kind) { patch.parted(MEMBERS, kind)? } else { None };
         let (patch, membership) = match &parted {
             Some(parted) => (&parted.rest, Asked::Of(parted.membership.clone())),
@@ -77,12 +84,14 @@ impl Federation {
             None => (patch, Asked::Of(Membership::default())),
         };
         let tolerance = Tolerance::from(caller.client);
-        let wanted = |current: &Attributes, owns_name| match is_user(kind) {
-            true => {
+        let wanted = |current: &Attributes, owns_name| {
+            let after = if is_user(kind) {
                 let writing = Writing { kind, manner: &view.manner, owns_name };
-                writing.modified(current, patch, tolerance)
-            }
-            false => patch.apply(current, kind, tolerance),
+                writing.modified(current, patch, tolerance)?
+            } else {
+                patch.apply(current, kind, tolerance)?
+            };
+            settled(kind, current, after)
         };
         let names = |attribute: &str| {
             patch.paths().any(|path| path.extension.is_none() && path.attribute == attribute)
@@ -91,13 +100,15 @@ impl Federation {
             wanted: &wanted,
             membership,
             mode: Mode::Modify,
-            says_active: names("active"),
+            action: Action::Modify,
+            says_active: names("active") || patch.paths().any(says_status),
             photos: view.photos || names("photos"),
         };
         self.write(caller, kind, id, if_match, &change, view).await
     }
 
-    async fn write(
+    /// Carries out a change that the caller is permitted.
+    pub(super) async fn write(
         &self,
         caller: &Caller,
         kind: &ResourceType,
@@ -106,9 +117,8 @@ impl Federation {
         change: &Change<'_>,
         view: &View,
     ) -> Result<Arc<Resource>, Problem> {
-        permit(caller, kind, Deed::Replace)?;
         // Every spelling of the id must come to the same lock.
-        let canonical = self.canonical(id).await?;
+        let canonical = self.canonical(kind, id).await?;
         let _writing = self.writing.hold(&canonical).await;
         loop {
             let standing = self.standing(kind, &canonical, change.photos).await?;
@@ -130,10 +140,7 @@ impl Federation {
                     self.insert_bound(caller, directory, known, after, false, view).await
                 }
                 Standing::Stored { row, .. } => {
-                    let action = match change.mode {
-                        Mode::Replace => Action::Replace,
-                        Mode::Modify => Action::Modify,
-                    };
+                    let action = change.action;
                     self.update(caller, kind, row, &standing, after, &enrolling, action, view).await
                 }
             };
@@ -191,8 +198,8 @@ impl Federation {
         }
     }
 
-    /// DELETE.
-    pub async fn remove(
+    /// Removes a resource, whatever DELETE does to users in this tenant.
+    pub async fn erase(
         &self,
         caller: &Caller,
         kind: &ResourceType,
@@ -201,18 +208,12 @@ impl Federation {
         view: &View,
     ) -> Result<(), Problem> {
         permit(caller, kind, Deed::Delete)?;
-        let canonical = self.canonical(id).await?;
+        let canonical = self.canonical(kind, id).await?;
         let _writing = self.writing.hold(&canonical).await;
         loop {
             let row = match self.resolve(kind, &canonical, Care::Written { photos: false }).await? {
                 Subject::Row(row) => row,
-                Subject::Unbound { directory, .. } => {
-                    return Err(Problem::ForbiddenBecause(format!(
-                        "This person is not bound: there is nothing here to delete. The entry itself \
-                         belongs to the repository \"{}\".",
-                        directory.id()
-                    )));
-                }
+                Subject::Unbound { directory, .. } => return Err(nothing_of_ours(&directory)),
             };
             if let Some(IfMatch::Versions(versions)) = if_match
                 && !versions.iter().any(|version| first_part(version) == row.version.to_string())
@@ -241,9 +242,13 @@ impl Federation {
     }
 
     /// The canonical id; whether such a person exists is found out under the lock.
-    async fn canonical(&self, id: &str) -> Result<String, Problem> {
+    async fn canonical(&self, kind: &ResourceType, id: &str) -> Result<String, Problem> {
         let stored = self.rows.find(RowKey::Id(id.to_owned()), true).await?;
-        Ok(stored.rows.first().map_or_else(|| id.to_owned(), |row| row.id.clone()))
+        let named = match stored.rows.first() {
+            Some(row) => return Ok(row.id.clone()),
+            None => self.named(kind, id, true).await?,
+        };
+        Ok(named.map_or_else(|| id.to_owned(), |row| row.id.clone()))
     }
 
     #[expect(clippy::too_many_arguments, reason = "what is written, over what, and for whom")]
@@ -353,23 +358,34 @@ impl Federation {
     }
 }
 
+/// Why nothing is deleted of somebody whom only a directory knows.
+pub(super) fn nothing_of_ours(directory: &Directory) -> Problem {
+    Problem::ForbiddenBecause(format!(
+        "This person is not bound: there is nothing here to delete. The entry itself belongs to the \
+         repository \"{}\".",
+        directory.id()
+    ))
+}
+
 /// What is asked of a group's members.
-enum Asked {
+pub(super) enum Asked {
     Of(Membership),
     /// What can be told only with the members at hand: they are part of the attributes then.
     Seen,
 }
 
 /// What PUT and PATCH do to a resource.
-struct Change<'a> {
+pub(super) struct Change<'a> {
     /// From the resource as it is, and whether its `userName` is ours, to the resource as it shall be.
-    wanted: &'a (dyn Fn(&Attributes, bool) -> Result<Attributes, ScimError> + Sync),
-    membership: Asked,
-    mode: Mode,
+    pub(super) wanted: &'a (dyn Fn(&Attributes, bool) -> Result<Attributes, ScimError> + Sync),
+    pub(super) membership: Asked,
+    pub(super) mode: Mode,
+    /// What the audit trail calls it, where it binds nobody.
+    pub(super) action: Action,
     /// Whether `active` is named, and is not what any client sends that hands back what it read.
-    says_active: bool,
+    pub(super) says_active: bool,
     /// Whether photos must be at hand: they are written, or wanted in the answer.
-    photos: bool,
+    pub(super) photos: bool,
 }
 
 /// The row of a resource of which all is ours. Whose `externalId` a user has, nobody else may have;

@@ -5,9 +5,9 @@ use axum::response::Response;
 
 use super::error::Failure;
 use super::{Parts, TenantMount, body, bulk, etag, query};
-use crate::scim::ResourceType;
-use crate::scim::dialect::{self, Capabilities, Document, Manner};
+use crate::scim::dialect::{self, Capabilities, Document, Manner, Part};
 use crate::scim::resource::digest_bytes;
+use crate::scim::{Query, ResourceType};
 
 /// `/ServiceProviderConfig`; true to what is really there.
 pub fn service_provider_config(
@@ -33,7 +33,8 @@ pub fn service_provider_config(
 pub fn schemas(mount: &TenantMount, uri: &Uri) -> Result<Response, Failure> {
     unfiltered(uri)?;
     let manner = mount.manner(None, uri);
-    Ok(body::message(dialect::schemas_list(&types(mount), &mount.base, manner), manner))
+    let list = dialect::schemas_list(&types(mount), &mount.base, part(mount, uri)?, manner);
+    Ok(body::message(list, manner))
 }
 
 pub fn schema(
@@ -48,7 +49,8 @@ pub fn schema(
 pub fn resource_types(mount: &TenantMount, uri: &Uri) -> Result<Response, Failure> {
     unfiltered(uri)?;
     let manner = mount.manner(None, uri);
-    Ok(body::message(dialect::resource_types_list(&types(mount), &mount.base, manner), manner))
+    let list = dialect::resource_types_list(&types(mount), &mount.base, part(mount, uri)?, manner);
+    Ok(body::message(list, manner))
 }
 
 pub fn resource_type(
@@ -85,6 +87,17 @@ fn unfiltered(uri: &Uri) -> Result<(), Failure> {
     let filtered =
         query::pairs(uri.query())?.iter().any(|(name, _)| name.eq_ignore_ascii_case("filter"));
     if filtered { Err(Failure::FilterOnDiscovery) } else { Ok(()) }
+}
+
+/// What `startIndex` and `count` select, in tenants where they do.
+fn part(mount: &TenantMount, uri: &Uri) -> Result<Part, Failure> {
+    let federation = &mount.tenant.federation;
+    if !federation.customs().paged_discovery {
+        return Ok(Part::WHOLE);
+    }
+    let pairs = query::pairs(uri.query())?;
+    let asked = Query::from_parameters(pairs.into_iter(), federation.users())?;
+    Ok(Part { start_index: asked.start_index, count: asked.count.unwrap_or(u64::MAX) })
 }
 
 /// One of them; its version is what it says.

@@ -16,8 +16,7 @@ use tower::ServiceExt;
 use super::{App, HttpState, Limits, TenantState, router};
 use crate::auth::Gate;
 use crate::clock::Clock;
-use crate::config::Config;
-use crate::config::{OnConflict, OnFailure};
+use crate::config::{Config, Customs, OnConflict, OnFailure};
 use crate::federation::{Federation, Rules, Shares};
 use crate::scim::dialect::{Dialect, Manners, Settings};
 use crate::scim::mirror::CodeTypes;
@@ -36,6 +35,7 @@ fn federation(store: &Arc<Store>, name: &str, mounts: usize) -> Arc<Federation> 
         walk_limit: 1000,
         cursor_timeout: Duration::from_mins(10),
         codes: CodeTypes::default(),
+        customs: Customs::default(),
         groups: Vec::new(),
         roles: Vec::new(),
     };

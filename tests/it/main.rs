@@ -32,6 +32,7 @@ mod readme;
 mod roles;
 mod schemas;
 mod search;
+mod seeds;
 mod slow;
 mod smoke;
 mod startup;

@@ -6,6 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::compare::{repeats, same};
+use super::life::agree;
 use super::resource::SOURCE_URN;
 use crate::repository::{Authority, Repository};
 use crate::scim::schema::standard::USER_ATTRIBUTE;
@@ -109,6 +110,7 @@ pub(super) fn merge(
     }
     // Shown true only if neither side says no; a user about whom nobody says anything is active.
     merged.entry("active").or_insert(Value::Bool(true));
+    agree(&mut merged);
     merged
 }
 

@@ -74,11 +74,24 @@ pub fn service_provider_config(capabilities: &Capabilities, base: &str) -> Docum
     Document { body, location }
 }
 
+/// Which part of a discovery list is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// 1-based.
+    pub start_index: u64,
+    pub count: u64,
+}
+
+impl Part {
+    /// RFC 7644 section 4: pages are none of discovery's.
+    pub const WHOLE: Self = Self { start_index: 1, count: u64::MAX };
+}
+
 /// Every schema of these resource types, each once.
-pub fn schemas_list(types: &[&ResourceType], base: &str, manner: &Manner) -> Vec<u8> {
+pub fn schemas_list(types: &[&ResourceType], base: &str, part: Part, manner: &Manner) -> Vec<u8> {
     let documents: Vec<_> =
         all_schemas(types).map(|schema| schema_document(schema, base).body).collect();
-    list(&documents, manner)
+    list(&documents, part, manner)
 }
 
 /// The schema with this URN, in any case.
@@ -87,9 +100,14 @@ pub fn schema(urn: &str, types: &[&ResourceType], base: &str) -> Option<Document
     Some(schema_document(found, base))
 }
 
-pub fn resource_types_list(types: &[&ResourceType], base: &str, manner: &Manner) -> Vec<u8> {
+pub fn resource_types_list(
+    types: &[&ResourceType],
+    base: &str,
+    part: Part,
+    manner: &Manner,
+) -> Vec<u8> {
     let documents: Vec<_> = types.iter().map(|kind| type_document(kind, base).body).collect();
-    list(&documents, manner)
+    list(&documents, part, manner)
 }
 
 /// The resource type with this name, in any case.
@@ -145,11 +163,15 @@ fn type_document(kind: &ResourceType, base: &str) -> Document {
     Document { body, location }
 }
 
-/// RFC 7644 section 4: discovery lists are whole, without pages.
-fn list(documents: &[Vec<u8>], manner: &Manner) -> Vec<u8> {
+fn list(documents: &[Vec<u8>], part: Part, manner: &Manner) -> Vec<u8> {
     let total = documents.len() as u64;
-    let head = ListHead { total: Some(total), start_index: Some(1), ..ListHead::default() };
-    render_list(&head, documents, manner)
+    let start_index = part.start_index.max(1);
+    let place = |at: u64| usize::try_from(at.min(total)).unwrap_or(documents.len());
+    let from = place(start_index - 1);
+    let to = place((start_index - 1).saturating_add(part.count));
+    let head =
+        ListHead { total: Some(total), start_index: Some(start_index), ..ListHead::default() };
+    render_list(&head, &documents[from..to], manner)
 }
 
 fn bytes(document: &Value) -> Vec<u8> {

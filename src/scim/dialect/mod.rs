@@ -15,7 +15,7 @@ mod user;
 
 pub use bulk::{BulkOutcome, render_bulk};
 pub use discovery::{
-    Capabilities, Document, resource_type, resource_types_list, schema, schemas_list,
+    Capabilities, Document, Part, resource_type, resource_types_list, schema, schemas_list,
     service_provider_config,
 };
 pub use manner::{Dialect, Language, Limit, Manner, Manners, Names, Settings};

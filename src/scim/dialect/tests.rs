@@ -282,7 +282,7 @@ fn discovery_tells_what_the_data_say() {
     let types = [&user, &group];
     let parsed = |bytes: Vec<u8>| serde_json::from_slice::<Value>(&bytes).unwrap();
 
-    let list = parsed(schemas_list(&types, BASE, &Manner::rfc()));
+    let list = parsed(schemas_list(&types, BASE, Part::WHOLE, &Manner::rfc()));
     let ids: Vec<&str> =
         list["Resources"].as_array().unwrap().iter().map(|s| s["id"].as_str().unwrap()).collect();
     assert_eq!(ids.len(), 7);
@@ -296,13 +296,27 @@ fn discovery_tells_what_the_data_say() {
     assert_eq!(one["attributes"][0]["uniqueness"], "server");
     assert!(schema("urn:nobody", &types, BASE).is_none());
 
-    let list = parsed(resource_types_list(&types, BASE, &Manner::rfc()));
+    let list = parsed(resource_types_list(&types, BASE, Part::WHOLE, &Manner::rfc()));
     assert_eq!(list["Resources"][1]["schema"], GROUP);
     let one = parsed(resource_type("user", &types, BASE).unwrap().body);
     assert_eq!((one["endpoint"].as_str(), one["id"].as_str()), (Some("/Users"), Some("User")));
     assert_eq!(one["schemaExtensions"][0], json!({ "schema": ENTERPRISE, "required": false }));
     assert_eq!(one["meta"]["location"], format!("{BASE}/ResourceTypes/User"));
     assert!(resource_type("Robot", &types, BASE).is_none());
+
+    for (start_index, count, shown) in
+        [(1, u64::MAX, 7), (1, 3, 3), (6, 3, 2), (7, 0, 0), (8, 1, 0), (u64::MAX, u64::MAX, 0)]
+    {
+        let list = parsed(schemas_list(&types, BASE, Part { start_index, count }, &Manner::rfc()));
+        let expected = json!([7, start_index, shown, shown]);
+        let length = list["Resources"].as_array().unwrap().len();
+        let found = [&list["totalResults"], &list["startIndex"], &list["itemsPerPage"]];
+        assert_eq!(json!([found[0], found[1], found[2], length]), expected);
+        if shown > 0 {
+            let first = usize::try_from(start_index).unwrap() - 1;
+            assert_eq!(list["Resources"][0]["id"], ids[first]);
+        }
+    }
 }
 
 #[test]
