@@ -37,9 +37,9 @@ pub fn types(
         let kind = match &written.kind {
             None => CodeType::String,
             Some(word) => {
-                let named = CodeType::NAMED.into_iter().find(|(name, _)| name == word);
-                let names = CodeType::NAMED.map(|(name, _)| name);
-                named.ok_or_else(|| Fault::choice(place, Some(word), &names))?.1
+                let known = CodeType::NAMED.map(|(name, _)| name);
+                let found = CodeType::NAMED.into_iter().find(|(name, _)| name == word);
+                found.ok_or_else(|| Fault::choice(place, Some(word), &known))?.1
             }
         };
         types.declare(code.get_ref(), kind, written.multi_valued);
