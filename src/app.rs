@@ -259,6 +259,7 @@ fn federation(
         walk_limit: tenant.walk_limit,
         cursor_timeout: tenant.cursor_timeout,
         codes: tenant.codes.clone(),
+        policies: tenant.authenticator_policies.clone(),
         customs: tenant.customs.clone(),
         groups: tenant.groups.clone(),
         roles: tenant.roles.clone(),

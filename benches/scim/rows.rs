@@ -168,6 +168,7 @@ fn search<'a>(sort: &'a Sort, start: Start<'a>, limit: u64) -> Search<'a> {
         start,
         limit,
         count_total: false,
+        owned: true,
     }
 }
 

@@ -36,7 +36,6 @@ const fn later(key: &'static str, takes: Takes) -> Later {
 const LATER: &[Later] = &[
     later("telemetry.otlp", Takes::Nothing),
     later("tenant.operators", Takes::Nothing),
-    later("tenant.authenticator_policy", Takes::Nothing),
     later("tenant.issuer", Takes::Nothing),
     later("tenant.token.creates", Takes::Word("FTRESS", &["SCIM_FED"])),
     later("tenant.token.repository", Takes::Nothing),

@@ -29,9 +29,10 @@ use toml::de::{DeTable, Deserializer};
 pub use customs::{Customs, Deletion};
 pub use fault::{ConfigError, Report};
 pub use settings::{
-    Allowance, AttributeOverride, Authority, CacheTimes, Changes, Config, Group, LogFormat,
-    LogSettings, Mount, OauthClient, OnConflict, OnFailure, OnVanish, RepositorySettings, Rights,
-    Role, Rule, Server, ServerUrl, Source, StoreSettings, Tenant, Token, VanishBrake,
+    Allowance, AttributeOverride, AuthenticatorPolicy, Authority, CacheTimes, Changes, Config,
+    Group, LogFormat, LogSettings, Mount, OauthClient, OnConflict, OnFailure, OnVanish,
+    RepositorySettings, Rights, Role, Rule, Server, ServerUrl, Source, StoreSettings, Tenant,
+    Token, VanishBrake,
 };
 
 pub use tls::{TlsFault, TlsFile, TlsFiles, TlsIdentity};

@@ -12,8 +12,8 @@ use toml::Spanned;
 
 use super::fault::{Fault, nearest};
 use super::settings::{
-    Config, Group, LogFormat, LogSettings, OnConflict, OnFailure, OnVanish, Role, Server, Tenant,
-    VanishBrake,
+    AuthenticatorPolicy, Config, Group, LogFormat, LogSettings, OnConflict, OnFailure, OnVanish,
+    Role, Server, Tenant, VanishBrake,
 };
 use super::written::{self, Words};
 use super::{callers, codes, customs, manners, repository, store, tls, value};
@@ -149,6 +149,7 @@ fn tenant(
     let mounts = manners::mounts(file, &name, taken)?;
     let roles = roles(&file.role)?;
     let groups = groups(&file.group, &roles)?;
+    let authenticator_policies = policies(&file.authenticator_policy)?;
     let tokens = callers::tokens(&file.token, &name, taken)?;
     let clients = callers::clients(&file.client, &name, &tokens)?;
     let known = repository::Known { groups: &groups, roles: &roles };
@@ -200,6 +201,7 @@ fn tenant(
         codes,
         groups,
         roles,
+        authenticator_policies,
         tokens,
         clients,
         repositories,
@@ -299,6 +301,36 @@ fn groups(file: &[written::Group], roles: &[Role]) -> Result<Vec<Group>, Fault> 
         }
     }
     Ok(groups)
+}
+
+/// The id of a policy is the end of its authenticators' ids, behind the last dot.
+fn policies(file: &[written::AuthenticatorPolicy]) -> Result<Vec<AuthenticatorPolicy>, Fault> {
+    let mut policies: Vec<AuthenticatorPolicy> = Vec::with_capacity(file.len());
+    for policy in file {
+        let id = policy.id.get_ref();
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+        if id.is_empty() || id.len() > 64 || !id.bytes().all(fits) {
+            return Err(Fault::at(
+                &policy.id,
+                format!("\"{id}\" cannot be the id of an authenticator policy"),
+                "write 1 to 64 letters, digits, - and _, such as \"AT_EMPPWD\"",
+            ));
+        }
+        if policies.iter().any(|other| other.id == *id) {
+            return Err(twice(&policy.id, "authenticator policy"));
+        }
+        let kind = policy.kind.get_ref();
+        let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if kind.is_empty() || !kind.bytes().all(is_word) {
+            return Err(Fault::at(
+                &policy.kind,
+                format!("\"{kind}\" is no kind of authenticators"),
+                "write one word in lower case: \"login\" for passwords, else a word of your own",
+            ));
+        }
+        policies.push(AuthenticatorPolicy { id: id.clone(), kind: kind.clone() });
+    }
+    Ok(policies)
 }
 
 fn is_called(group: &Group, display: &str) -> bool {

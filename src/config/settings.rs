@@ -104,6 +104,7 @@ pub struct Tenant {
     pub codes: CodeTypes,
     pub groups: Vec<Group>,
     pub roles: Vec<Role>,
+    pub authenticator_policies: Vec<AuthenticatorPolicy>,
     pub tokens: Vec<Token>,
     pub clients: Vec<OauthClient>,
     /// In the order of the file, which is the priority of `on_conflict = "first"`.
@@ -169,6 +170,15 @@ pub struct Role {
     pub display: String,
     /// The higher, the mightier.
     pub rank: i64,
+}
+
+/// What authenticators of one kind there may be: one for each user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthenticatorPolicy {
+    /// `[A-Za-z0-9_-]+`, at most 64 characters.
+    pub id: String,
+    /// `login` of those that come with an import.
+    pub kind: String,
 }
 
 /// So many at once, and so many in that time again.

@@ -165,7 +165,6 @@ fn what_is_to_come_is_refused_by_name() {
     let corp = "id = \"corp\"";
     let cases = [
         (tenant, "operators = \"cn=x,dc=y\"", "\"tenant.operators\""),
-        (tenant, "[[tenant.authenticator_policy]]", "\"tenant.authenticator_policy\""),
         (tenant, "[[tenant.issuer]]", "\"tenant.issuer\""),
         (token, "creates = \"SCIM_FED\"", "\"tenant.token.creates\""),
         (token, "repository = \"entra\"", "\"tenant.token.repository\""),

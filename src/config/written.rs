@@ -162,6 +162,8 @@ pub struct Tenant {
     #[serde(default)]
     pub role: Vec<Role>,
     #[serde(default)]
+    pub authenticator_policy: Vec<AuthenticatorPolicy>,
+    #[serde(default)]
     pub token: Vec<Token>,
     #[serde(default)]
     pub client: Vec<Client>,
@@ -208,6 +210,15 @@ pub struct Role {
     pub display: Option<String>,
     #[serde(default)]
     pub rank: i64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuthenticatorPolicy {
+    pub id: Spanned<String>,
+    /// What kind of authenticators, in a word.
+    #[serde(rename = "type")]
+    pub kind: Spanned<String>,
 }
 
 /// A table that makes callers known: its own keys, and those that all of them have.

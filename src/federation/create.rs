@@ -9,10 +9,11 @@ use super::authority::{Division, Mode, Owner};
 use super::directory::{Directory, Known};
 use super::life::settled;
 use super::members::{MEMBERS, listed};
+use super::owning::{self, Owning};
 use super::resource::{Half, Resource};
 use super::standing::{Standing, divided};
 use super::write::{local_write, record};
-use super::{Deed, Federation, Problem, View, demand, is_group, is_user, permit};
+use super::{Deed, Federation, Problem, View, demand, is_group, is_owned, is_user, permit};
 use crate::audit::Action;
 use crate::cache::State;
 use crate::caller::{Caller, Permission};
@@ -43,17 +44,23 @@ impl Federation {
         if is_group(kind) {
             return self.create_group(caller, kind, checked.attributes, view).await;
         }
+        if is_owned(kind) {
+            return self.create_possession(caller, kind, checked.attributes, view).await;
+        }
         if !is_user(kind) {
-            return self.create_local(caller, kind, checked.attributes, view).await;
+            let own = checked.attributes;
+            return self.create_local(caller, kind, own, Attributes::new(), view).await;
         }
         checked_user_type(&checked)?;
         let attributes = settled(kind, &Attributes::new(), checked.attributes)?;
-        let checked = Checked { attributes, ..checked };
+        let mut checked = Checked { attributes, ..checked };
+        let sections = owning::taken(&mut checked.attributes);
         if let Some((directory, known)) = self.meant(caller, &checked, view).await? {
             demand(caller, Permission::UsersBind)?;
             let id = directory.long_id(&known.key.0);
             let _writing = self.writing.hold(&id).await;
-            return self.bind_by_post(caller, &directory, &known, &checked, view).await;
+            let people = (&directory, &known);
+            return self.bind_by_post(caller, people, &checked, sections, view).await;
         }
         let writing = Writing { kind, manner: &view.manner, owns_name: true };
         let given = writing.posted(&Attributes::new(), &checked, Posting::Creates)?;
@@ -61,7 +68,7 @@ impl Federation {
         writing.limited(&Attributes::new(), &given)?;
         let mut own = self.with_default_role(self.owned_by_store(&given)?);
         self.rules.codes.apply(&mut own, &Attributes::new())?;
-        self.create_local(caller, kind, own, view).await
+        self.create_local(caller, kind, own, sections, view).await
     }
 
     /// Which directory person a POST means, if any: by the mapped `externalId` alone.
@@ -126,9 +133,9 @@ impl Federation {
     async fn bind_by_post(
         &self,
         caller: &Caller,
-        directory: &Arc<Directory>,
-        known: &Arc<Known>,
+        (directory, known): (&Arc<Directory>, &Arc<Known>),
         checked: &Checked,
+        sections: Attributes,
         view: &View,
     ) -> Result<Created, Problem> {
         let entry_key = known.key.0.to_string();
@@ -151,7 +158,15 @@ impl Federation {
         self.rules.codes.apply(&mut own, &Attributes::new())?;
         standing.within_limits(self, self.users(), &own, &wanted, &view.manner)?;
         self.users().require(&standing.with_own(self, &own))?;
-        let row = self.insert_bound(caller, directory, known, own, revive, view).await?;
+        let id = directory.long_id(&known.key.0);
+        let row = loop {
+            let owning = self.sections(caller, (&id, None), &[], sections.clone()).await?;
+            let own = own.clone();
+            match self.insert_bound(caller, directory, known, own, revive, &owning, view).await {
+                Err(StoreError::Stale) if Instant::now() < view.deadline => {}
+                made => break made?,
+            }
+        };
         let half = Half::Entry(Arc::clone(known), State::Live);
         Ok(Created { resource: self.people.stored(&row, Some(directory), &half), bound: true })
     }
@@ -191,6 +206,7 @@ impl Federation {
         caller: &Caller,
         kind: &ResourceType,
         own: Attributes,
+        sections: Attributes,
         view: &View,
     ) -> Result<Created, Problem> {
         let at = self.clock.now();
@@ -206,9 +222,14 @@ impl Federation {
             revive: false,
             record: audit,
         };
-        let row = self.store.create(&self.tenant, new).await?;
-        // An earlier look-up of the name may have kept "nobody".
-        self.rows.touched(&row, &[&write.view]);
+        let row = loop {
+            let owning = self.sections(caller, (&id, None), &[], sections.clone()).await?;
+            match self.created(caller, new.clone(), &owning, view).await {
+                // A device is not what it was a moment before.
+                Err(StoreError::Stale) if Instant::now() < view.deadline => {}
+                made => break made?,
+            }
+        };
         Ok(Created { resource: self.people.stored(&row, None, &Half::Unasked), bound: false })
     }
 
@@ -258,6 +279,28 @@ impl Federation {
         }
     }
 
+    /// Makes a row with what it has.
+    async fn created(
+        &self,
+        caller: &Caller,
+        new: NewResource<'_>,
+        owning: &Owning,
+        view: &View,
+    ) -> Result<Arc<ResourceRow>, StoreError> {
+        let written = &new.write.view;
+        if owning.is_nothing() {
+            let row = Arc::new(self.store.create(&self.tenant, new).await?);
+            // An earlier look-up of the name may have kept "nobody".
+            self.rows.touched(&row, &[written]);
+            return Ok(row);
+        }
+        let prepared = self.prepared(caller, owning, new.write.at, view);
+        let changed = self.store.create_owning(&self.tenant, new, prepared.ownership()).await?;
+        self.rows.touched(&changed.row, &[written]);
+        self.owned_anew(owning, changed, None).await
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what is written, of whom, and for whom")]
     pub(super) async fn insert_bound(
         &self,
         caller: &Caller,
@@ -265,6 +308,7 @@ impl Federation {
         known: &Arc<Known>,
         own: Attributes,
         revive: bool,
+        owning: &Owning,
         view: &View,
     ) -> Result<Arc<ResourceRow>, StoreError> {
         let at = self.clock.now();
@@ -279,9 +323,7 @@ impl Federation {
             revive,
             record: audit,
         };
-        let row = Arc::new(self.store.create(&self.tenant, new).await?);
-        self.rows.touched(&row, &[&write.view]);
-        Ok(row)
+        self.created(caller, new, owning, view).await
     }
 }
 

@@ -46,12 +46,13 @@ impl Federation {
         }
     }
 
-    async fn resolve_id(
+    pub(super) async fn resolve_id(
         &self,
         kind: &ResourceType,
         id: &str,
         care: Care,
     ) -> Result<Subject, Problem> {
+        let id = &*self.spelled(kind, id).await?;
         let stored = self.rows.find(RowKey::Id(id.to_owned()), care != Care::Cached).await?;
         if let Some(row) = stored.rows.first() {
             // Ids are of one sequence, paths of one type.

@@ -77,6 +77,7 @@ impl Federation {
         let change = Change {
             wanted: &wanted,
             membership: Asked::Of(Membership::default()),
+            owner: None,
             mode: Mode::Modify,
             action: Action::Disable,
             says_active: true,

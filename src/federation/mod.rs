@@ -19,8 +19,11 @@ mod memory;
 mod merge;
 mod naming;
 mod outcomes;
+mod owning;
 mod packed;
+mod password;
 mod plan;
+mod possession;
 mod read;
 mod resource;
 mod rows;
@@ -37,7 +40,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::caller::{Caller, Permission};
 use crate::clock::Clock;
-use crate::config::{Customs, Group, OnConflict, OnFailure, Role};
+use crate::config::{AuthenticatorPolicy, Customs, Group, OnConflict, OnFailure, Role};
 use crate::repository::{Repository, RepositoryError};
 use crate::scim::dialect::Manner;
 use crate::scim::mirror::CodeTypes;
@@ -69,6 +72,7 @@ pub struct Federation {
     people: resource::Resources,
     writing: Locks,
     walks: walk::Walks,
+    passwords: password::Passwords,
     clock: Clock,
 }
 
@@ -88,6 +92,8 @@ pub struct Rules {
     pub cursor_timeout: Duration,
     /// What values under the codes of `UserAttribute` are.
     pub codes: CodeTypes,
+    /// Under which authenticators there may be.
+    pub policies: Vec<AuthenticatorPolicy>,
     pub customs: Customs,
     /// The groups and roles that the configuration names.
     pub groups: Vec<Group>,
@@ -173,6 +179,10 @@ const USER: &str = "User";
 const GROUP: &str = "Group";
 /// The name of the roles' resource type.
 const ROLE: &str = "Role";
+/// The name of the devices' resource type.
+const DEVICE: &str = "Device";
+/// The name of the authenticators' resource type.
+const AUTHENTICATOR: &str = "Authenticator";
 
 /// How long a caller should wait before asking a repository again, in seconds.
 const RETRY_AFTER: u32 = 5;
@@ -208,6 +218,7 @@ impl Federation {
                 forms,
             ),
             writing: Locks::new(),
+            passwords: password::Passwords::new(&clock),
             walks: walk::Walks::new(&seal, &tenant, &rules, &shares.walks),
             named: configured::Named::new(&rules.groups, &rules.roles),
             shares: shares.clone(),
@@ -329,6 +340,8 @@ fn permit(caller: &Caller, kind: &ResourceType, deed: Deed) -> Result<(), Proble
             );
         }
         ROLE => (Permission::RolesRead, Permission::RolesWrite),
+        DEVICE => (Permission::DevicesRead, Permission::DevicesWrite),
+        AUTHENTICATOR => (Permission::AuthenticatorsRead, Permission::AuthenticatorsWrite),
         _ => (Permission::GroupsRead, Permission::GroupsWrite),
     };
     let reads = matches!(deed, Deed::Search | Deed::Read);
@@ -343,6 +356,16 @@ fn is_group(kind: &ResourceType) -> bool {
 /// Whether a type's resources may be a directory's: only users are.
 fn is_user(kind: &ResourceType) -> bool {
     kind.name == USER
+}
+
+/// Whether a type's resources are a user's: devices and authenticators.
+fn is_owned(kind: &ResourceType) -> bool {
+    [DEVICE, AUTHENTICATOR].contains(&kind.name.as_str())
+}
+
+/// Whether a type's resources are named by their user and a policy.
+fn is_authenticator(kind: &ResourceType) -> bool {
+    kind.name == AUTHENTICATOR
 }
 
 fn demand(caller: &Caller, permission: Permission) -> Result<(), Problem> {

@@ -64,6 +64,7 @@ impl Federation {
                 start: Start::Offset(0),
                 limit,
                 count_total: false,
+                owned: true,
             };
             self.store.search(&self.tenant, search)
         };

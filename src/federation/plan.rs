@@ -7,6 +7,7 @@ use super::directory::AskedKey;
 use super::folding::{Asked, concerns, for_directory, for_type};
 use super::members::MEMBERS;
 use super::memory::Memory;
+use super::owning::OWNED;
 use super::resource::Resource;
 use super::rows::{StoredKey, external_id_key, name_key};
 use super::sort::Order;
@@ -35,6 +36,8 @@ pub struct Plan {
     /// Of groups: members are shown; or they decide who is in the list, where SQL cannot tell.
     pub(super) members: bool,
     pub(super) members_decide: bool,
+    /// Of users: what they have is shown, or decides who is in the list.
+    pub(super) owned: bool,
     /// Whether the filter can concern rows of the store.
     pub(super) concerns_store: bool,
     /// The one key under which every row that can match stands.
@@ -117,6 +120,11 @@ impl Federation {
         let of_members = |path: &AttributePath| path.attribute == MEMBERS;
         let members_decide = is_group(kind) && filter.paths().chain(&query.sort_by).any(of_members);
         let members = query.projection.includes(MEMBERS);
+        let is_owned = |path: &AttributePath| {
+            path.extension.as_deref().is_some_and(|urn| OWNED.contains(&urn))
+        };
+        let owned = OWNED.iter().any(|urn| query.projection.includes_extension(urn))
+            || filter.paths().chain(&query.sort_by).any(is_owned);
         let type_name = TypeName::new(&kind.name);
         let by_name = || kind.resolve(type_name.naming().unwrap_or("id"));
         let order = Order {
@@ -144,6 +152,7 @@ impl Federation {
             photos_decide,
             members,
             members_decide,
+            owned,
             asks,
             memory: Memory::default(),
         }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::authority::{Owner, merge};
 use super::directory::{Directory, Known};
 use super::members::MEMBERS;
-use super::{USER, is_group};
+use super::{USER, is_group, owning};
 use crate::cache::{Derived, State};
 use crate::repository::EntryKey;
 use crate::scim::dialect::location;
@@ -26,7 +26,8 @@ pub struct Resource {
     pub id: String,
     /// The inner text of the entity tag: `<row version>`, `<row version>.<hash of the entry>` for a
     /// bound user, the hash alone for an unbound one; then, where they are shown, `.<hash of the
-    /// directory's photos>`, `.g<hash of the user's groups>` or `.m<hash of the group's members>`.
+    /// directory's photos>`, `.g<hash of the user's groups>`, `.o<hash of what the user has, or of whose
+    /// a device or an authenticator is>` or `.m<hash of the group's members>`.
     pub version: String,
     /// Everything under canonical names: `id`, `meta`, `userType` and the source extension too.
     pub attributes: Arc<Attributes>,
@@ -82,6 +83,7 @@ pub(super) struct Resources {
     tenant: Arc<str>,
     resource_type: Arc<ResourceType>,
     groups: Arc<ResourceType>,
+    types: Box<[Arc<ResourceType>]>,
     kept: Arc<Derived<ResourceKey, Arc<Resource>>>,
     forms: usize,
 }
@@ -99,7 +101,7 @@ pub struct ResourceKey {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Who {
-    Row { key: i64, version: i64, groups: u64 },
+    Row { key: i64, version: i64, groups: u64, owned: u64 },
     Entry { repository: Arc<str>, key: EntryKey },
 }
 
@@ -112,7 +114,8 @@ impl Resources {
     ) -> Self {
         let groups = types.iter().find(|kind| is_group(kind)).cloned();
         let groups = groups.unwrap_or_else(|| Arc::new(ResourceType::group(&[])));
-        Self { tenant, resource_type: Arc::clone(&types[0]), groups, kept, forms }
+        let (resource_type, types) = (Arc::clone(&types[0]), types.into());
+        Self { tenant, resource_type, groups, types, kept, forms }
     }
 
     /// Somebody whom only a directory knows.
@@ -185,7 +188,12 @@ impl Resources {
         };
         let key = ResourceKey {
             tenant: Arc::clone(&self.tenant),
-            who: Who::Row { key: row.key, version: row.version, groups: groups_digest(row) },
+            who: Who::Row {
+                key: row.key,
+                version: row.version,
+                groups: groups_digest(row),
+                owned: owning::digest(row),
+            },
             entry,
             state,
         };
@@ -254,6 +262,11 @@ impl Resources {
                 groups.extend(row.groups.iter().map(|group| self.group_of(group)));
             }
             version = format!("{version}.g{:016x}", groups_digest(row));
+        }
+        let owned = owning::digest(row);
+        if owned != 0 {
+            attributes.extend(owning::shown(&self.types, row));
+            version = format!("{version}.o{owned:016x}");
         }
         attributes.insert("meta".into(), meta(name, (Some(row.created), Some(modified)), &version));
         attributes.insert("id".into(), Value::String(row.id.clone()));

@@ -11,7 +11,7 @@ use crate::cache::{Cache, Loaded, Policy};
 use crate::repository::EntryKey;
 use crate::scim::Attributes;
 use crate::scim::text::{fold, nfc};
-use crate::store::{LinkState, ResourceRow, RowKey, Store, TypeName};
+use crate::store::{LinkState, Owned, ResourceRow, RowKey, Store, TypeName};
 
 /// Rows change only through this process, which drops what it changes.
 const KEPT: Policy = Policy::UNTIL_INVALIDATED;
@@ -47,7 +47,8 @@ impl Stored {
         let each = |row: &Arc<ResourceRow>| {
             let shadow = row.link.as_ref().map_or(0, |link| weigh(&link.shadow));
             let groups = u32::try_from(row.groups.len() * 160).unwrap_or(u32::MAX);
-            let own = weigh(&row.own).saturating_add(groups);
+            let owned = u32::try_from(row.owned.len() * 256).unwrap_or(u32::MAX);
+            let own = weigh(&row.own).saturating_add(groups).saturating_add(owned);
             own.saturating_add(shadow).saturating_add(256)
         };
         let weight = rows.iter().map(each).fold(64, u32::saturating_add);
@@ -162,6 +163,18 @@ impl Rows {
             }
             if let Some(id) = text("externalId") {
                 drop(external_id_key(&row.type_name, id));
+            }
+        }
+    }
+
+    /// Drops every key under which a device or an authenticator stands that a user has or had.
+    pub(super) fn owned_touched(&self, owned: &[Owned]) {
+        for one in owned {
+            let external_id = one.external_id.as_deref();
+            let keys = [RowKey::Id(one.id.clone()), RowKey::Id(one.number.to_string())];
+            let by_name = external_id.map(|id| external_id_key(&one.type_name, id));
+            for key in keys.into_iter().chain(by_name) {
+                self.kept.invalidate(&self.key(key));
             }
         }
     }

@@ -267,6 +267,7 @@ impl Federation {
                 start: Start::Offset(skip),
                 limit,
                 count_total,
+                owned: plan.owned,
             };
             self.store.search(&self.tenant, search)
         };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::authority::{Mode, Owner, merge};
 use super::create::checked_user_type;
@@ -15,9 +15,13 @@ use super::directory::{Directory, Known};
 use super::identity::{Care, Subject};
 use super::life::{says_status, settled};
 use super::members::{Enrolling, MEMBERS, listed};
+use super::owning::{self, Owning};
 use super::resource::{Half, Resource};
 use super::standing::{Standing, changed_meanwhile, divided, first_part};
-use super::{Deed, Federation, IfMatch, Problem, View, demand, is_group, is_user, permit};
+use super::{
+    Deed, Federation, IfMatch, Problem, View, demand, is_authenticator, is_group, is_owned,
+    is_user, permit,
+};
 use crate::audit::{Action, AuditRecord, Outcome};
 use crate::caller::{Caller, Permission};
 use crate::scim::patch::{Membership, Tolerance};
@@ -47,17 +51,25 @@ impl Federation {
         } else {
             Asked::Of(Membership::default())
         };
+        // Of an authenticator it is compared by who is meant, not by how that is written.
+        let owner = if is_authenticator(kind) {
+            checked.attributes.shift_remove(owning::OWNER)
+        } else {
+            None
+        };
         let wanted = |current: &Attributes, owns_name| {
-            let after = if is_user(kind) {
+            let mut wanted = if is_user(kind) {
                 Writing { kind, manner: &view.manner, owns_name }.replaced(current, &checked)?
             } else {
                 kind.over(current, &checked.attributes)?
             };
-            settled(kind, current, after)
+            owning::keep(current, &checked.extensions, &mut wanted);
+            settled(kind, current, wanted)
         };
         let change = Change {
             wanted: &wanted,
             membership,
+            owner: owner.as_ref(),
             mode: Mode::Replace,
             action: Action::Replace,
             says_active: false,
@@ -99,6 +111,7 @@ impl Federation {
         let change = Change {
             wanted: &wanted,
             membership,
+            owner: None,
             mode: Mode::Modify,
             action: Action::Modify,
             says_active: names("active") || patch.paths().any(says_status),
@@ -124,24 +137,31 @@ impl Federation {
             let standing = self.standing(kind, &canonical, change.photos).await?;
             standing.must_match(if_match)?;
             let (wanted, enrolling) = self.wanted(caller, &standing, change).await?;
+            let (wanted, owning) =
+                self.parted(caller, kind, (&canonical, &standing), change, wanted).await?;
             let mut after = divided(kind, &standing, &wanted, change.mode, change.says_active)?;
             self.rules.codes.apply(&mut after, standing.own())?;
             standing.within_limits(self, kind, &after, &wanted, &view.manner)?;
-            if after == *standing.own() && enrolling.is_nothing() {
+            if after == *standing.own() && enrolling.is_nothing() && owning.is_nothing() {
                 return self.told(standing, view).await;
             }
-            kind.require(&standing.with_own(self, &after))?;
+            let mut whole = standing.with_own(self, &after);
+            if let Some(row) = standing.row().filter(|_| is_owned(kind)) {
+                whole.extend(owning::shown(self.types(), row));
+            }
+            kind.require(&whole)?;
             if let Some(row) = standing.row() {
                 self.named.keep(kind, row, &after)?;
             }
             let written = match &standing {
                 Standing::Unbound { directory, known } => {
                     demand(caller, Permission::UsersBind)?;
-                    self.insert_bound(caller, directory, known, after, false, view).await
+                    self.insert_bound(caller, directory, known, after, false, &owning, view).await
                 }
                 Standing::Stored { row, .. } => {
-                    let action = change.action;
-                    self.update(caller, kind, row, &standing, after, &enrolling, action, view).await
+                    let action = owning.action().unwrap_or(change.action);
+                    let beside = (&enrolling, &owning);
+                    self.update(caller, kind, row, &standing, after, beside, action, view).await
                 }
             };
             match written {
@@ -170,6 +190,9 @@ impl Federation {
     ) -> Result<(Attributes, Enrolling), Problem> {
         let mut current = standing.merged(self);
         let owns_name = standing.owns(&self.user_name);
+        if let Some(row) = standing.row() {
+            current.extend(owning::shown(self.types(), row));
+        }
         match &change.membership {
             Asked::Of(membership) => {
                 let wanted = (change.wanted)(&current, owns_name)?;
@@ -185,6 +208,30 @@ impl Federation {
                 let membership = listed(wanted.shift_remove(MEMBERS).as_ref())?;
                 Ok((wanted, self.enrolling(caller, &membership).await?))
             }
+        }
+    }
+
+    /// The values that shall be the resource's own, and what becomes of who has what.
+    async fn parted(
+        &self,
+        caller: &Caller,
+        kind: &ResourceType,
+        (id, standing): (&str, &Standing),
+        change: &Change<'_>,
+        mut wanted: Attributes,
+    ) -> Result<(Attributes, Owning), Problem> {
+        match standing.row() {
+            Some(row) if is_owned(kind) => {
+                self.possession(caller, kind, row, change.owner, wanted).await
+            }
+            row if is_user(kind) => {
+                let sections = owning::taken(&mut wanted);
+                let number = row.map(|row| row.number);
+                let has = row.map_or(&[][..], |row| &row.owned);
+                let owning = self.sections(caller, (id, number), has, sections).await?;
+                Ok((wanted, owning))
+            }
+            _ => Ok((wanted, Owning::default())),
         }
     }
 
@@ -232,6 +279,9 @@ impl Federation {
                     if let Some(inside) = &inside {
                         self.forget(inside);
                     }
+                    self.rows.owned_touched(&row.owned);
+                    let owner: Vec<i64> = row.owner.iter().map(|owner| owner.key).collect();
+                    self.users_touched(&owner).await;
                     return Ok(());
                 }
                 Err(StoreError::Stale) if if_match.is_none() && Instant::now() < view.deadline => {}
@@ -243,12 +293,13 @@ impl Federation {
 
     /// The canonical id; whether such a person exists is found out under the lock.
     async fn canonical(&self, kind: &ResourceType, id: &str) -> Result<String, Problem> {
-        let stored = self.rows.find(RowKey::Id(id.to_owned()), true).await?;
+        let id = self.spelled(kind, id).await?;
+        let stored = self.rows.find(RowKey::Id(id.clone().into_owned()), true).await?;
         let named = match stored.rows.first() {
             Some(row) => return Ok(row.id.clone()),
-            None => self.named(kind, id, true).await?,
+            None => self.named(kind, &id, true).await?,
         };
-        Ok(named.map_or_else(|| id.to_owned(), |row| row.id.clone()))
+        Ok(named.map_or_else(|| id.into_owned(), |row| row.id.clone()))
     }
 
     #[expect(clippy::too_many_arguments, reason = "what is written, over what, and for whom")]
@@ -259,7 +310,7 @@ impl Federation {
         row: &ResourceRow,
         standing: &Standing,
         own: Attributes,
-        enrolling: &Enrolling,
+        (enrolling, owning): (&Enrolling, &Owning),
         action: Action,
         view: &View,
     ) -> Result<Arc<ResourceRow>, StoreError> {
@@ -275,8 +326,22 @@ impl Federation {
         let audit = record(caller, kind, action, &row.id, at, view);
         let before = self.stored_view(row);
         if !is_group(kind) {
-            let updated = Arc::new(self.store.update(&self.tenant, row, &write, audit).await?);
+            let updated = if owning.is_nothing() {
+                Arc::new(self.store.update(&self.tenant, row, &write, audit).await?)
+            } else {
+                let (prepared, tenant) = (self.prepared(caller, owning, at, view), &self.tenant);
+                let ownership = prepared.ownership();
+                let changed =
+                    self.store.update_owning(tenant, row, &write, ownership, audit).await?;
+                self.owned_anew(owning, changed, row.owner.as_deref()).await?
+            };
             self.rows.touched(&updated, &[&before, &write.view]);
+            // What others have shows the user's name, and the user shows theirs.
+            self.rows.owned_touched(&row.owned);
+            if owning.is_nothing() {
+                let owner: Vec<i64> = row.owner.iter().map(|owner| owner.key).collect();
+                self.users_touched(&owner).await;
+            }
             return Ok(updated);
         }
         let bindings = self.bindings(enrolling, at);
@@ -379,6 +444,8 @@ pub(super) struct Change<'a> {
     /// From the resource as it is, and whether its `userName` is ours, to the resource as it shall be.
     pub(super) wanted: &'a (dyn Fn(&Attributes, bool) -> Result<Attributes, ScimError> + Sync),
     pub(super) membership: Asked,
+    /// What a PUT says of the owner of an authenticator.
+    pub(super) owner: Option<&'a Value>,
     pub(super) mode: Mode,
     /// What the audit trail calls it, where it binds nobody.
     pub(super) action: Action,

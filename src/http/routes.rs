@@ -60,8 +60,10 @@ impl Endpoint {
     }
 
     fn is_at(&self, segment: &str) -> bool {
-        let name = self.kind.endpoint.strip_prefix('/').unwrap_or(&self.kind.endpoint);
-        name.eq_ignore_ascii_case(segment)
+        let named = |endpoint: &str| {
+            endpoint.strip_prefix('/').unwrap_or(endpoint).eq_ignore_ascii_case(segment)
+        };
+        named(&self.kind.endpoint) || self.kind.other_endpoints().iter().any(|other| named(other))
     }
 }
 

@@ -16,7 +16,7 @@ use tower::ServiceExt;
 use super::{App, HttpState, Limits, TenantState, router};
 use crate::auth::Gate;
 use crate::clock::Clock;
-use crate::config::{Config, Customs, OnConflict, OnFailure};
+use crate::config::{AuthenticatorPolicy, Config, Customs, OnConflict, OnFailure};
 use crate::federation::{Federation, Rules, Shares};
 use crate::scim::dialect::{Dialect, Manners, Settings};
 use crate::scim::mirror::CodeTypes;
@@ -35,6 +35,9 @@ fn federation(store: &Arc<Store>, name: &str, mounts: usize) -> Arc<Federation> 
         walk_limit: 1000,
         cursor_timeout: Duration::from_mins(10),
         codes: CodeTypes::default(),
+        policies: ["AT_A", "AT_B"]
+            .map(|id| AuthenticatorPolicy { id: id.to_owned(), kind: "login".to_owned() })
+            .into(),
         customs: Customs::default(),
         groups: Vec::new(),
         roles: Vec::new(),

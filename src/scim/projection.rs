@@ -65,6 +65,18 @@ impl Projection {
         }
     }
 
+    /// Whether anything is shown of an extension that is returned by default.
+    pub fn includes_extension(&self, urn: &str) -> bool {
+        let leads = |path: &AttributePath| path.extension.as_deref() == Some(urn);
+        match self {
+            Self::Default | Self::Also(_) => true,
+            Self::Only(paths) => paths.iter().any(leads),
+            Self::Without(paths) => {
+                !paths.iter().any(|path| leads(path) && path.attribute.is_empty())
+            }
+        }
+    }
+
     /// How much of `attribute` is shown; `extension` is the one that it belongs to.
     ///
     /// The extension `Source` is shown by default only where `show_source`; asked for by name it is

@@ -43,6 +43,14 @@ const OF_USERS: [&str; 14] = [
     CODES,
 ];
 
+/// The same of devices.
+const OF_DEVICES: [&str; 5] =
+    ["type", "friendlyName", "status.status", "status.startDate", "status.expiryDate"];
+
+/// The same of authenticators.
+const OF_AUTHENTICATORS: [&str; 4] =
+    ["policy.value", "status.status", "status.startDate", "status.expiryDate"];
+
 /// What users have under codes. Most have nothing there, and nobody sorts by it, so that who has
 /// nothing has no row in the index.
 const CODES: &str = "urn:hid:scim:api:idp:2.0:UserAttribute:attributes.value";
@@ -93,6 +101,10 @@ pub(super) enum Place<'a> {
     Member {
         exact: bool,
     },
+    /// The id of the user whose a device or an authenticator is.
+    Owner {
+        exact: bool,
+    },
 }
 
 /// What of a group is compared.
@@ -121,6 +133,7 @@ pub(super) struct Term {
 /// unique. Paths that are columns of the row need no index and are left out.
 pub(super) fn wanted(types: &[IndexedType<'_>]) -> Result<Vec<Wanted>, OpenError> {
     let user = ResourceType::user(&[]);
+    let (device, authenticator) = (ResourceType::device(), ResourceType::authenticator());
     let mut wanted = Vec::new();
     let mut want = |type_name: &TypeName, path: &AttributePath| {
         let same = |other: &Wanted| other.type_name == *type_name && other.path == *path;
@@ -131,8 +144,14 @@ pub(super) fn wanted(types: &[IndexedType<'_>]) -> Result<Vec<Wanted>, OpenError
     for text in OF_USERS {
         want(&TypeName::User, &user.resolve(text));
     }
+    for text in OF_DEVICES {
+        want(&TypeName::Device, &device.resolve(text));
+    }
+    for text in OF_AUTHENTICATORS {
+        want(&TypeName::Authenticator, &authenticator.resolve(text));
+    }
     let external_id = user.resolve("externalId");
-    for type_name in [TypeName::User, TypeName::Group] {
+    for type_name in [TypeName::User, TypeName::Group, TypeName::Device, TypeName::Authenticator] {
         want(&type_name, &external_id);
     }
     for IndexedType { resource_type, further } in types {
@@ -201,6 +220,10 @@ fn column(type_name: &TypeName, path: &AttributePath) -> Option<Place<'static>> 
         ("members.value", exact) if *type_name == TypeName::Group => Some(Place::Member { exact }),
         ("members", _) if *type_name == TypeName::Group && path.kind == Kind::Complex => {
             Some(Place::Member { exact: true })
+        }
+        ("owner.value", exact) if type_name.is_owned() => Some(Place::Owner { exact }),
+        ("owner", _) if type_name.is_owned() && path.kind == Kind::Complex => {
+            Some(Place::Owner { exact: true })
         }
         (text, false) if type_name.naming() == Some(text) => Some(Place::Name),
         _ => None,

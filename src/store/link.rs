@@ -32,7 +32,7 @@ impl Store {
                     bound.push(decode(&mut row)?);
                 }
             }
-            found.extend(self.enrolled(bound).await?.into_iter().map(LinkState::Row));
+            found.extend(self.whole(bound, true).await?.into_iter().map(LinkState::Row));
         }
         Ok(found)
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::engine::{Query, Row};
-use super::resource::{KEYS, decode, list};
+use super::resource::{Decoded, KEYS, decode, list};
 use super::{ResourceRow, Store, StoreError, TypeName};
 
 /// How many rows are decoded before other tasks get their turn.
@@ -110,9 +110,17 @@ impl Store {
         Ok(Some(found.into_iter().collect()))
     }
 
-    /// Rows as [`columns`](super::resource::columns) reads them, with their groups: asked for in one
-    /// statement for many rows, and not at all where nobody is in one.
+    /// Rows as [`columns`](super::resource::columns) reads them, whole ([`Store::whole`]).
     pub(super) async fn rows(&self, rows: Vec<Row>) -> Result<Vec<Arc<ResourceRow>>, StoreError> {
+        self.decoded(rows, true).await
+    }
+
+    /// The same; what users have is left out unless it is wanted.
+    pub(super) async fn decoded(
+        &self,
+        rows: Vec<Row>,
+        owned: bool,
+    ) -> Result<Vec<Arc<ResourceRow>>, StoreError> {
         let mut decoded = Vec::with_capacity(rows.len());
         for (place, mut row) in rows.into_iter().enumerate() {
             if place % DECODED == DECODED - 1 {
@@ -120,24 +128,33 @@ impl Store {
             }
             decoded.push(decode(&mut row)?);
         }
-        self.enrolled(decoded).await
+        self.whole(decoded, owned).await
     }
 
-    /// Rows, each with whether it is in a group, with their groups.
-    pub(super) async fn enrolled(
+    /// Rows with their groups, with what they have where that is wanted, and whose they are: each asked
+    /// for in one statement for many rows, and not at all where nobody has any.
+    pub(super) async fn whole(
         &self,
-        decoded: Vec<(ResourceRow, bool)>,
+        decoded: Vec<Decoded>,
+        owned: bool,
     ) -> Result<Vec<Arc<ResourceRow>>, StoreError> {
-        let keys: Vec<i64> =
-            decoded.iter().filter(|(_, member)| *member).map(|(row, _)| row.key).collect();
-        let mut groups = self.memberships(&keys).await?;
-        let with_groups = |(mut row, _): (ResourceRow, bool)| {
+        let keys = |of: &dyn Fn(&Decoded) -> bool| -> Vec<i64> {
+            decoded.iter().filter(|one| of(one)).map(|one| one.row.key).collect()
+        };
+        let mut groups = self.memberships(&keys(&|one| one.member)).await?;
+        let mut possessions = self.owned(&keys(&|one| owned && one.owner)).await?;
+        let mut owners = self.owners(&keys(&|one| one.row.type_name.is_owned())).await?;
+        let whole = |Decoded { mut row, .. }: Decoded| {
             if let Some(groups) = groups.remove(&row.key) {
                 row.groups = groups.into();
             }
+            if let Some(owned) = possessions.remove(&row.key) {
+                row.owned = owned.into();
+            }
+            row.owner = owners.remove(&row.key).map(Arc::new);
             Arc::new(row)
         };
-        Ok(decoded.into_iter().map(with_groups).collect())
+        Ok(decoded.into_iter().map(whole).collect())
     }
 
     /// The groups of each of these rows, in the order of the groups' ids.

@@ -14,6 +14,7 @@ mod lease;
 mod link;
 mod member;
 mod membership;
+mod owner;
 mod prepare;
 mod refusal;
 mod resource;
@@ -46,6 +47,7 @@ pub use import::{
 };
 pub use member::{Member, Membership};
 pub use membership::{Enrolled, Members};
+pub use owner::{Changed, NewOwner, Owned, Owner, Ownership};
 pub use seal::Sealed;
 pub use token::{IssuedToken, KeptToken};
 pub use unique::UniqueValue;
@@ -63,6 +65,8 @@ pub struct Store {
 pub enum TypeName {
     User,
     Group,
+    Device,
+    Authenticator,
     /// Another one; [`TypeName::new`] makes it.
     Other(Arc<str>),
 }
@@ -72,6 +76,8 @@ impl TypeName {
         match name {
             "User" => Self::User,
             "Group" => Self::Group,
+            "Device" => Self::Device,
+            "Authenticator" => Self::Authenticator,
             other => Self::Other(Arc::from(other)),
         }
     }
@@ -80,8 +86,15 @@ impl TypeName {
         match self {
             Self::User => "User",
             Self::Group => "Group",
+            Self::Device => "Device",
+            Self::Authenticator => "Authenticator",
             Self::Other(name) => name,
         }
+    }
+
+    /// Whether the resources are a user's: devices and authenticators.
+    pub fn is_owned(&self) -> bool {
+        matches!(self, Self::Device | Self::Authenticator)
     }
 
     /// The attribute that names a resource to people and is unique where the store owns it: found by
@@ -90,7 +103,7 @@ impl TypeName {
         match self {
             Self::User => Some("userName"),
             Self::Group => Some("displayName"),
-            Self::Other(_) => None,
+            Self::Device | Self::Authenticator | Self::Other(_) => None,
         }
     }
 }
@@ -124,6 +137,10 @@ pub struct ResourceRow {
     /// The groups that a user or group is in, directly or through groups, in the order of their ids,
     /// as they were when the row was read.
     pub groups: Arc<[Membership]>,
+    /// What a user has, in the order of the numbers, as it was when the row was read.
+    pub owned: Arc<[Owned]>,
+    /// Whose a device or an authenticator is, in the same way.
+    pub owner: Option<Arc<Owner>>,
     pub link: Option<LinkRow>,
 }
 
@@ -274,6 +291,8 @@ pub struct Search<'a> {
     pub limit: u64,
     /// Whether [`StoreAnswer::total`] is wanted.
     pub count_total: bool,
+    /// Whether [`ResourceRow::owned`] is wanted; else it is empty.
+    pub owned: bool,
 }
 
 /// Where a page begins.

@@ -14,6 +14,7 @@ macro_rules! columns {
     () => {
         "r.key, r.type, r.id, r.number, r.user_type, r.version, r.created, r.last_modified, r.own, \
          CASE WHEN EXISTS (SELECT 1 FROM members m WHERE m.member_key = r.key) THEN 1 ELSE 0 END, \
+         CASE WHEN EXISTS (SELECT 1 FROM owners o WHERE o.owner_key = r.key) THEN 1 ELSE 0 END, \
          l.repository, l.entry_key, l.dn, l.shadow, l.seen, l.entry_modified"
     };
 }
@@ -78,6 +79,37 @@ impl Store {
         Ok(found)
     }
 
+    /// The rows with these canonical ids or numbers, of whatever type, in no order.
+    pub async fn find_ids(
+        &self,
+        tenant: &str,
+        ids: &[String],
+    ) -> Result<Vec<Arc<ResourceRow>>, StoreError> {
+        let mut found = Vec::with_capacity(ids.len());
+        for chunk in ids.chunks(KEYS) {
+            let (numbers, ids): (Vec<_>, Vec<_>) =
+                chunk.iter().partition(|id| number(id).is_some());
+            if !ids.is_empty() {
+                let mut values = vec![tenant.into()];
+                let names = list(&mut values, ids.iter().map(|id| id.as_str().into()));
+                let sql = format!("{}{names})", select!("r.id IN ("));
+                found.extend(
+                    self.rows(self.engine.query(Query { sql: sql.into(), values }).await?).await?,
+                );
+            }
+            if !numbers.is_empty() {
+                let mut values = vec![tenant.into()];
+                let numbers = numbers.iter().filter_map(|id| number(id));
+                let names = list(&mut values, numbers.map(Datum::from));
+                let sql = format!("{}{names})", select!("r.number IN ("));
+                found.extend(
+                    self.rows(self.engine.query(Query { sql: sql.into(), values }).await?).await?,
+                );
+            }
+        }
+        Ok(found)
+    }
+
     pub(super) fn look_up(&self, tenant: &str, key: &RowKey) -> Query {
         match key {
             RowKey::Id(id) => match number(id) {
@@ -128,13 +160,24 @@ impl Store {
         tenant: &str,
         keys: &[i64],
     ) -> Result<Vec<Arc<ResourceRow>>, StoreError> {
+        self.read_with(tenant, keys, true).await
+    }
+
+    /// The same; what users have is left out unless it is wanted.
+    pub(super) async fn read_with(
+        &self,
+        tenant: &str,
+        keys: &[i64],
+        owned: bool,
+    ) -> Result<Vec<Arc<ResourceRow>>, StoreError> {
         let mut found = Vec::with_capacity(keys.len());
         for chunk in keys.chunks(KEYS) {
             let mut values = vec![tenant.into()];
             let keys = list(&mut values, chunk.iter().map(|key| (*key).into()));
             let sql = format!("{}{keys})", select!(by_key: "r.key IN ("));
             let rows = self.engine.query(Query { sql: sql.into(), values }).await?;
-            found.extend(self.rows(rows).await?.into_iter().map(|row| (row.key, row)));
+            let rows = self.decoded(rows, owned).await?;
+            found.extend(rows.into_iter().map(|row| (row.key, row)));
         }
         let found: std::collections::HashMap<_, _> = found.into_iter().collect();
         Ok(keys.iter().filter_map(|key| found.get(key).cloned()).collect())
@@ -173,8 +216,16 @@ pub(super) fn user_type(number: i64) -> Result<UserType, StoreError> {
         .ok_or_else(|| StoreError::Database(format!("a row has the unknown type {number}")))
 }
 
-/// A row as [`columns`] reads it, without its groups, and whether it is in one.
-pub(super) fn decode(row: &mut Row) -> Result<(ResourceRow, bool), StoreError> {
+/// A row as [`columns`] reads it, without what others say of it.
+pub(super) struct Decoded {
+    pub(super) row: ResourceRow,
+    /// Whether it is in a group.
+    pub(super) member: bool,
+    /// Whether something is the row's.
+    pub(super) owner: bool,
+}
+
+pub(super) fn decode(row: &mut Row) -> Result<Decoded, StoreError> {
     let key = row.integer()?;
     let type_name = TypeName::new(&row.text()?);
     let json = |text: &str| {
@@ -186,7 +237,7 @@ pub(super) fn decode(row: &mut Row) -> Result<(ResourceRow, bool), StoreError> {
     let version = row.integer()?;
     let (created, last_modified) = (timestamp(row.integer()?)?, timestamp(row.integer()?)?);
     let own = json(&row.text()?)?;
-    let member = row.integer()? == 1;
+    let (member, owner) = (row.integer()? == 1, row.integer()? == 1);
     let link = match row.optional_text()? {
         None => None,
         Some(repository) => Some(LinkRow {
@@ -209,7 +260,9 @@ pub(super) fn decode(row: &mut Row) -> Result<(ResourceRow, bool), StoreError> {
         last_modified,
         own,
         groups: Arc::default(),
+        owned: Arc::default(),
+        owner: None,
         link,
     };
-    Ok((row, member))
+    Ok(Decoded { row, member, owner })
 }

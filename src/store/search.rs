@@ -22,12 +22,12 @@ impl Store {
         tenant: &str,
         search: Search<'_>,
     ) -> Result<StoreAnswer, StoreError> {
-        let Search { type_name, filter, rows, sort, limit, .. } = search;
+        let Search { type_name, filter, rows, sort, limit, owned, .. } = search;
         let condition = Condition::new(tenant, type_name, filter, rows, &self.index);
         let order = runs(&self.index, type_name, sort).filter(|_| condition.exact);
         match order {
             None => {
-                let rows = self.all(condition, bounded(limit)).await?;
+                let rows = self.all(condition, bounded(limit), owned).await?;
                 Ok(StoreAnswer { rows, ..StoreAnswer::default() })
             }
             Some(runs) => self.page(tenant, &condition, &runs, &search).await,
@@ -38,6 +38,7 @@ impl Store {
         &self,
         condition: Condition,
         limit: i64,
+        owned: bool,
     ) -> Result<Vec<Arc<ResourceRow>>, StoreError> {
         let Condition { sql, mut values, .. } = condition;
         values.push(limit.into());
@@ -47,7 +48,7 @@ impl Store {
             columns!(),
             values.len()
         );
-        self.rows(self.engine.query(Query { sql: sql.into(), values }).await?).await
+        self.decoded(self.engine.query(Query { sql: sql.into(), values }).await?, owned).await
     }
 
     async fn page(
@@ -90,7 +91,7 @@ impl Store {
             None
         };
         let keys: Vec<i64> = found.iter().map(|step| step.key).collect();
-        let rows = self.read(tenant, &keys).await?;
+        let rows = self.read_with(tenant, &keys, search.owned).await?;
         let last = if found.len() > 1 { found.pop() } else { found.first().cloned() };
         let first = found.into_iter().next();
         Ok(StoreAnswer {

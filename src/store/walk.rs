@@ -105,7 +105,7 @@ pub(super) fn runs(index: &Index, type_name: &TypeName, sort: &Sort) -> Option<V
                 },
             ]
         }
-        Place::Group(_) | Place::Member { .. } => return None,
+        Place::Group(_) | Place::Member { .. } | Place::Owner { .. } => return None,
     })
 }
 

@@ -6,7 +6,7 @@ use super::engine::{Change, Expect, Failure, Returned, Row, Value};
 use super::resource::{encode, user_type};
 use super::{
     LinkRow, NewResource, ResourceRow, ResourceWrite, Store, StoreError, TypeName, UserType, audit,
-    index, link, milliseconds, timestamp, unique,
+    index, link, milliseconds, owner, timestamp, unique,
 };
 use crate::audit::AuditRecord;
 use crate::scim::Attributes;
@@ -140,8 +140,8 @@ impl Store {
     }
 
     /// Removes the row with all that belongs to it. Its link becomes a tombstone, without anything
-    /// of the person but the entry key, or goes too. [`StoreError::Stale`] as in
-    /// [`Store::update`].
+    /// of the person but the entry key, or goes too; so do a user's authenticators, while devices stay
+    /// as nobody's. [`StoreError::Stale`] as in [`Store::update`].
     ///
     /// Gives the internal keys of the groups that the row was a member of: they have a new version.
     /// Of who is beneath a group that goes, [`Store::beneath`] tells before.
@@ -161,6 +161,9 @@ impl Store {
             [at.into(), row.key.into()],
             Expect::Any,
         );
+        if row.type_name == TypeName::User {
+            owner::push_left(&mut change, row.key, at);
+        }
         link::push_removed(&mut change, row.key, tombstone.then_some(at));
         let deleted = change.push(
             "DELETE FROM resources WHERE key = $1 AND version = $2 \
@@ -273,6 +276,8 @@ impl NewResource<'_> {
             last_modified: at,
             own: self.write.own.clone(),
             groups: Arc::default(),
+            owned: Arc::default(),
+            owner: None,
             link: self.write.link.as_ref().map(LinkRow::stored),
         })
     }

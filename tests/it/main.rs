@@ -15,6 +15,7 @@ mod clients;
 mod codes;
 mod configuration;
 mod cursors;
+mod devices;
 mod directories;
 mod durability;
 

@@ -41,6 +41,7 @@ impl Federation {
             start,
             limit: size,
             count_total: total.is_none(),
+            owned: plan.owned,
         };
         let answer = self.store.search(&self.tenant, search).await?;
         if !answer.exact {

@@ -32,7 +32,13 @@ fn needs(route: Route<'_>, method: &str) -> Needs {
         (Route::Resources(at), "GET" | "HEAD") | (Route::ResourcesSearch(at), _) => {
             Needs::Permission(if users(at) { P::UsersSearch } else { reading(at) })
         }
-        (Route::Search, _) => Needs::AnyOf(&[P::UsersSearch, P::GroupsRead, P::RolesRead]),
+        (Route::Search, _) => Needs::AnyOf(&[
+            P::UsersSearch,
+            P::GroupsRead,
+            P::RolesRead,
+            P::DevicesRead,
+            P::AuthenticatorsRead,
+        ]),
         (Route::Resources(at), "POST") if users(at) => Needs::Permission(P::UsersCreate),
         (Route::Resource(at, _), "GET" | "HEAD") => {
             Needs::Permission(if users(at) { P::UsersRead } else { reading(at) })
@@ -115,6 +121,8 @@ fn reading(at: &Endpoint) -> Permission {
     match at.kind.name.as_str() {
         "Group" => Permission::GroupsRead,
         "Role" => Permission::RolesRead,
+        "Device" => Permission::DevicesRead,
+        "Authenticator" => Permission::AuthenticatorsRead,
         other => panic!("{other} is not in the table"),
     }
 }
@@ -123,6 +131,8 @@ fn writing(at: &Endpoint) -> Permission {
     match at.kind.name.as_str() {
         "Group" => Permission::GroupsWrite,
         "Role" => Permission::RolesWrite,
+        "Device" => Permission::DevicesWrite,
+        "Authenticator" => Permission::AuthenticatorsWrite,
         other => panic!("{other} is not in the table"),
     }
 }
@@ -157,6 +167,11 @@ fn named(at: &Endpoint, name: &str) -> Value {
         "User" => json!({ "userName": name }),
         "Group" => json!({ "displayName": name }),
         "Role" => json!({ "name": name }),
+        "Device" => json!({ "type": "DT_TEST" }),
+        "Authenticator" => {
+            let policy = if name == "new" { "AT_B" } else { "AT_A" };
+            json!({ "owner": { "display": "owner" }, "policy": { "value": policy } })
+        }
         other => panic!("nobody knows what {other} requires"),
     }
 }
@@ -182,6 +197,10 @@ async fn refused(asked: Asked, method: &str, status: u16) -> String {
 async fn every_route_lets_in_whom_the_table_says() {
     let app = app_with(&config());
     for endpoint in endpoints() {
+        if endpoint.kind.name == "Authenticator" {
+            let owner = r#"{"userName":"owner"}"#;
+            ask(&app, Some("all"), "POST", "/scim/acme/v2/Users", owner).await;
+        }
         let all = format!("/scim/acme/v2{}", endpoint.kind.endpoint);
         for route in Route::every(&endpoint) {
             for method in route.allowed().split(", ") {

@@ -30,7 +30,7 @@ pub struct Checked {
     pub user_repository_id: Option<String>,
     /// `userType` as the body says it; it is readOnly, so it is no attribute.
     pub user_type: Option<String>,
-    /// The URNs of the extensions that the body holds, also of those in which nothing stands.
+    /// The URNs of the extensions that the body has something to say of, be it that there is nothing.
     pub extensions: Vec<String>,
     /// Whether the body holds `groups`, be it an empty list.
     pub holds_groups: bool,
@@ -143,9 +143,6 @@ impl Reader<'_> {
     /// A member of the body, or of the object that stands under the core schema's URN.
     fn member(&mut self, name: &str, value: Value) -> Result<(), ScimError> {
         let path = self.kind.resolve(name);
-        if path.known && !value.is_null() {
-            self.note(&path);
-        }
         match (&path.extension, value) {
             (Some(urn), value) if path.known && path.attribute.is_empty() => {
                 self.extension(urn, value)
@@ -155,9 +152,6 @@ impl Reader<'_> {
                 members.into_iter().try_for_each(|(name, value)| {
                     let path = self.kind.resolve(&name);
                     if path.known && path.extension.is_none() {
-                        if !value.is_null() {
-                            self.note(&path);
-                        }
                         self.attribute(&path, value)
                     } else {
                         Ok(())
@@ -169,20 +163,13 @@ impl Reader<'_> {
         }
     }
 
-    /// Notes what a body holds even where nothing of it is kept.
-    fn note(&mut self, path: &AttributePath) {
-        match &path.extension {
-            Some(urn) if !self.checked.extensions.contains(urn) => {
-                self.checked.extensions.push(urn.clone());
-            }
-            Some(_) => {}
-            None => self.checked.holds_groups |= path.attribute == "groups",
-        }
-    }
-
     fn extension(&mut self, urn: &str, value: Value) -> Result<(), ScimError> {
         match value {
             Value::Null => Ok(()),
+            Value::Object(_) if !self.checked.extensions.iter().any(|known| known == urn) => {
+                self.checked.extensions.push(urn.to_owned());
+                self.extension(urn, value)
+            }
             Value::Object(members) => members.into_iter().try_for_each(|(name, value)| {
                 let path = self.kind.resolve(&format!("{urn}:{name}"));
                 if path.known { self.attribute(&path, value) } else { Ok(()) }
@@ -206,7 +193,13 @@ impl Reader<'_> {
                 return handed_out(&mut self.checked.user_type, path, &value);
             }
             (None, "schemas") => return Ok(()),
+            (None, "groups") => self.checked.holds_groups |= !value.is_null(),
             _ => {}
+        }
+        if let Some(urn) = &path.extension
+            && !self.checked.extensions.contains(urn)
+        {
+            self.checked.extensions.push(urn.clone());
         }
         let Some(attribute) = self.kind.holder(path) else { return Ok(()) };
         if attribute.mutability == Mutability::ReadOnly {

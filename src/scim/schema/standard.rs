@@ -24,6 +24,12 @@ pub const USER_ATTRIBUTE: &str = "urn:hid:scim:api:idp:2.0:UserAttribute";
 pub const USER_DEVICE: &str = "urn:hid:scim:api:idp:2.0:UserDevice";
 /// The URN of the ActivID extension that holds a user's authenticators.
 pub const USER_AUTHENTICATOR: &str = "urn:hid:scim:api:idp:2.0:UserAuthenticator";
+/// The URN of the ActivID schema of devices.
+pub const DEVICE: &str = "urn:hid:scim:api:idp:2.0:Device";
+/// The URN of the ActivID schema of authenticators.
+pub const AUTHENTICATOR: &str = "urn:hid:scim:api:idp:2.0:Authenticator";
+/// The URN of the ActivID extension that holds an authenticator's password.
+pub const PASSWORD: &str = "urn:hid:scim:api:idp:2.0:Password";
 
 /// Other spellings of URNs, in lower case, that the documents of their vendor use for the same.
 pub(super) const ALIASES: [(&str, &str); 4] = [
@@ -47,6 +53,9 @@ impl Schema {
             USER_ATTRIBUTE => include_str!("user_attribute.json"),
             USER_DEVICE => include_str!("user_device.json"),
             USER_AUTHENTICATOR => include_str!("user_authenticator.json"),
+            DEVICE => include_str!("device.json"),
+            AUTHENTICATOR => include_str!("authenticator.json"),
+            PASSWORD => include_str!("password.json"),
             _ => return None,
         };
         let mut schema: Schema = serde_json::from_str(text).ok()?;
@@ -65,6 +74,8 @@ impl Schema {
 pub(super) struct ShippedType {
     pub(super) name: &'static str,
     pub(super) endpoint: &'static str,
+    /// How else the endpoint is spelled.
+    other_endpoints: &'static [&'static str],
     description: &'static str,
     /// The URN of its core schema.
     pub(super) core: &'static str,
@@ -77,6 +88,7 @@ pub(super) const SHIPPED: &[ShippedType] = &[
     ShippedType {
         name: "User",
         endpoint: "/Users",
+        other_endpoints: &[],
         description: "People's accounts.",
         core: USER,
         extensions: &[ENTERPRISE, USER_ATTRIBUTE, USER_DEVICE, USER_AUTHENTICATOR, SOURCE],
@@ -84,6 +96,7 @@ pub(super) const SHIPPED: &[ShippedType] = &[
     ShippedType {
         name: "Group",
         endpoint: "/Groups",
+        other_endpoints: &[],
         description: "Groups of people.",
         core: GROUP,
         extensions: &[GROUP_PARENT, GROUP_DETAILS],
@@ -91,18 +104,41 @@ pub(super) const SHIPPED: &[ShippedType] = &[
     ShippedType {
         name: "Role",
         endpoint: "/Roles",
+        other_endpoints: &[],
         description: "Roles that people have.",
         core: ROLE,
         extensions: &[],
     },
+    ShippedType {
+        name: "Device",
+        endpoint: "/Device",
+        other_endpoints: &["/Devices"],
+        description: "Things that people authenticate with.",
+        core: DEVICE,
+        extensions: &[],
+    },
+    ShippedType {
+        name: "Authenticator",
+        endpoint: "/Authenticator",
+        other_endpoints: &["/Authenticators"],
+        description: "What people authenticate with under a policy.",
+        core: AUTHENTICATOR,
+        extensions: &[PASSWORD],
+    },
 ];
 
 /// Every schema that is no core schema of a shipped type and may be another type's: the extensions,
-/// but for [`SOURCE`], which tells of directories.
+/// but for [`SOURCE`], which tells of directories, and [`PASSWORD`], which is a secret.
 const LENT: &[&str] =
     &[ENTERPRISE, USER_ATTRIBUTE, USER_DEVICE, USER_AUTHENTICATOR, GROUP_PARENT, GROUP_DETAILS];
 
 impl ShippedType {
+    /// Whether `endpoint` is one of the type's, in any case.
+    pub(super) fn is_at(&self, endpoint: &str) -> bool {
+        let mut endpoints = self.other_endpoints.iter().chain([&self.endpoint]);
+        endpoints.any(|own| own.eq_ignore_ascii_case(endpoint))
+    }
+
     /// The extensions with which it ships.
     pub(super) fn extensions(&self) -> impl Iterator<Item = Schema> {
         self.extensions.iter().copied().map(expected)
@@ -140,6 +176,22 @@ impl ResourceType {
     pub fn role() -> Self {
         SHIPPED[2].further(&[])
     }
+
+    /// `Device`.
+    pub fn device() -> Self {
+        SHIPPED[3].further(&[])
+    }
+
+    /// `Authenticator`, with the extension for its password.
+    pub fn authenticator() -> Self {
+        SHIPPED[4].further(&[])
+    }
+
+    /// How the endpoint is spelled beside [`ResourceType::endpoint`].
+    pub fn other_endpoints(&self) -> &'static [&'static str] {
+        let shipped = SHIPPED.iter().find(|shipped| shipped.name == self.name);
+        shipped.map_or(&[], |shipped| shipped.other_endpoints)
+    }
 }
 
 /// The shipped schema with this URN, in any case.
@@ -147,7 +199,7 @@ pub(super) fn any_case(urn: &str) -> Option<Schema> {
     let cores = SHIPPED.iter().map(|shipped| shipped.core);
     cores
         .chain(LENT.iter().copied())
-        .chain([SOURCE])
+        .chain([SOURCE, PASSWORD])
         .find(|known| known.eq_ignore_ascii_case(urn))
         .and_then(Schema::shipped)
 }
@@ -188,6 +240,9 @@ mod tests {
             (USER_ATTRIBUTE, include_str!("user_attribute.json")),
             (USER_DEVICE, include_str!("user_device.json")),
             (USER_AUTHENTICATOR, include_str!("user_authenticator.json")),
+            (DEVICE, include_str!("device.json")),
+            (AUTHENTICATOR, include_str!("authenticator.json")),
+            (PASSWORD, include_str!("password.json")),
         ] {
             let schema = Schema::shipped(urn).unwrap();
             assert_eq!(schema.id, urn);

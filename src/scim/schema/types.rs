@@ -216,13 +216,12 @@ impl Reader {
             written.endpoint.as_ref().ok_or_else(|| missing("endpoint", "\"/Badges\""))?;
         let taken = RESERVED_ENDPOINTS
             .into_iter()
-            .chain(SHIPPED.iter().map(|shipped| shipped.endpoint))
             .chain(self.further.iter().map(|other| other.endpoint.as_str()))
-            .find(|taken| taken.eq_ignore_ascii_case(endpoint));
-        if let Some(taken) = taken {
+            .any(|taken| taken.eq_ignore_ascii_case(endpoint));
+        if taken || SHIPPED.iter().any(|shipped| shipped.is_at(endpoint)) {
             return Err(document.misfit(
                 ".endpoint",
-                format!("{taken} is there already"),
+                format!("{endpoint} is there already"),
                 "choose an endpoint that nothing else has",
             ));
         }

@@ -1,5 +1,6 @@
 //! Conditions on who is in which group, answered by the table of members: of a user also through
-//! groups that are in groups, of a group its members themselves.
+//! groups that are in groups, of a group its members themselves; and on whose a device or an
+//! authenticator is, answered by the table of owners.
 //!
 //! Ids are compared without regard to case as their lower case: they are ASCII.
 
@@ -28,6 +29,10 @@ impl Builder<'_> {
             && let Some(keys) = self.keys_of(place, text.key())
         {
             return Sql::Text(match place {
+                Place::Owner { .. } => format!(
+                    "EXISTS (SELECT 1 FROM owners o WHERE o.resource_key = r.key \
+                     AND o.owner_key IN ({keys}))"
+                ),
                 Place::Member { .. } => format!(
                     "EXISTS (SELECT 1 FROM members m WHERE m.group_key = r.key \
                      AND m.member_key IN ({keys}))"
@@ -37,9 +42,9 @@ impl Builder<'_> {
         }
         let (fold, rest) = match place {
             Place::Group(Part::Name) => ("g.name", Some("g.name_rest")),
-            Place::Group(Part::Id { exact: true }) | Place::Member { exact: true } => {
-                ("g.id", None)
-            }
+            Place::Group(Part::Id { exact: true })
+            | Place::Member { exact: true }
+            | Place::Owner { exact: true } => ("g.id", None),
             _ => ("LOWER(g.id)", None),
         };
         let columns = Columns { fold, rest };
@@ -47,6 +52,10 @@ impl Builder<'_> {
             return self.unknown(bound);
         };
         let some = |test: &str| match place {
+            Place::Owner { .. } => format!(
+                "EXISTS (SELECT 1 FROM owners o JOIN resources g ON g.key = o.owner_key \
+                 WHERE o.resource_key = r.key AND {test})"
+            ),
             Place::Member { .. } => format!(
                 "EXISTS (SELECT 1 FROM members m JOIN resources g ON g.key = m.member_key \
                  WHERE m.group_key = r.key AND {test})"
@@ -65,6 +74,12 @@ impl Builder<'_> {
     /// resources of other types.
     pub(super) fn belonging_to(&mut self, place: Place<'_>, literal: &Literal) -> Option<String> {
         let Literal::String(text) = literal else { return None };
+        if let Place::Owner { .. } = place {
+            let keys = self.keys_of(place, text.key())?;
+            return Some(format!(
+                "SELECT c.resource_key FROM owners c WHERE c.owner_key IN ({keys})"
+            ));
+        }
         if let Place::Member { .. } = place {
             let keys = self.keys_of(place, text.key())?;
             return Some(format!(
@@ -92,7 +107,7 @@ impl Builder<'_> {
     /// A subquery that lists the keys of what has this id, of groups where they are asked for.
     fn keys_of(&mut self, place: Place<'_>, id: &str) -> Option<String> {
         let (exact, of_type) = match place {
-            Place::Member { exact } => (exact, ""),
+            Place::Member { exact } | Place::Owner { exact } => (exact, ""),
             Place::Group(Part::Id { exact }) => (exact, " AND i.type = 'Group'"),
             _ => return None,
         };
@@ -115,6 +130,9 @@ pub(super) fn belongs(place: Place<'_>) -> String {
     match place {
         Place::Member { .. } => {
             "EXISTS (SELECT 1 FROM members m WHERE m.group_key = r.key)".to_owned()
+        }
+        Place::Owner { .. } => {
+            "EXISTS (SELECT 1 FROM owners o WHERE o.resource_key = r.key)".to_owned()
         }
         Place::Group(Part::Name) => above("g.name_absent = 0 AND g.name <> ''"),
         _ => "EXISTS (SELECT 1 FROM members m WHERE m.member_key = r.key)".to_owned(),

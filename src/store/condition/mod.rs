@@ -196,7 +196,7 @@ impl<'a> Builder<'a> {
             Some(Place::Attribute(indexed)) => {
                 Sql::Text(exists(&format!("{} AND a.fold <> ''", any_type(indexed))))
             }
-            Some(place @ (Place::Group(_) | Place::Member { .. })) => {
+            Some(place @ (Place::Group(_) | Place::Member { .. } | Place::Owner { .. })) => {
                 Sql::Text(group::belongs(place))
             }
         }
@@ -226,7 +226,7 @@ impl<'a> Builder<'a> {
         match self.index.place(self.type_name, path) {
             None => self.unknown(bound),
             Some(Place::UserType) => user_types(path, operator, literal),
-            Some(place @ (Place::Group(_) | Place::Member { .. })) => {
+            Some(place @ (Place::Group(_) | Place::Member { .. } | Place::Owner { .. })) => {
                 self.belonging(place, operator, literal, bound)
             }
             Some(Place::Attribute(indexed)) if operator == Operator::Ne => {
@@ -280,7 +280,9 @@ impl<'a> Builder<'a> {
         let parameters = &mut self.parameters;
         let column = |name: &str| format!("{table}.{name}");
         let (fold, rest) = match place {
-            Place::UserType | Place::Group(_) | Place::Member { .. } => return None,
+            Place::UserType | Place::Group(_) | Place::Member { .. } | Place::Owner { .. } => {
+                return None;
+            }
             Place::Name => (column("name"), Some(column("name_rest"))),
             Place::Id => (column("id"), None),
             Place::Attribute(_) => (column("fold"), Some(column("rest"))),
@@ -329,7 +331,8 @@ impl<'a> Builder<'a> {
             Filter::Element { filter, .. } => self.decisive(filter),
             Filter::Compare { path, .. } => {
                 let place = self.index.place(self.type_name, path)?;
-                matches!(place, Place::Group(_) | Place::Member { .. }).then_some(filter)
+                matches!(place, Place::Group(_) | Place::Member { .. } | Place::Owner { .. })
+                    .then_some(filter)
             }
             _ => None,
         }
@@ -356,7 +359,7 @@ impl<'a> Builder<'a> {
             Filter::Element { filter, .. } => self.lists(filter),
             Filter::Compare { path, operator, value } => {
                 let place = self.index.place(self.type_name, path)?;
-                if let Place::Group(_) | Place::Member { .. } = place {
+                if let Place::Group(_) | Place::Member { .. } | Place::Owner { .. } = place {
                     return Some(vec![self.belonging_to(place, value)?]);
                 }
                 let sql = self.value(place, "c", *operator, value)?;
@@ -393,7 +396,7 @@ impl<'a> Builder<'a> {
             Filter::Compare { path, operator, value } => {
                 let identifying = match self.index.place(self.type_name, path)? {
                     Place::UserType | Place::Group(Part::Any) => return None,
-                    Place::Group(_) | Place::Member { .. } => {
+                    Place::Group(_) | Place::Member { .. } | Place::Owner { .. } => {
                         return matches!((operator, value), (Operator::Eq, Literal::String(_)))
                             .then_some(3);
                     }

@@ -151,6 +151,7 @@ pub(super) fn page<'a>(
         start: Start::Offset(offset),
         limit,
         count_total: true,
+        owned: true,
     }
 }
 

@@ -67,7 +67,7 @@ fn nothing_configured_is_what_ships() {
     let read = ResourceTypes::read::<&str>(&[]).unwrap();
     for types in [&shipped, &read] {
         let names: Vec<_> = types.all().iter().map(|kind| kind.name.as_str()).collect();
-        assert_eq!(names[..3], ["User", "Group", "Role"]);
+        assert_eq!(names, ["User", "Group", "Role", "Device", "Authenticator"]);
         assert_eq!(types.user().extensions.len(), 5);
     }
 }
@@ -193,7 +193,16 @@ fn types_keep_to_names_and_endpoints_that_are_free() {
         kind[member] = value;
         refused(&json!([badge(), kind]))
     };
-    for taken in ["/users", "/Groups", "/bulk", "/Me", "/Schemas", "/ResourceTypes"] {
+    for taken in [
+        "/users",
+        "/Groups",
+        "/Device",
+        "/authenticators",
+        "/bulk",
+        "/Me",
+        "/Schemas",
+        "/ResourceTypes",
+    ] {
         assert!(with("endpoint", json!(taken)).contains("is there already"), "{taken}");
     }
     for odd in ["Badges", "/", "/a/b", "/.search", "https://example.com/Badges"] {
