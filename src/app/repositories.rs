@@ -23,6 +23,7 @@ pub fn part(
     Ok(RepositoryPart {
         metrics,
         repository: Arc::new(open(settings, resource_type)?),
+        rules: settings.rules.clone(),
         freshness: Freshness {
             fresh: settings.cache.fresh,
             negative: settings.cache.negative,
@@ -64,6 +65,7 @@ pub fn open(
         mapping,
         wire,
         changes: settings.changes,
+        rules: settings.rules.clone(),
         clock: Clock::system(),
     })?)
 }

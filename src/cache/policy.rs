@@ -56,12 +56,14 @@ pub struct Loaded<V> {
     pub empty: bool,
     /// Cut short by a limit: kept for 5 s at most.
     pub cut: bool,
+    /// How old what it was made of is already: it is kept for so much less.
+    pub aged: Duration,
 }
 
 impl<V> Loaded<V> {
     /// A whole value that is not "nobody".
     pub fn whole(value: V) -> Self {
-        Self { value, empty: false, cut: false }
+        Self { value, empty: false, cut: false, aged: Duration::ZERO }
     }
 }
 
@@ -95,7 +97,7 @@ impl<V> Kept<V> {
         if loaded.cut {
             (fresh, stale) = (fresh.min(CUT), Duration::ZERO);
         }
-        let fresh = fresh.min(EVER);
+        let fresh = fresh.min(EVER).saturating_sub(loaded.aged);
         Self {
             value: loaded.value,
             began,

@@ -244,7 +244,7 @@ async fn a_refresh_that_fails_is_not_tried_at_every_look_up() {
 #[tokio::test]
 async fn nobody_and_what_was_cut_are_kept_for_less() {
     let (cache, time) = cache();
-    let empty = || Ok(Loaded { value: 0, empty: true, cut: false });
+    let empty = || Ok(Loaded { value: 0, empty: true, cut: false, aged: Duration::ZERO });
     get(&cache, MINUTE, empty()).await.unwrap();
     time.advance(Duration::from_secs(7));
     assert_eq!(state(&get(&cache, MINUTE, whole(1)).await.unwrap()), (0, State::Cached));
@@ -252,7 +252,9 @@ async fn nobody_and_what_was_cut_are_kept_for_less() {
     let failed = get(&cache, MINUTE, Err(Failure::Down)).await;
     assert_eq!(failed, Err(Failure::Down), "an outage is never an absence");
 
-    get(&cache, MINUTE, Ok(Loaded { value: 1, empty: false, cut: true })).await.unwrap();
+    get(&cache, MINUTE, Ok(Loaded { value: 1, empty: false, cut: true, aged: Duration::ZERO }))
+        .await
+        .unwrap();
     time.advance(Duration::from_secs(2));
     assert_eq!(state(&get(&cache, MINUTE, whole(2)).await.unwrap()), (1, State::Cached));
     time.advance(Duration::from_secs(3));

@@ -76,9 +76,8 @@ pub fn not_done(config: &Config) -> Option<&'static str> {
         ];
         let of_repository = || {
             tenant.repositories.iter().find_map(|repository| {
-                let rules = (!repository.rules.is_empty()).then_some("tenant.repository.rule");
                 let usual = repository.verify == Duration::from_hours(1);
-                rules.or((!usual).then_some("tenant.repository.verify"))
+                (!usual).then_some("tenant.repository.verify")
             })
         };
         checks.iter().find(|(_, usual)| !usual).map(|(key, _)| *key).or_else(of_repository)

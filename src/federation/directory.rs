@@ -1,30 +1,32 @@
 //! One repository as federation sees it: asked through the caches, with a deadline, and always
 //! telling how fresh and how whole the answer is.
 
-mod stream;
-
+mod asking;
 mod follow;
+mod known;
+mod stream;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use asking::{Asking, cut};
+pub use known::Known;
 use serde_json::Value;
 
+use super::given::Giving;
 use super::memory::Grounds;
-use super::packed::Packed;
 use super::plan::Plan;
-use super::resource::{Resource, ResourceKey, SOURCE_URN, Source, unbound, unbound_version};
+use super::resource::{Resource, ResourceKey};
 use super::rows::{Stored, StoredKey};
 use super::walk::WalkNumbers;
 use super::{Problem, RepositoryPart, too_many};
-use crate::cache::{Answer, Cache, Derived, Loaded, Lost, Moment, Policy, State};
+use crate::cache::{Answer, Cache, Derived, Loaded, Lost, Policy, State};
 use crate::clock::Clock;
-use crate::repository::{Bounds, Entry, EntryKey, Found, Repository, RepositoryError};
-use crate::scim::{Attributes, Filter, resource};
-use crate::telemetry::metrics::{CacheNumbers, Operation, Outcome, RepositoryMetrics};
+use crate::repository::{EntryKey, Found, Repository, RepositoryError};
+use crate::scim::{Attributes, Filter};
+use crate::telemetry::metrics::{CacheNumbers, RepositoryMetrics};
 
 /// Entries are read by key in batches of this size.
 const BATCH: usize = 100;
@@ -112,94 +114,6 @@ impl AskedKey {
     }
 }
 
-/// An entry as it was fetched.
-#[derive(Debug)]
-pub struct Known {
-    pub key: EntryKey,
-    pub dn: String,
-    pub created: Option<Timestamp>,
-    pub last_modified: Option<Timestamp>,
-    /// The person as shown while unbound and in `state`: what is mapped, and about it what federation
-    /// says of everybody (`id`, `meta`, `userType`, `active`, the source extension).
-    values: Packed,
-    /// How the entry is mostly shown: from the cache, or where nothing is kept, as just read.
-    pub(super) state: State,
-    /// Of what is mapped but photos, which are fetched only when asked for.
-    pub digest: u64,
-    /// Of the photos that are in `values`.
-    photos_digest: Option<u64>,
-    pub fetched: Timestamp,
-    /// Whether photos were fetched along.
-    pub(super) photos: bool,
-    weight: u32,
-}
-
-impl Known {
-    fn new(repository: &str, entry: Entry, fetched: Timestamp, photos: bool, state: State) -> Self {
-        let Entry { key, dn, mut attributes, created, last_modified, .. } = entry;
-        // Nobody about whom the directory says nothing is locked out.
-        attributes.entry("active").or_insert(Value::Bool(true));
-        let pictures: Attributes = attributes.shift_remove_entry("photos").into_iter().collect();
-        let digest = resource::digest(&attributes);
-        let photos_digest = (!pictures.is_empty()).then(|| resource::digest(&pictures));
-        attributes.extend(pictures);
-        let version = unbound_version(digest, photos_digest);
-        let source = Source { repository, dn: &dn, entry_key: &key.0, fetched };
-        unbound(&mut attributes, &source, (created, last_modified), &version, state);
-        let values = match state {
-            State::Live => Packed::open_ended(attributes),
-            State::Cached | State::Stale => Packed::at_rest(attributes),
-        };
-        let weight = values.weight().saturating_add(512);
-        Self {
-            key,
-            dn,
-            created,
-            last_modified,
-            values,
-            state,
-            digest,
-            photos_digest,
-            fetched,
-            photos,
-            weight,
-        }
-    }
-
-    /// The person as shown while unbound.
-    pub(super) fn values(&self) -> Arc<Attributes> {
-        self.values.open()
-    }
-
-    /// The version of the person while unbound: what is shown with photos has another one.
-    pub(super) fn version(&self) -> String {
-        unbound_version(self.digest, self.photos_digest)
-    }
-
-    /// The version that the person has in the other half of all versions: of one whose user was
-    /// deleted.
-    pub(super) fn other_version(&self) -> String {
-        unbound_version(!self.digest, self.photos_digest)
-    }
-
-    /// The mapped values alone; of photos the ones that are links, which every read brings.
-    pub(super) fn mapped(&self) -> Attributes {
-        let mut mapped = Arc::unwrap_or_clone(self.values());
-        mapped.retain(|name, _| !matches!(name.as_str(), "id" | "meta" | "userType" | SOURCE_URN));
-        if let Some(Value::Array(photos)) = mapped.get_mut("photos") {
-            let picture = |photo: &Value| {
-                let value = photo.get("value").and_then(Value::as_str);
-                value.is_some_and(|value| value.starts_with("data:"))
-            };
-            photos.retain(|photo| !picture(photo));
-            if photos.is_empty() {
-                mapped.shift_remove("photos");
-            }
-        }
-        mapped
-    }
-}
-
 /// What a search brought.
 #[derive(Debug)]
 pub struct Hits {
@@ -235,6 +149,7 @@ pub(super) struct Looked {
 #[derive(Debug)]
 pub(super) struct Directory {
     id: Arc<str>,
+    giving: Arc<Giving>,
     tenant: Arc<str>,
     repository: Arc<dyn Repository>,
     metrics: Arc<RepositoryMetrics>,
@@ -249,11 +164,13 @@ impl Directory {
     pub(super) fn new(
         tenant: Arc<str>,
         part: RepositoryPart,
+        giving: Giving,
         shares: &Shares,
         clock: &Clock,
     ) -> Self {
         Self {
             id: Arc::from(part.repository.id()),
+            giving: Arc::new(giving),
             tenant,
             repository: part.repository,
             metrics: part.metrics,
@@ -275,6 +192,11 @@ impl Directory {
 
     pub(super) fn repository(&self) -> &dyn Repository {
         &*self.repository
+    }
+
+    /// What the repository's rules give.
+    pub(super) fn giving(&self) -> &Giving {
+        &self.giving
     }
 
     pub(super) fn healthy(&self) -> Option<bool> {
@@ -302,7 +224,7 @@ impl Directory {
         no_cache: bool,
     ) -> Result<Answered, RepositoryError> {
         let photos = key.photos;
-        let (asked, filter) = (self.asking(photos), filter.clone());
+        let (asked, filter) = (self.asking(photos, no_cache), filter.clone());
         let load = move || async move { asked.search(&filter).await };
         let answer = self.shares.searches.get(key, self.freshness, no_cache, load).await?;
         Ok(self.answered(&answer, photos))
@@ -359,17 +281,17 @@ impl Directory {
             return Ok(answer.value.map(|known| (known, answer.state)));
         }
         let load = {
-            let asked = self.asking(photos);
+            let asked = self.asking(photos, no_cache);
             let wanted = [EntryKey(Arc::from(entry_key))];
             move || async move {
-                let Found { entries, complete, .. } = asked.read(&wanted).await?;
+                let Found { entries, complete, aged, .. } = asked.read(&wanted).await?;
                 // Keys are case-exact, however leniently the directory finds them.
                 let found = entries.into_iter().find(|entry| entry.key == wanted[0]);
                 if found.is_none() && !complete {
                     return Err(cut());
                 }
                 let known = found.map(|entry| asked.know(entry));
-                Ok(Loaded { empty: known.is_none(), cut: false, value: known })
+                Ok(Loaded { empty: known.is_none(), cut: false, aged, value: known })
             }
         };
         let answer = self.shares.entries.get(key, self.freshness, no_cache, load).await?;
@@ -396,7 +318,7 @@ impl Directory {
                 None => missing.push(entry_key),
             }
         }
-        let asked = self.asking(photos);
+        let asked = self.asking(photos, no_cache);
         for batch in missing.chunks(BATCH) {
             looked.failed = asked.look(batch, &mut looked.entries).await.err();
             if looked.failed.is_some() {
@@ -412,7 +334,7 @@ impl Directory {
         entry_key: &str,
         photos: bool,
     ) -> Result<Option<Arc<Known>>, RepositoryError> {
-        let asked = self.asking(photos);
+        let asked = self.asking(photos, true);
         let found = asked.read(&[EntryKey(Arc::from(entry_key))]).await?;
         let complete = found.complete;
         match asked.keep(found).pop() {
@@ -428,7 +350,7 @@ impl Directory {
         filter: &Filter,
         photos: bool,
     ) -> Result<Vec<Arc<Known>>, Problem> {
-        let asked = self.asking(photos);
+        let asked = self.asking(photos, true);
         let found = asked.ask(filter).await.map_err(|error| super::unavailable(&self.id, error))?;
         if !found.complete {
             return Err(too_many(format!(
@@ -448,7 +370,12 @@ impl Directory {
         }
     }
 
-    fn asking(&self, photos: bool) -> Asking {
+    /// `anew`: nothing that was learnt before is to be trusted.
+    fn asking(&self, photos: bool, anew: bool) -> Asking {
+        let now = Instant::now();
+        // What rules are decided by is half as old as an entry may be, at most, when it is taken for
+        // an entry that is then kept: together they are no older than that.
+        let old = if anew { Duration::ZERO } else { self.freshness.fresh / 2 };
         Asking {
             repository: Arc::clone(&self.repository),
             metrics: Arc::clone(&self.metrics),
@@ -457,7 +384,9 @@ impl Directory {
             id: Arc::clone(&self.id),
             freshness: self.freshness,
             size_limit: self.size_limit,
-            deadline: Instant::now() + self.timeout,
+            deadline: now + self.timeout,
+            since: now.checked_sub(old).unwrap_or(now),
+            giving: Arc::clone(&self.giving),
             photos,
             clock: self.clock.clone(),
             began: self.shares.entries.moment(),
@@ -465,119 +394,10 @@ impl Directory {
     }
 }
 
-/// What a detached load takes along.
-struct Asking {
-    repository: Arc<dyn Repository>,
-    metrics: Arc<RepositoryMetrics>,
-    entries: Arc<Cache<AskedKey, Option<Arc<Known>>>>,
-    tenant: Arc<str>,
-    id: Arc<str>,
-    freshness: Freshness,
-    size_limit: usize,
-    deadline: Instant,
-    photos: bool,
-    clock: Clock,
-    /// Before anything was asked.
-    began: Moment,
-}
-
-impl Asking {
-    fn bounds(&self) -> Bounds {
-        Bounds { size_limit: self.size_limit, photos: self.photos, deadline: self.deadline }
-    }
-
-    async fn ask(&self, filter: &Filter) -> Result<Found, RepositoryError> {
-        let begin = Instant::now();
-        let found = self.repository.search(filter, self.bounds()).await;
-        self.count(Operation::Search, &found, begin);
-        found
-    }
-
-    async fn read(&self, entry_keys: &[EntryKey]) -> Result<Found, RepositoryError> {
-        let begin = Instant::now();
-        let found = self.repository.read(entry_keys, self.bounds()).await;
-        self.count(Operation::Read, &found, begin);
-        found
-    }
-
-    /// Reads a batch by key, and says of each what was found.
-    async fn look(
-        &self,
-        entry_keys: &[EntryKey],
-        entries: &mut HashMap<EntryKey, Option<(Arc<Known>, State)>>,
-    ) -> Result<(), RepositoryError> {
-        let found = self.read(entry_keys).await?;
-        let complete = found.complete;
-        for known in self.keep(found) {
-            entries.insert(known.key.clone(), Some((known, State::Live)));
-        }
-        if !complete && entry_keys.iter().any(|entry_key| !entries.contains_key(entry_key)) {
-            return Err(cut());
-        }
-        for entry_key in entry_keys {
-            entries.entry(entry_key.clone()).or_insert(None);
-        }
-        Ok(())
-    }
-
-    fn count(&self, operation: Operation, found: &Result<Found, RepositoryError>, begin: Instant) {
-        let outcome = match found {
-            Ok(found) if found.complete => Outcome::Complete,
-            Ok(_) => Outcome::Truncated,
-            Err(RepositoryError::Timeout) => Outcome::Timeout,
-            Err(RepositoryError::Unavailable(_)) => Outcome::Unavailable,
-        };
-        self.metrics.operation(operation, outcome, begin.elapsed());
-    }
-
-    async fn search(&self, filter: &Filter) -> Result<Loaded<Arc<Hits>>, RepositoryError> {
-        let found = self.ask(filter).await?;
-        let (complete, exact, scan) = (found.complete, found.exact, found.scan);
-        let entries = self.keep(found);
-        Ok(Loaded {
-            empty: entries.is_empty(),
-            cut: !complete,
-            value: Arc::new(Hits { filter: filter.clone(), entries, complete, exact, scan }),
-        })
-    }
-
-    fn keep(&self, found: Found) -> Vec<Arc<Known>> {
-        let keep = |entry| {
-            let known = self.know(entry);
-            if self.freshness.fresh.is_zero() && self.freshness.stale.is_zero() {
-                return known;
-            }
-            let key = AskedKey {
-                tenant: Arc::clone(&self.tenant),
-                repository: Arc::clone(&self.id),
-                text: Arc::clone(&known.key.0),
-                photos: self.photos,
-            };
-            let loaded = Loaded::whole(Some(Arc::clone(&known)));
-            self.entries.insert_since(key, loaded, self.freshness, self.began);
-            known
-        };
-        found.entries.into_iter().map(keep).collect()
-    }
-
-    fn know(&self, entry: Arc<Entry>) -> Arc<Known> {
-        let entry = Arc::unwrap_or_clone(entry);
-        let state = if self.freshness.fresh.is_zero() { State::Live } else { State::Cached };
-        Arc::new(Known::new(&self.id, entry, self.clock.now(), self.photos, state))
-    }
-}
-
 impl From<Lost> for RepositoryError {
     fn from(_: Lost) -> Self {
         Self::Unavailable("the look-up broke off; the log says where".into())
     }
-}
-
-/// Who is missing from an answer that was cut may be there all the same.
-fn cut() -> RepositoryError {
-    RepositoryError::Unavailable(
-        "the answer was cut before everybody asked for by key was in it".into(),
-    )
 }
 
 /// About how many bytes attributes take in memory.

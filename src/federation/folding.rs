@@ -7,8 +7,9 @@
 
 use serde_json::Value;
 
+use super::given::{Giving, is_given};
 use super::resource::SOURCE_URN;
-use crate::repository::{Authority, Repository};
+use crate::repository::{Authority, Repository, rule};
 use crate::scim::filter::{Filter, Literal, Operator};
 use crate::scim::schema::{AttributePath, Kind};
 use crate::scim::{Attributes, ResourceType};
@@ -46,7 +47,11 @@ pub(super) fn for_type(filter: Filter, kind: &ResourceType) -> Filter {
 }
 
 /// The part of the filter that concerns a repository's people, bound or not.
-pub(super) fn for_directory(filter: &Filter, repository: &dyn Repository) -> Asked {
+pub(super) fn for_directory(
+    filter: &Filter,
+    repository: &dyn Repository,
+    giving: &Giving,
+) -> Asked {
     let (mut decides_bound, mut names_active) = (true, false);
     for path in filter.paths() {
         names_active |= path.text == "active";
@@ -56,10 +61,10 @@ pub(super) fn for_directory(filter: &Filter, repository: &dyn Repository) -> Ask
         decides_bound &= owned && path.text != "active" && single;
     }
     // The people found may be unbound or bound; a filter about `userType` may want only one kind.
-    let unbound = fold(filter, repository, "LDAP", None);
-    let bound = fold(filter, repository, "FTRESS_LDAP", None);
-    let buried =
-        names_active && fold(filter, repository, "LDAP", Some(false)) != Filter::Constant(false);
+    let fold = |user_type, active| fold(filter, repository, giving, user_type, active);
+    let unbound = fold("LDAP", None);
+    let bound = fold("FTRESS_LDAP", None);
+    let buried = names_active && fold("LDAP", Some(false)) != Filter::Constant(false);
     let filter = if unbound == bound { unbound } else { Filter::or([unbound, bound]).simplify() };
     Asked { filter, decides_bound, buried }
 }
@@ -68,6 +73,7 @@ pub(super) fn for_directory(filter: &Filter, repository: &dyn Repository) -> Ask
 fn fold(
     filter: &Filter,
     repository: &dyn Repository,
+    giving: &Giving,
     user_type: &str,
     active: Option<bool>,
 ) -> Filter {
@@ -91,6 +97,11 @@ fn fold(
     };
     filter
         .rewrite(&mut |leaf| match leaf {
+            Filter::Compare { path, .. } | Filter::Present(path) | Filter::Element { path, .. }
+                if is_given(path) && !giving.is_nothing() =>
+            {
+                Some(by_rules(leaf, giving, repository.maps(path)))
+            }
             Filter::Compare { path, operator, value } => match known(path) {
                 Known::Unknown => None,
                 Known::Value(known) => {
@@ -111,6 +122,20 @@ fn fold(
             _ => None,
         })
         .simplify()
+}
+
+/// The rules in the place of what they give. `mapped`: entries may have values of their own.
+fn by_rules(leaf: &Filter, giving: &Giving, mapped: bool) -> Filter {
+    // These hold also for whoever has no value, so that they say nothing of one rule alone.
+    if matches!(
+        leaf,
+        Filter::Compare { operator: Operator::Ne, .. }
+            | Filter::Compare { value: Literal::Null, .. }
+    ) {
+        return rule::open();
+    }
+    let own = mapped.then(|| leaf.clone());
+    Filter::or(giving.matching(leaf).map(rule::held).chain(own)).simplify()
 }
 
 enum Known {

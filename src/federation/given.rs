@@ -3,9 +3,25 @@
 //! Knows nothing of how rules are read or asked; of what is given, shown and stored together with it
 //! [`super::resource`] makes one list.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::config::{Group, Role, Rule};
+use crate::scim::dialect::location;
+use crate::scim::resource::digest_text;
+use crate::scim::{AttributePath, Attributes, Filter, ResourceType};
+
+/// The attributes of users that rules give values of.
+const GROUPS: &str = "groups";
+const ROLES: &str = "roles";
+
+/// Whether rules may give values of the attribute that the path names.
+pub(super) fn is_given(path: &AttributePath) -> bool {
+    path.extension.is_none() && matches!(path.attribute.as_str(), GROUPS | ROLES)
+}
 
 /// The groups and roles that a directory gives a person, by the ids that the configuration has for
 /// them. Each list is sorted and has everybody once, so that equal ones are the same.
@@ -28,6 +44,110 @@ impl Given {
 
     pub fn is_empty(&self) -> bool {
         self.groups.is_empty() && self.roles.is_empty()
+    }
+
+    /// `digest` where nothing is given, else another number for each that may be given.
+    pub fn mixed(&self, digest: u64) -> u64 {
+        let mix = |sum: u64, id: &Arc<str>| sum.rotate_left(5).wrapping_mul(31) ^ digest_text(id);
+        let groups = self.groups.iter().fold(digest, mix);
+        let parted = if self.roles.is_empty() { groups } else { groups.rotate_left(17) };
+        self.roles.iter().fold(parted, mix)
+    }
+}
+
+/// What the rules of one repository give, by their places.
+#[derive(Debug, Default)]
+pub(super) struct Giving {
+    each: Vec<Given>,
+    /// What is shown of whoever one of them holds for.
+    shown: Vec<Attributes>,
+    groups: HashMap<Arc<str>, Value>,
+    roles: HashMap<Arc<str>, Value>,
+}
+
+impl Giving {
+    /// `groups` and `roles` are those that the configuration names.
+    pub(super) fn new(
+        written: &[Rule],
+        groups: &[Group],
+        roles: &[Role],
+        kind: &ResourceType,
+    ) -> Self {
+        let give = |rule: &Rule| {
+            let role = |id: &String| Arc::from(id.as_str());
+            Given::new(rule.group.as_deref().map(Arc::from), rule.roles.iter().map(role))
+        };
+        let each: Vec<Given> = written.iter().map(give).collect();
+        let group = |group: &Group| {
+            let shown = json!({
+                "value": group.id,
+                "$ref": location("", kind, &group.id),
+                "display": group.display,
+                "type": "direct",
+            });
+            (Arc::from(group.id.as_str()), shown)
+        };
+        let role = |role: &Role| {
+            let shown = json!({ "value": role.id, "display": role.display });
+            (Arc::from(role.id.as_str()), shown)
+        };
+        let given = |id: &Arc<str>, all: fn(&Given) -> &Vec<Arc<str>>| {
+            each.iter().any(|given| all(given).contains(id))
+        };
+        let groups = groups.iter().map(group).filter(|(id, _)| given(id, |given| &given.groups));
+        let roles = roles.iter().map(role).filter(|(id, _)| given(id, |given| &given.roles));
+        let (groups, roles) = (groups.collect(), roles.collect());
+        let mut giving = Self { each, shown: Vec::new(), groups, roles };
+        giving.shown = giving
+            .each
+            .iter()
+            .map(|given| {
+                let mut shown = Attributes::new();
+                giving.show(given, &mut shown);
+                shown
+            })
+            .collect();
+        giving
+    }
+
+    pub(super) fn is_nothing(&self) -> bool {
+        self.each.is_empty()
+    }
+
+    /// What is given to whoever the rules at these places hold for.
+    pub(super) fn of(&self, places: &[usize]) -> Given {
+        let mut held = places.iter().filter_map(|place| self.each.get(*place));
+        match (held.next(), held.clone().next()) {
+            (None, _) => Given::default(),
+            (Some(only), None) => only.clone(),
+            (Some(first), Some(_)) => {
+                let all = || std::iter::once(first).chain(held.clone());
+                let groups = all().flat_map(|given| &given.groups).cloned();
+                Given::new(groups, all().flat_map(|given| &given.roles).cloned())
+            }
+        }
+    }
+
+    /// The places of the rules that give something for which the leaf of a filter holds.
+    pub(super) fn matching(&self, leaf: &Filter) -> impl Iterator<Item = usize> {
+        let shown = self.shown.iter().enumerate();
+        shown.filter(|(_, shown)| leaf.matches(shown)).map(|(place, _)| place)
+    }
+
+    /// Puts what is given into `groups` and `roles`, beside what stands there.
+    pub(super) fn show(&self, given: &Given, attributes: &mut Attributes) {
+        let lists = [(GROUPS, &given.groups, &self.groups), (ROLES, &given.roles, &self.roles)];
+        for (name, ids, known) in lists.into_iter().filter(|(_, ids, _)| !ids.is_empty()) {
+            let list = attributes.entry(name).or_insert_with(|| json!([]));
+            let Some(list) = list.as_array_mut() else { continue };
+            for shown in ids.iter().filter_map(|id| known.get(id)) {
+                let same = |other: &Value| other.get("value") == shown.get("value");
+                match list.iter_mut().find(|other| same(other)) {
+                    Some(other) => *other = shown.clone(),
+                    None => list.push(shown.clone()),
+                }
+            }
+        }
     }
 }
 

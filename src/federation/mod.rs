@@ -40,7 +40,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::caller::{Caller, Permission};
 use crate::clock::Clock;
-use crate::config::{AuthenticatorPolicy, Customs, Group, OnConflict, OnFailure, Role};
+use crate::config::{AuthenticatorPolicy, Customs, Group, OnConflict, OnFailure, Role, Rule};
 use crate::repository::{Repository, RepositoryError};
 use crate::scim::dialect::Manner;
 use crate::scim::mirror::CodeTypes;
@@ -104,6 +104,8 @@ pub struct Rules {
 #[derive(Debug)]
 pub struct RepositoryPart {
     pub repository: Arc<dyn Repository>,
+    /// What the repository tells of its entries that they hold, and what they give.
+    pub rules: Vec<Rule>,
     pub metrics: Arc<RepositoryMetrics>,
     pub freshness: Freshness,
     /// Of one search.
@@ -201,12 +203,13 @@ impl Federation {
         forms: usize,
         clock: Clock,
     ) -> Self {
-        let directories = parts
-            .into_iter()
-            .map(|part| {
-                Arc::new(directory::Directory::new(Arc::clone(&tenant), part, shares, &clock))
-            })
-            .collect();
+        let none = ResourceType::group(&[]);
+        let kind = types.iter().find(|kind| is_group(kind)).map_or(&none, AsRef::as_ref);
+        let directory = |part: RepositoryPart| {
+            let giving = given::Giving::new(&part.rules, &rules.groups, &rules.roles, kind);
+            Arc::new(directory::Directory::new(Arc::clone(&tenant), part, giving, shares, &clock))
+        };
+        let directories = parts.into_iter().map(directory).collect();
         // Good for as long as this process, where nobody gives another one.
         let seal = [clock.new_token(), clock.new_token()].map(uuid::Uuid::into_bytes).concat();
         Self {

@@ -161,7 +161,7 @@ impl Federation {
     fn asks(&self, filter: &Filter, photos: bool) -> Vec<Ask> {
         let mut asks = Vec::with_capacity(self.directories.len());
         for (at, directory) in self.directories.iter().enumerate() {
-            let asked = for_directory(filter, directory.repository());
+            let asked = for_directory(filter, directory.repository(), directory.giving());
             if asked.filter != Filter::Constant(false) {
                 let key = directory.key(asked.filter.canonical(), photos);
                 asks.push(Ask { at, asked, key });

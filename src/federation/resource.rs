@@ -130,6 +130,9 @@ impl Resources {
             if state != known.state {
                 set_state(Arc::make_mut(&mut attributes), state_name(state));
             }
+            if !known.given.is_empty() {
+                directory.giving().show(&known.given, Arc::make_mut(&mut attributes));
+            }
             let id = directory.long_id(&known.key.0);
             self.person(id, known.version(), attributes, true)
         };
@@ -164,6 +167,7 @@ impl Resources {
     ) -> Arc<Resource> {
         let mut attributes = Arc::unwrap_or_clone(known.values());
         let version = known.other_version();
+        directory.giving().show(&known.given, &mut attributes);
         set_state(&mut attributes, state_name(state));
         attributes.insert("active".into(), Value::Bool(false));
         attributes
@@ -262,6 +266,11 @@ impl Resources {
                 groups.extend(row.groups.iter().map(|group| self.group_of(group)));
             }
             version = format!("{version}.g{:016x}", groups_digest(row));
+        }
+        if let (Half::Entry(known, _), Some(directory)) = (half, directory)
+            && !known.given.is_empty()
+        {
+            directory.giving().show(&known.given, &mut attributes);
         }
         let owned = owning::digest(row);
         if owned != 0 {

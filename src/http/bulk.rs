@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::body::{self, Payload};
@@ -22,6 +23,9 @@ use crate::scim::{ErrorKind, Projection, ResourceType, ScimError};
 
 /// How many operations one request may hold.
 pub const MAX_OPERATIONS: usize = 1_000;
+
+/// How many bytes of resources the operations that read may bring into one answer, but for the last.
+const MAX_ANSWER: usize = 16 << 20;
 
 /// Does them one after the other; the answer has them in the order of the request, without those
 /// that were given up after `failOnErrors`.
@@ -50,6 +54,8 @@ struct Run<'a> {
     outcomes: Vec<Option<BulkOutcome>>,
     /// What is still to be added to the resource of an operation.
     unfinished: HashMap<usize, Unfinished>,
+    /// Bytes of resources that were read for the answer.
+    answered: usize,
 }
 
 struct Unfinished {
@@ -68,6 +74,7 @@ impl<'a> Run<'a> {
             ids: HashMap::new(),
             outcomes: vec![None; bulk.steps.len()],
             unfinished: HashMap::new(),
+            answered: 0,
             steps: bulk.steps,
         }
     }
@@ -106,11 +113,17 @@ impl<'a> Run<'a> {
         match written {
             Ok(operation) => {
                 let is_new = operation.method == Method::Post;
+                let reads = operation.method == Method::Get;
                 match self.operate(place, operation, postponed).await {
                     Ok(done) => {
                         let id = done.shown.as_ref().map(|shown| shown.resource.id.clone());
                         created = id.filter(|_| is_new);
                         self.tell(place, &done);
+                        if let (true, Some(shown), Some(outcome)) =
+                            (reads, done.shown, &mut self.outcomes[place])
+                        {
+                            outcome.response = Some(shown.body.to_vec());
+                        }
                     }
                     Err(failure) => self.fail(place, failure),
                 }
@@ -166,11 +179,32 @@ impl<'a> Run<'a> {
                 operation::modify(call, &kind, &id, if_match, &data, projection).await?
             }
             Method::Delete => operation::remove(call, &kind, &id, if_match).await?,
+            Method::Get => self.read(&kind, &id).await?,
         };
         if let (false, Some(shown)) = (postponed.is_empty(), &done.shown) {
             let id = shown.resource.id.clone();
             self.unfinished.insert(place, Unfinished { kind, id, later });
         }
+        Ok(done)
+    }
+
+    /// A GET, where the tenant's clients send them; of a group without its members.
+    async fn read(&mut self, kind: &Arc<ResourceType>, id: &str) -> Result<Done, Failure> {
+        let call = self.call;
+        if !call.federation().customs().bulk_get {
+            return Err(ScimError::new(
+                ErrorKind::InvalidSyntax,
+                "method is GET, which RFC 7644 section 3.7 does not have: send it on its own",
+            )
+            .into());
+        }
+        if self.answered > MAX_ANSWER {
+            let detail = "what was read before fills the answer; read this in another request";
+            return Err(ScimError::new(ErrorKind::TooMany, detail).into());
+        }
+        let resource = call.federation().read(&call.caller, kind, id, &call.view).await?;
+        let done = Done::new(call, kind, resource, &Projection::Default, StatusCode::OK);
+        self.answered += done.shown.as_ref().map_or(0, |shown| shown.body.len());
         Ok(done)
     }
 

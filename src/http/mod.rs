@@ -13,6 +13,7 @@ mod discovery;
 mod error;
 mod etag;
 mod everywhere;
+mod export;
 mod health;
 mod json;
 mod layers;

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::Response;
+use serde_json::Value;
 
 use super::body::{self, Payload};
 use super::caller::Call;
@@ -15,7 +16,7 @@ use super::operation::{self, Done};
 use super::writes::Writes;
 use super::{layers, query};
 use crate::scim::dialect::Manner;
-use crate::scim::{Projection, Query, ResourceType};
+use crate::scim::{ErrorKind, Projection, Query, ResourceType, ScimError};
 
 /// POST to a type's endpoint.
 pub async fn create(
@@ -66,7 +67,8 @@ pub async fn replace(
     .await
 }
 
-/// PATCH; the answer is the whole resource, which every known client is content with.
+/// PATCH; the answer is the whole resource, which every known client is content with, unless the
+/// body or else the tenant says that nobody wants it.
 pub async fn modify(
     mut call: Call,
     payload: Payload,
@@ -80,10 +82,36 @@ pub async fn modify(
     let (kind, id) = (Arc::clone(kind), id.to_owned());
     to_the_end(writes, async move {
         let if_match = precondition.if_match();
+        let shows = performs_get(&body)?.unwrap_or(call.federation().customs().patch_performs_get);
         let done = operation::modify(&call, &kind, &id, if_match, &body, &projection).await;
-        done.map(|done| answer(done, call.manner())).map_err(|failure| precondition.failed(failure))
+        let answered = |done| {
+            let mut response = answer(done, call.manner());
+            if !shows {
+                *response.status_mut() = StatusCode::NO_CONTENT;
+                response.headers_mut().remove(header::CONTENT_TYPE);
+                *response.body_mut() = Body::empty();
+            }
+            response
+        };
+        done.map(answered).map_err(|failure| precondition.failed(failure))
     })
     .await
+}
+
+/// What a PATCH says of whether the resource is to be shown.
+fn performs_get(body: &Value) -> Result<Option<bool>, ScimError> {
+    let members = body.as_object().into_iter().flatten();
+    let mut named = members.filter(|(name, _)| name.eq_ignore_ascii_case("performGet"));
+    match named.next().map(|(_, value)| value) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Bool(shows)) => Ok(Some(*shows)),
+        Some(Value::String(word)) if word.eq_ignore_ascii_case("true") => Ok(Some(true)),
+        Some(Value::String(word)) if word.eq_ignore_ascii_case("false") => Ok(Some(false)),
+        Some(_) => Err(ScimError::new(
+            ErrorKind::InvalidValue,
+            "performGet is true or false: whether the answer shows the resource",
+        )),
+    }
 }
 
 /// DELETE.

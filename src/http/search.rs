@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::body::{self, Payload};
 use super::caller::Call;
 use super::error::Failure;
-use super::{operation, query};
+use super::{export, operation, query};
 use crate::federation::{Plan, Resource};
 use crate::scim::dialect::{ListHead, render_list};
 use crate::scim::{Projection, Query, ResourceType};
@@ -41,6 +41,9 @@ pub async fn by_message(
 }
 
 async fn run(call: &Call, plan: &Plan) -> Result<Response, Failure> {
+    if plan.query.bulk_import_format && plan.kind.name == "User" {
+        return Box::pin(export::run(call, plan)).await;
+    }
     let projection = &plan.query.projection;
     let listing = call.federation().search(&call.caller, plan, &call.view).await?;
     let render = || -> Bytes {

@@ -3,10 +3,11 @@
 //! Knows nothing of the store, of caches, or of who is asking.
 
 pub mod ldap;
+pub mod rule;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
@@ -36,6 +37,8 @@ pub struct Entry {
     /// When the directory says the entry was made and last changed.
     pub created: Option<Timestamp>,
     pub last_modified: Option<Timestamp>,
+    /// The places of the rules that hold for the entry, in ascending order.
+    pub rules: Vec<usize>,
 }
 
 /// What a search or a read brought back.
@@ -49,6 +52,8 @@ pub struct Found {
     pub exact: bool,
     /// Whether nothing of the filter could be sent and everything was read.
     pub scan: bool,
+    /// How old the oldest was of what rules were decided by, beside what was just read.
+    pub aged: Duration,
 }
 
 /// Where [`Repository::stream`] puts entries; its small capacity is what holds the directory back.
@@ -71,6 +76,8 @@ pub struct Bounds {
     /// Whether attributes that are large and rarely wanted (photos) are fetched.
     pub photos: bool,
     pub deadline: Instant,
+    /// Rules are decided by nothing that was learnt of the directory's groups before.
+    pub since: Instant,
 }
 
 /// Why a repository did not answer. None of these ever means that somebody is absent.
@@ -114,7 +121,11 @@ pub enum Severity {
     Broken,
 }
 
-/// A directory behind the bridge. Each repository is independent of every other: its own
+/// A directory behind the bridge. It may be made with rules, and then says of every entry which of
+/// them hold; [`rule::held`] asks for the entries for which one does. What decides a rule and cannot be
+/// learnt is an error of the whole answer, never a rule that does not hold.
+///
+/// Each repository is independent of every other: its own
 /// connections, deadlines and back-off.
 pub trait Repository: Send + Sync + fmt::Debug {
     /// The id from the configuration, `[a-z0-9-]+`.

@@ -16,6 +16,7 @@ const MAX_CURSOR: usize = 4096;
 
 /// A search, parsed and checked.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a parameter of its own")]
 pub struct Query {
     pub filter: Option<Filter>,
     pub sort_by: Option<AttributePath>,
@@ -33,6 +34,8 @@ pub struct Query {
     pub search_repositories: bool,
     pub projection: Projection,
     pub api_version: Option<u32>,
+    /// Whether users are wanted as a bulk request that creates them.
+    pub bulk_import_format: bool,
 }
 
 /// The parameters as they stand in the request, each under its own name; none is looked at before
@@ -49,6 +52,7 @@ struct Written<'a> {
     excluded_attributes: Option<Cow<'a, str>>,
     search_repositories: Option<Cow<'a, str>>,
     api_version: Option<Cow<'a, str>>,
+    bulk_import_format: Option<Cow<'a, str>>,
 }
 
 impl Query {
@@ -130,6 +134,7 @@ impl<'a> Written<'a> {
             "excludedattributes" => &mut self.excluded_attributes,
             "searchrepositories" => &mut self.search_repositories,
             "api-version" => &mut self.api_version,
+            "bulkimportformat" => &mut self.bulk_import_format,
             _ => return None,
         })
     }
@@ -176,6 +181,10 @@ impl<'a> Written<'a> {
                 resource,
             )?,
             api_version: text(&self.api_version).and_then(|text| first_number(&text)),
+            bulk_import_format: boolean(
+                "bulkImportFormat",
+                text(&self.bulk_import_format).as_deref(),
+            )?,
         })
     }
 }

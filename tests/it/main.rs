@@ -31,6 +31,7 @@ mod photos;
 mod postgres;
 mod readme;
 mod roles;
+mod rules;
 mod schemas;
 mod search;
 mod seeds;

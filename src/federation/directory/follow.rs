@@ -110,7 +110,7 @@ impl Directory {
             looked.entries.into_values().flatten().map(|(known, _)| known).collect();
         self.forget_searches(|hits| {
             hits.entries.iter().any(|hit| changed.contains(&hit.key) || gone.contains(&hit.key))
-                || now.iter().any(|known| hits.filter.matches(&known.values()))
+                || now.iter().any(|known| known.meets(&hits.filter))
         });
     }
 

@@ -20,15 +20,16 @@ impl Directory {
         into: Batches,
     ) -> Result<Found, RepositoryError> {
         let begin = Instant::now();
-        let bounds = Bounds { size_limit: limit, photos, deadline };
+        let asking = self.asking(photos, false);
+        let bounds = Bounds { size_limit: limit, deadline, ..asking.bounds() };
         let found = self.repository.stream(filter, bounds, into).await;
-        self.asking(photos).count(Operation::Search, &found, begin);
+        asking.count(Operation::Search, &found, begin);
         found
     }
 
     /// An entry that passes by.
     pub(in crate::federation) fn passing(&self, entry: Arc<Entry>, photos: bool) -> Known {
         let entry = Arc::unwrap_or_clone(entry);
-        Known::new(&self.id, entry, self.clock.now(), photos, State::Live)
+        Known::new(&self.id, &self.giving, entry, self.clock.now(), photos, State::Live)
     }
 }

@@ -69,6 +69,29 @@ impl Dn {
         self.parts.ends_with(&base.parts)
     }
 
+    /// How many parts it has.
+    pub fn depth(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// Bytes that are the same for equal names, and take little room.
+    pub fn identity(&self) -> Box<[u8]> {
+        let mut bytes = Vec::with_capacity(64);
+        let mut push = |text: &[u8]| {
+            // Lengths in front keep the parts apart whatever they hold.
+            bytes.extend(u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes());
+            bytes.extend(text);
+        };
+        for part in &self.parts {
+            push(&[u8::try_from(part.len()).unwrap_or(u8::MAX)]);
+            for pair in part {
+                push(pair.attribute.as_bytes());
+                push(&pair.key);
+            }
+        }
+        bytes.into_boxed_slice()
+    }
+
     /// The value that the entry's own part gives `attribute` (in any case).
     pub fn own_value(&self, attribute: &str) -> Option<&[u8]> {
         let name = short_name(attribute);
@@ -331,6 +354,9 @@ mod tests {
             assert_eq!(dn(same), hill, "{same}");
         }
         assert_ne!(dn("cn=Hill,cn=Ella,ou=people,dc=example,dc=org"), hill);
+        let same = dn("CN = hill\\2c  ella , OU=People, DC=example;dc=ORG");
+        assert_eq!(same.identity(), hill.identity());
+        assert_ne!(dn("cn=a+sn=b,dc=c").identity(), dn("cn=a,sn=b,dc=c").identity());
         assert_eq!(dn("uid=a+cn=b,dc=c"), dn("cn=B+userid=A,dc=c"));
         assert_eq!(dn("cn=Jose\\cc\\81,dc=c"), dn("cn=jos\u{e9},dc=C"));
         assert_eq!(dn("cn=#04024869,dc=c"), dn("cn=#04024869 , dc=c"));

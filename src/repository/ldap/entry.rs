@@ -42,6 +42,7 @@ pub fn read(mapping: &Mapping, raw: &RawEntry, now: Timestamp) -> Option<Entry> 
         created: time(mapping.created),
         last_modified: time(mapping.last_modified),
         attributes,
+        rules: Vec::new(),
     })
 }
 

@@ -19,6 +19,9 @@ pub enum LdapFilter {
     /// All of these bits are set in a number: the matching rule 1.2.840.113556.1.4.803 of Active
     /// Directory.
     Bits(String, i64),
+    /// The name is among the values, or reached from there from group to group: the matching rule
+    /// 1.2.840.113556.1.4.1941 of Active Directory.
+    InChain(String, String),
     GreaterOrEqual(String, String),
     LessOrEqual(String, String),
     /// `initial*any*any*final`
@@ -112,6 +115,7 @@ impl LdapFilter {
             Self::Equal(attribute, _)
             | Self::Octets(attribute, _)
             | Self::Bits(attribute, _)
+            | Self::InChain(attribute, _)
             | Self::GreaterOrEqual(attribute, _)
             | Self::LessOrEqual(attribute, _)
             | Self::Substring { attribute, .. } => Some(attribute),
@@ -157,6 +161,9 @@ impl fmt::Display for LdapFilter {
             }
             Self::Bits(attribute, bits) => {
                 write!(f, "({attribute}:1.2.840.113556.1.4.803:={bits})")
+            }
+            Self::InChain(attribute, name) => {
+                write!(f, "({attribute}:1.2.840.113556.1.4.1941:={})", Escaped(name))
             }
             Self::GreaterOrEqual(attribute, value) => {
                 write!(f, "({attribute}>={})", Escaped(value))

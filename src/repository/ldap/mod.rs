@@ -17,6 +17,7 @@ pub mod literal;
 pub mod mapping;
 pub mod pushdown;
 mod repository;
+mod rules;
 #[cfg(test)]
 mod tests;
 

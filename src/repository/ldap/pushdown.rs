@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use super::directory_schema::{DirectorySchema, Knowledge, Rule};
 use super::filter::LdapFilter;
 use super::mapping::{Element, Form, Mapped, Mapping, Source};
+use crate::repository::rule;
 use crate::scim::Filter;
 use crate::scim::filter::{Literal, Operator};
 use crate::scim::schema::AttributePath;
@@ -28,14 +29,15 @@ pub struct Pushed {
 }
 
 impl Pushed {
-    const EVERYBODY: Self = Self { filter: LdapFilter::True, exact: false, narrowed: false };
+    pub(super) const EVERYBODY: Self =
+        Self { filter: LdapFilter::True, exact: false, narrowed: false };
 
-    fn constant(outcome: bool) -> Self {
+    pub(super) fn constant(outcome: bool) -> Self {
         let filter = if outcome { LdapFilter::True } else { LdapFilter::False };
         Self { filter, exact: true, narrowed: !outcome }
     }
 
-    fn of(filter: LdapFilter, exact: bool) -> Self {
+    pub(super) fn of(filter: LdapFilter, exact: bool) -> Self {
         // A filter that selects too many and selects nobody selects exactly nobody.
         let exact = exact || filter == LdapFilter::False;
         let narrowed = filter != LdapFilter::True;
@@ -51,7 +53,7 @@ impl Pushed {
         Self { narrowed: self.filter == LdapFilter::False, ..self.inexact() }
     }
 
-    fn all(parts: impl Iterator<Item = Self>) -> Self {
+    pub(super) fn all(parts: impl Iterator<Item = Self>) -> Self {
         let (mut exact, mut narrowed) = (true, false);
         let parts: Vec<LdapFilter> = parts
             .map(|part| {
@@ -91,6 +93,8 @@ pub struct Pushdown<'a> {
     pub absence: bool,
     /// Accounts that have expired by now are closed.
     pub now: Timestamp,
+    /// What is sent for each of the repository's rules.
+    pub rules: &'a [Pushed],
 }
 
 impl Pushdown<'_> {
@@ -113,9 +117,13 @@ impl Pushdown<'_> {
                 }
             }
             Filter::Present(path) => Self::negated(self.present(path, element), negated),
-            Filter::Compare { path, operator, value } => {
-                self.compare(path, *operator, value, negated, element)
-            }
+            Filter::Compare { path, operator, value } => match rule::asked(filter) {
+                Some(place) => {
+                    let pushed = self.rules.get(place).cloned().unwrap_or(Pushed::EVERYBODY);
+                    Self::negated(pushed, negated)
+                }
+                None => self.compare(path, *operator, value, negated, element),
+            },
             Filter::Element { path, filter } => {
                 Self::negated(self.some_element(path, filter), negated)
             }

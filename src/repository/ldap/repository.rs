@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use futures_util::future::{BoxFuture, join};
+use futures_util::future::{BoxFuture, join, try_join_all};
 use tokio::sync::{Mutex, mpsc};
 use tracing::{debug, warn};
 
@@ -16,11 +16,12 @@ use super::filter::{FilterError, LdapFilter};
 use super::key::canonical_key;
 use super::mapping::Mapping;
 use super::pushdown::{Pushdown, Pushed};
+use super::rules::{Learnt, Reach, RuleError, Rules};
 use super::wire::{
     self, Directory, Paging, RawEntry, RawFound, Scope, SearchRequest, SettingsError,
 };
 use crate::clock::Clock;
-use crate::config::Changes;
+use crate::config::{Changes, Rule};
 use crate::repository::{
     Authority, Batches, Bounds, Change, Entry, EntryKey, Finding, Found, Plan, Repository,
     RepositoryError,
@@ -32,7 +33,7 @@ const SCHEMA_FRESH: Duration = Duration::from_hours(1);
 /// How long a stand-in serves before the schema is asked for again.
 const SCHEMA_RETRY: Duration = Duration::from_mins(1);
 /// Entry keys in one search.
-const BATCH: usize = 100;
+pub(super) const BATCH: usize = 100;
 
 /// What makes one repository.
 #[derive(Debug)]
@@ -47,6 +48,8 @@ pub struct LdapSettings {
     pub wire: wire::Settings,
     /// How the directory tells what changes.
     pub changes: Changes,
+    /// Of every entry is told which of them hold. What they give is not looked at.
+    pub rules: Vec<Rule>,
     /// By which accounts expire.
     pub clock: Clock,
 }
@@ -58,6 +61,8 @@ pub enum LdapError {
     Base { id: Arc<str>, base: String, source: DnError },
     #[error("repository {id}: filter \"{filter}\"")]
     Filter { id: Arc<str>, filter: String, source: FilterError },
+    #[error("repository {id}: rule {number}")]
+    Rule { id: Arc<str>, number: usize, source: RuleError },
     #[error("repository {id}")]
     Wire { id: Arc<str>, source: SettingsError },
 }
@@ -73,6 +78,7 @@ pub struct LdapRepository {
     pub(super) directory: Directory,
     pub(super) clock: Clock,
     pub(super) changes: Changes,
+    pub(super) rules: Rules,
     pub(super) place: changes::Place,
     facts: RwLock<Option<Arc<Facts>>>,
     /// Held by the one who reads the facts.
@@ -91,7 +97,7 @@ pub(super) struct Facts {
 impl LdapRepository {
     /// Makes the repository; nothing is connected before the first use.
     pub fn new(settings: LdapSettings) -> Result<Self, LdapError> {
-        let LdapSettings { id, base, filter, mapping, wire, changes, clock } = settings;
+        let LdapSettings { id, base, filter, mapping, wire, changes, rules, clock } = settings;
         if let Err(source) = Dn::parse(&base) {
             return Err(LdapError::Base { id, base, source });
         }
@@ -99,6 +105,10 @@ impl LdapRepository {
         let people = match LdapFilter::configured(&filter) {
             Ok(people) => people,
             Err(source) => return Err(LdapError::Filter { id, filter, source }),
+        };
+        let rules = match Rules::new(&rules) {
+            Ok(rules) => rules,
+            Err((number, source)) => return Err(LdapError::Rule { id, number, source }),
         };
         let directory = match Directory::new(&id, wire) {
             Ok(directory) => directory,
@@ -112,15 +122,28 @@ impl LdapRepository {
             directory,
             clock,
             changes,
+            rules,
             place: changes::Place::default(),
             facts: RwLock::new(None),
             reading: Mutex::new(()),
         })
     }
 
-    fn pushdown<'a>(&'a self, schema: &'a DirectorySchema, absence: bool) -> Pushdown<'a> {
-        let now = self.clock.now();
-        Pushdown { mapping: &self.mapping, schema, repository: &self.id, absence, now }
+    fn push(
+        &self,
+        filter: &Filter,
+        (schema, absence): (&DirectorySchema, bool),
+        (learnt, reach): (&Learnt, &Reach),
+    ) -> Pushed {
+        let rules = &self.rules.pushed(learnt, reach);
+        let (mapping, repository, now) = (&self.mapping, &*self.id, self.clock.now());
+        let pushed = Pushdown { mapping, schema, repository, absence, now, rules }.push(filter);
+        if reach.bases.is_empty() {
+            return Pushed::constant(false);
+        }
+        // Who is looked for in a part is not looked for in the whole.
+        let whole = matches!(reach.bases.as_slice(), [base] if *base == self.base);
+        Pushed { narrowed: pushed.narrowed || !whole, ..pushed }
     }
 
     /// The filter that is sent for people who match `pushed`.
@@ -270,28 +293,45 @@ impl LdapRepository {
 
     async fn ask(
         &self,
-        filter: LdapFilter,
+        filter: &LdapFilter,
+        learnt: &Learnt,
+        reach: Option<&Reach>,
         bounds: Bounds,
     ) -> Result<(Vec<Arc<Entry>>, bool), RepositoryError> {
-        let request = self.request(&filter, bounds);
-        let RawFound { entries: raw, complete } =
-            self.directory.search(&request, bounds.deadline).await?;
-        let (entries, named) = self.read_raw(&raw);
-        Ok((entries, complete && named))
+        let bases = reach.map_or(std::slice::from_ref(&self.base), |reach| &reach.bases);
+        let request = |base: &String| self.request(base, filter, learnt, bounds);
+        let requests: Vec<SearchRequest> = bases.iter().map(request).collect();
+        let asked = requests.iter().map(|one| self.directory.search(one, bounds.deadline));
+        let mut answers = try_join_all(asked).await?;
+        let mut whole = answers.iter().all(|answer| answer.complete);
+        let RawFound { entries: mut raw, .. } = answers.pop().unwrap_or_default();
+        raw.extend(answers.into_iter().flat_map(|answer| answer.entries));
+        whole &= raw.len() <= bounds.size_limit;
+        raw.truncate(bounds.size_limit);
+        let (entries, named) = self.read_raw(&raw, learnt, reach, bounds).await?;
+        Ok((entries, whole && named))
     }
 
     /// The entries, and whether all show who they are. Who cannot be told apart from others cannot
     /// be shown, but is not absent either.
-    fn read_raw(&self, raw: &[RawEntry]) -> (Vec<Arc<Entry>>, bool) {
+    async fn read_raw(
+        &self,
+        raw: &[RawEntry],
+        learnt: &Learnt,
+        reach: Option<&Reach>,
+        bounds: Bounds,
+    ) -> Result<(Vec<Arc<Entry>>, bool), RepositoryError> {
         let now = self.clock.now();
-        let read = raw.iter().filter_map(|raw| entry::read(&self.mapping, raw, now));
-        let entries: Vec<_> = read.map(Arc::new).collect();
+        let read = raw.iter().filter_map(|raw| Some((raw, entry::read(&self.mapping, raw, now)?)));
+        let mut read: Vec<(&RawEntry, Entry)> = read.collect();
+        self.decide(&mut read, learnt, reach, bounds).await?;
+        let entries: Vec<_> = read.into_iter().map(|(_, entry)| Arc::new(entry)).collect();
         let nameless = raw.len() - entries.len();
         if nameless > 0 {
             let attribute = &self.mapping.names[self.mapping.key].text;
             warn!(repository = %self.id, entries = nameless, attribute, "entries do not show their key");
         }
-        (entries, nameless == 0)
+        Ok((entries, nameless == 0))
     }
 
     async fn streamed(
@@ -301,41 +341,82 @@ impl LdapRepository {
         into: Batches,
     ) -> Result<Found, RepositoryError> {
         let facts = self.facts(bounds.deadline).await?;
-        let pushed = self.pushdown(&facts.schema, facts.absence).push(filter);
+        let learnt = &self.learn(&facts.schema, bounds).await?;
+        let reach = &self.rules.reach(&self.base, filter);
+        let pushed = self.push(filter, (&facts.schema, facts.absence), (learnt, reach));
         let Pushed { filter, exact, narrowed } = pushed;
-        let mut found = Found { entries: Vec::new(), complete: true, exact, scan: !narrowed };
+        let mut found = Found {
+            entries: Vec::new(),
+            complete: true,
+            exact,
+            scan: !narrowed,
+            aged: learnt.aged,
+        };
         if filter == LdapFilter::False {
             return Ok(found);
         }
-        let request =
-            SearchRequest { paging: Paging::Always, ..self.request(&self.sent(filter), bounds) };
-        let (sender, mut pages) = mpsc::channel(1);
-        let asked = async {
-            let sender = sender;
-            self.directory.stream(&request, &sender, bounds.deadline).await
-        };
-        let passed = async {
-            let mut named = true;
-            while let Some(raw) = pages.recv().await {
-                let (entries, all) = self.read_raw(&raw);
-                named &= all;
-                if into.send(entries).await.is_err() {
-                    pages.close();
+        let filter = self.sent(filter);
+        let mut left = bounds.size_limit;
+        for base in &reach.bases {
+            let bounds = Bounds { size_limit: left.max(1), ..bounds };
+            let request = SearchRequest {
+                paging: Paging::Always,
+                ..self.request(base, &filter, learnt, bounds)
+            };
+            let (sender, mut pages) = mpsc::channel(1);
+            let asked = async {
+                let sender = sender;
+                self.directory.stream(&request, &sender, bounds.deadline).await
+            };
+            let into = &into;
+            let passed = async {
+                let (mut named, mut passed) = (true, 0);
+                while let Some(raw) = pages.recv().await {
+                    let (entries, all) =
+                        match self.read_raw(&raw, learnt, Some(reach), bounds).await {
+                            Ok(read) => read,
+                            Err(error) => {
+                                pages.close();
+                                return Err(error);
+                            }
+                        };
+                    named &= all;
+                    passed += raw.len();
+                    if into.send(entries).await.is_err() {
+                        pages.close();
+                    }
                 }
+                Ok((named, passed))
+            };
+            let (complete, passed) = join(asked, passed).await;
+            let (named, passed) = passed?;
+            found.complete &= complete? && named && passed <= left;
+            left = left.saturating_sub(passed);
+            if !found.complete {
+                break;
             }
-            named
-        };
-        let (complete, named) = join(asked, passed).await;
-        found.complete = complete? && named;
+        }
         Ok(found)
     }
 
-    fn request(&self, filter: &LdapFilter, bounds: Bounds) -> SearchRequest {
+    fn request(
+        &self,
+        base: &str,
+        filter: &LdapFilter,
+        learnt: &Learnt,
+        bounds: Bounds,
+    ) -> SearchRequest {
+        let mut attributes = self.mapping.requested(bounds.photos).to_vec();
+        for name in Rules::attributes(learnt) {
+            if !attributes.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+                attributes.push(name.to_owned());
+            }
+        }
         SearchRequest {
-            base: self.base.clone(),
+            base: base.to_owned(),
             scope: Scope::Subtree,
             filter: filter.to_string(),
-            attributes: self.mapping.requested(bounds.photos).to_vec(),
+            attributes,
             size_limit: bounds.size_limit,
             paging: Paging::Overflow,
         }
@@ -343,13 +424,23 @@ impl LdapRepository {
 
     async fn searched(&self, filter: &Filter, bounds: Bounds) -> Result<Found, RepositoryError> {
         let facts = self.facts(bounds.deadline).await?;
-        let pushed = self.pushdown(&facts.schema, facts.absence).push(filter);
+        let learnt = self.learn(&facts.schema, bounds).await?;
+        let reach = self.rules.reach(&self.base, filter);
+        let pushed = self.push(filter, (&facts.schema, facts.absence), (&learnt, &reach));
         let Pushed { filter, exact, narrowed } = pushed;
+        let mut found = Found {
+            entries: Vec::new(),
+            complete: true,
+            exact,
+            scan: !narrowed,
+            aged: learnt.aged,
+        };
         if filter == LdapFilter::False {
-            return Ok(Found { entries: Vec::new(), complete: true, exact: true, scan: false });
+            return Ok(found);
         }
-        let (entries, complete) = self.ask(self.sent(filter), bounds).await?;
-        Ok(Found { entries, complete, exact, scan: !narrowed })
+        let sent = self.sent(filter);
+        (found.entries, found.complete) = self.ask(&sent, &learnt, Some(&reach), bounds).await?;
+        Ok(found)
     }
 
     async fn read_keys(&self, keys: &[EntryKey], bounds: Bounds) -> Result<Found, RepositoryError> {
@@ -357,16 +448,21 @@ impl LdapRepository {
         let keys: BTreeSet<EntryKey> =
             keys.iter().filter_map(|key| canonical_key(key.0.as_bytes())).collect();
         let keys: Vec<EntryKey> = keys.into_iter().collect();
+        let learnt = if self.rules.is_empty() {
+            Learnt::default()
+        } else {
+            self.learn(&self.facts(bounds.deadline).await?.schema, bounds).await?
+        };
         let mut entries = Vec::with_capacity(keys.len());
         let mut complete = true;
         for batch in keys.chunks(BATCH) {
             let any = LdapFilter::or(batch.iter().map(|key| self.mapping.key_filter(key)));
             let bounds = Bounds { size_limit: batch.len(), ..bounds };
-            let (found, whole) = self.ask(self.sent(any), bounds).await?;
+            let (found, whole) = self.ask(&self.sent(any), &learnt, None, bounds).await?;
             entries.extend(found);
             complete &= whole;
         }
-        Ok(Found { entries, complete, exact: true, scan: false })
+        Ok(Found { entries, complete, exact: true, scan: false, aged: learnt.aged })
     }
 }
 
@@ -392,13 +488,21 @@ impl Repository for LdapRepository {
     }
 
     fn prepare(&self, deadline: Instant) -> BoxFuture<'_, Result<(), RepositoryError>> {
-        Box::pin(async move { self.facts(deadline).await.map(drop) })
+        Box::pin(async move {
+            let facts = self.facts(deadline).await?;
+            let now = Instant::now();
+            // Whatever is known of the groups is good enough to plan by.
+            let since = now.checked_sub(SCHEMA_FRESH).unwrap_or(now);
+            let bounds = Bounds { size_limit: 0, photos: false, deadline, since };
+            self.learn(&facts.schema, bounds).await.map(drop)
+        })
     }
 
     fn plan(&self, filter: &Filter) -> Plan {
+        let known = (&self.rules.remembered(), &self.rules.reach(&self.base, filter));
         let pushed = match self.known() {
-            Some(facts) => self.pushdown(&facts.schema, facts.absence).push(filter),
-            None => self.pushdown(&DirectorySchema::standard(), false).push(filter),
+            Some(facts) => self.push(filter, (&facts.schema, facts.absence), known),
+            None => self.push(filter, (&DirectorySchema::standard(), false), known),
         };
         let Pushed { filter, exact, narrowed } = pushed;
         Plan { text: self.sent(filter).to_string(), exact, scan: !narrowed }

@@ -4,7 +4,7 @@ mod agreement;
 mod filters;
 mod live;
 mod people;
-mod slapd;
+pub(super) mod slapd;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use crate::config::{AttributeOverride, Authority, Changes, Source};
 use crate::repository::{Bounds, Entry, Found, Repository};
 use crate::scim::{Attributes, Filter, ResourceType};
 
-fn resource() -> ResourceType {
+pub(super) fn resource() -> ResourceType {
     ResourceType::user(&[])
 }
 
@@ -56,7 +56,7 @@ fn repository(slapd: &Slapd, changes: &[(&str, AttributeOverride)]) -> LdapRepos
     LdapRepository::new(settings(slapd, changes)).unwrap()
 }
 
-fn settings(slapd: &Slapd, changes: &[(&str, AttributeOverride)]) -> LdapSettings {
+pub(super) fn settings(slapd: &Slapd, changes: &[(&str, AttributeOverride)]) -> LdapSettings {
     LdapSettings {
         id: "corp".into(),
         base: BASE.to_owned(),
@@ -64,12 +64,18 @@ fn settings(slapd: &Slapd, changes: &[(&str, AttributeOverride)]) -> LdapSetting
         mapping: Mapping::new("openldap", &overrides(changes), &resource()).unwrap(),
         wire: slapd.settings(),
         changes: Changes::Off,
+        rules: Vec::new(),
         clock: Clock::system(),
     }
 }
 
 fn bounds(size_limit: usize) -> Bounds {
-    Bounds { size_limit, photos: false, deadline: Instant::now() + Duration::from_mins(1) }
+    Bounds {
+        size_limit,
+        photos: false,
+        deadline: Instant::now() + Duration::from_mins(1),
+        since: Instant::now(),
+    }
 }
 
 async fn find(repository: &LdapRepository, filter: &str) -> Found {

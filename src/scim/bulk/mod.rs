@@ -20,7 +20,7 @@ pub use order::Task;
 pub const BULK_REQUEST: &str = "urn:ietf:params:scim:api:messages:2.0:BulkRequest";
 
 /// How a string begins that stands for the id of what another operation creates.
-const REFERENCE: &str = "bulkId:";
+pub(in crate::scim) const REFERENCE: &str = "bulkId:";
 
 /// A bulk request.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,6 +66,8 @@ pub struct Operation {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
+    /// RFC 7644 does not have it; whoever carries the operations out decides about it.
+    Get,
     Post,
     Put,
     Patch,

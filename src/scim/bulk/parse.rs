@@ -106,6 +106,7 @@ fn operation(
     data: Value,
 ) -> Result<Operation, ScimError> {
     let method = match method.map(str::to_ascii_uppercase).as_deref() {
+        Some("GET") => Method::Get,
         Some("POST") => Method::Post,
         Some("PUT") => Method::Put,
         Some("PATCH") => Method::Patch,
@@ -133,7 +134,7 @@ fn operation(
         // RFC 7644 section 3.7: "REQUIRED when "method" is "POST"".
         return Err(fault("bulkId is missing: a POST needs one, whatever it is".into()));
     }
-    if data.is_null() && method != Method::Delete {
+    if data.is_null() && !matches!(method, Method::Get | Method::Delete) {
         return Err(fault("data is missing: it is the body of the operation".into()));
     }
     let id = id.map(|id| match id.strip_prefix(REFERENCE) {

@@ -86,7 +86,8 @@ fn what_is_wrong_with_one_operation_is_its_own() {
     for (operation, word) in [
         (json!("x"), "is a string"),
         (json!({ "path": "/Users", "data": {} }), "method is missing"),
-        (json!({ "method": "GET", "path": "/Users/1" }), "method is none"),
+        (json!({ "method": "HEAD", "path": "/Users/1" }), "method is none"),
+        (json!({ "method": "GET", "path": "/Users" }), "path names no resource"),
         (json!({ "method": 1 }), "method is a number"),
         (json!({ "method": "POST", "bulkId": "a", "data": {} }), "path is missing"),
         (json!({ "method": "POST", "bulkId": "a", "path": "/", "data": {} }), "path is neither"),

@@ -14,7 +14,7 @@ pub struct BulkOutcome {
     pub version: Option<String>,
     /// The HTTP status that the operation alone would have.
     pub status: u16,
-    /// The error message of one that failed.
+    /// The error message of one that failed, or the resource of one that reads.
     pub response: Option<Vec<u8>>,
 }
 

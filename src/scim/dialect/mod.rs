@@ -5,6 +5,7 @@
 mod bulk;
 mod codes;
 mod discovery;
+mod export;
 mod json;
 mod manner;
 mod report;
@@ -18,6 +19,7 @@ pub use discovery::{
     Capabilities, Document, Part, resource_type, resource_types_list, schema, schemas_list,
     service_provider_config,
 };
+pub use export::render_export;
 pub use manner::{Dialect, Language, Limit, Manner, Manners, Names, Settings};
 pub use report::{ReportState, RepositoryReport};
 pub use resource::{location, render_resource};

@@ -53,13 +53,19 @@ fn repository(server: &Server) -> LdapRepository {
             max_age: Duration::from_mins(30),
         },
         changes: Changes::Off,
+        rules: Vec::new(),
         clock: Clock::system(),
     })
     .unwrap()
 }
 
 fn bounds() -> Bounds {
-    Bounds { size_limit: 10_000, photos: false, deadline: Instant::now() + Duration::from_mins(1) }
+    Bounds {
+        size_limit: 10_000,
+        photos: false,
+        deadline: Instant::now() + Duration::from_mins(1),
+        since: Instant::now(),
+    }
 }
 
 /// An entry as a filter sees the unbound person.

@@ -5,6 +5,7 @@
 mod accountmaker;
 mod firstup;
 mod lumoauth;
+mod nevis;
 
 use serde_json::{Value, json};
 

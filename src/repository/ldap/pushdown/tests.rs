@@ -65,6 +65,7 @@ fn pushed(text: &str, absence: bool) -> Pushed {
         repository: "corp",
         absence,
         now: Timestamp::UNIX_EPOCH,
+        rules: &[],
     }
     .push(&filter)
 }
@@ -200,6 +201,7 @@ fn people_about_whom_nothing_is_said_are_active() {
             repository: "corp",
             absence: true,
             now: Timestamp::UNIX_EPOCH,
+            rules: &[],
         };
         pushdown.push(&filter).filter.to_string()
     };
@@ -259,6 +261,7 @@ fn without_the_schema_little_is_assumed() {
             repository: "corp",
             absence: false,
             now: Timestamp::UNIX_EPOCH,
+            rules: &[],
         };
         pushdown.push(&filter).filter.to_string()
     };
@@ -278,6 +281,7 @@ fn numbers_are_rounded_to_the_safe_side() {
         repository: "corp",
         absence: false,
         now: Timestamp::UNIX_EPOCH,
+        rules: &[],
     };
     let name = mapping.names.iter().position(|name| name.text == "uidNumber").unwrap();
     let sent = |operator, number| pushdown.integer(name, operator, number).filter.to_string();
