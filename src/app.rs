@@ -272,6 +272,7 @@ fn federation(
         parts,
         shares,
         tenant.mounts.len() * tenant.manners.used(),
+        tenant.manners.numbers(),
         clock.clone(),
     ))
 }

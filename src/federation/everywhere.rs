@@ -44,7 +44,8 @@ impl Federation {
                 page.cut(&mut found.resources);
             }
         }
-        Ok(Listing::new(found.resources, found.total, page.skip + 1, found.report))
+        let listing = Listing::new(found.resources, found.total, page.skip + 1, found.report);
+        Ok(listing.holding(found.unbound))
     }
 
     /// The resources of each type follow the ones of the type before.
@@ -96,6 +97,7 @@ impl Federation {
 struct Found {
     resources: Vec<Arc<Resource>>,
     total: u64,
+    unbound: bool,
     report: Option<Vec<RepositoryReport>>,
 }
 
@@ -103,6 +105,7 @@ impl Found {
     fn take(&mut self, listing: &Listing) {
         self.resources.extend(listing.resources.iter().cloned());
         self.total += listing.total;
+        self.unbound |= listing.unbound;
         if listing.federated {
             self.report.get_or_insert_default().extend(listing.report.iter().cloned());
         }

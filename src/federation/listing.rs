@@ -11,6 +11,8 @@ use crate::scim::dialect::RepositoryReport;
 #[derive(Debug)]
 pub struct Listing {
     pub resources: Vec<Arc<Resource>>,
+    /// Whether the whole list holds somebody who has no row.
+    pub unbound: bool,
     /// How many match in all; with a source that was cut, how many are known to.
     pub total: u64,
     /// 1-based; nothing that counts for a page of a walk.
@@ -43,7 +45,13 @@ impl Listing {
         let federated = report.is_some();
         let report = report.unwrap_or_default();
         let (cursors, rendered) = (None, OnceLock::new());
-        Self { resources, total, start_index, cursors, report, federated, rendered }
+        let unbound = false;
+        Self { resources, unbound, total, start_index, cursors, report, federated, rendered }
+    }
+
+    /// The same list, which holds somebody who has no row, or does not.
+    pub(super) fn holding(self, unbound: bool) -> Self {
+        Self { unbound, ..self }
     }
 
     /// A page of a walk.

@@ -36,6 +36,8 @@ const MOST: usize = 100_000;
 #[derive(Debug, Default)]
 pub(super) struct Enrolling {
     replace: bool,
+    /// Whether `replace` leaves users alone.
+    pub(super) groups_only: bool,
     add: Vec<String>,
     remove: Vec<String>,
     /// People whom only a directory knows: they are bound by the write.
@@ -48,7 +50,8 @@ impl Enrolling {
     }
 
     pub(super) fn members<'a>(&'a self, bind: &'a [NewResource<'a>]) -> Members<'a> {
-        Members { replace: self.replace, remove: &self.remove, add: &self.add, bind }
+        let Self { replace, groups_only, remove, add, .. } = self;
+        Members { replace: *replace, groups_only: *groups_only, remove, add, bind }
     }
 }
 

@@ -232,10 +232,11 @@ impl<'a> Merge<'a> {
             ));
         }
         let total = self.people.len() as u64 + self.unlisted;
+        let unbound = (0..self.people.len()).any(|place| self.is_unbound(place));
         sort(&mut self.people, &page.order);
         page.cut(&mut self.people);
         let report = self.outcomes.report();
-        Ok(Listing::new(self.people, total, page.skip + 1, Some(report)))
+        Ok(Listing::new(self.people, total, page.skip + 1, Some(report)).holding(unbound))
     }
 
     /// The same `userName` twice is two users; each is marked with who else has it, or, where the

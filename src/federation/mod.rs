@@ -3,6 +3,7 @@
 //! Knows nothing of HTTP, SQL or LDAP. Every operation takes a [`Caller`] and checks its permission
 //! first; every change carries an audit record.
 
+mod addressed;
 mod authority;
 mod compare;
 mod configured;
@@ -191,7 +192,8 @@ const RETRY_AFTER: u32 = 5;
 
 impl Federation {
     /// `types` begins with the users' resource type; `forms` is in how many forms a resource is
-    /// rendered and kept: one per mount and manner.
+    /// rendered and kept: one per mount and manner; `numbered`: whether ids are shown as
+    /// numbers to anybody.
     #[expect(clippy::too_many_arguments, reason = "the parts of a tenant, each named once, in app")]
     pub fn new(
         tenant: Arc<str>,
@@ -201,6 +203,7 @@ impl Federation {
         parts: Vec<RepositoryPart>,
         shares: &Shares,
         forms: usize,
+        numbered: bool,
         clock: Clock,
     ) -> Self {
         let none = ResourceType::group(&[]);
@@ -219,6 +222,7 @@ impl Federation {
                 &types,
                 shares.people.clone(),
                 forms,
+                numbered,
             ),
             writing: Locks::new(),
             passwords: password::Passwords::new(&clock),

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use super::authority::{Owner, merge};
 use super::directory::{Directory, Known};
 use super::members::MEMBERS;
-use super::{USER, is_group, owning};
+use super::{GROUP, USER, is_group, owning};
 use crate::cache::{Derived, State};
 use crate::repository::EntryKey;
-use crate::scim::dialect::location;
+use crate::scim::dialect::{Numbers, location};
 use crate::scim::resource::{digest, digest_text};
 use crate::scim::{Attributes, ResourceType};
 use crate::store::{Member, Membership, ResourceRow, TypeName};
@@ -29,6 +29,8 @@ pub struct Resource {
     /// directory's photos>`, `.g<hash of the user's groups>`, `.o<hash of what the user has, or of whose
     /// a device or an authenticator is>` or `.m<hash of the group's members>`.
     pub version: String,
+    /// Of itself and of those that it refers to, where any dialect shows them.
+    pub numbers: Numbers,
     /// Everything under canonical names: `id`, `meta`, `userType` and the source extension too.
     pub attributes: Arc<Attributes>,
     /// Whether the source extension is shown without being asked for: the person is unbound, or what
@@ -86,6 +88,8 @@ pub(super) struct Resources {
     types: Box<[Arc<ResourceType>]>,
     kept: Arc<Derived<ResourceKey, Arc<Resource>>>,
     forms: usize,
+    /// Whether anybody is shown numbers.
+    numbered: bool,
 }
 
 /// What a bound or local person was made from; equal keys mean equal bytes.
@@ -111,11 +115,12 @@ impl Resources {
         types: &[Arc<ResourceType>],
         kept: Arc<Derived<ResourceKey, Arc<Resource>>>,
         forms: usize,
+        numbered: bool,
     ) -> Self {
         let groups = types.iter().find(|kind| is_group(kind)).cloned();
         let groups = groups.unwrap_or_else(|| Arc::new(ResourceType::group(&[])));
         let (resource_type, types) = (Arc::clone(&types[0]), types.into());
-        Self { tenant, resource_type, groups, types, kept, forms }
+        Self { tenant, resource_type, groups, types, kept, forms, numbered }
     }
 
     /// Somebody whom only a directory knows.
@@ -134,7 +139,7 @@ impl Resources {
                 directory.giving().show(&known.given, Arc::make_mut(&mut attributes));
             }
             let id = directory.long_id(&known.key.0);
-            self.person(id, known.version(), attributes, true)
+            self.person(id, Numbers::default(), known.version(), attributes, true)
         };
         // What was just read is shown once; what comes from the cache comes again.
         if state != State::Cached {
@@ -172,7 +177,8 @@ impl Resources {
         attributes.insert("active".into(), Value::Bool(false));
         attributes
             .insert("meta".into(), meta(USER, (known.created, known.last_modified), &version));
-        self.person(directory.long_id(&known.key.0), version, Arc::new(attributes), true)
+        let id = directory.long_id(&known.key.0);
+        self.person(id, Numbers::default(), version, Arc::new(attributes), true)
     }
 
     /// Somebody with a row; `directory` is the one that the link names, where it is configured.
@@ -279,7 +285,13 @@ impl Resources {
         }
         attributes.insert("meta".into(), meta(name, (Some(row.created), Some(modified)), &version));
         attributes.insert("id".into(), Value::String(row.id.clone()));
-        self.person(row.id.clone(), version, Arc::new(attributes), show_source)
+        let groups = row.groups.iter().map(|group| (GROUP, group.id.as_str(), group.number));
+        let others = row.owned.iter().map(|one| (one.type_name.as_str(), &*one.id, one.number));
+        let whose = row.owner.iter().map(|one| (USER, one.id.as_str(), one.number));
+        // An authenticator's id begins with its owner's.
+        let own = (!row.owned.is_empty()).then_some((name, row.id.as_str(), row.number));
+        let numbers = self.numbers(row, groups.chain(others).chain(whose).chain(own));
+        self.person(row.id.clone(), numbers, version, Arc::new(attributes), show_source)
     }
 
     /// A group with its members. What is shown of a member may change without the group, so that the
@@ -305,6 +317,8 @@ impl Resources {
             }
             Value::Object(shown)
         };
+        let others = members.iter().map(|one| (one.type_name.as_str(), &*one.id, one.number));
+        let numbers = self.numbers(row, others);
         let members = Value::Array(members.iter().map(member).collect());
         let hash = digest(&Attributes::from_iter([(MEMBERS.to_owned(), members.clone())]));
         let version = format!("{}.m{hash:016x}", bare.version);
@@ -312,7 +326,7 @@ impl Resources {
         if let Some(meta) = attributes.get_mut("meta").and_then(Value::as_object_mut) {
             meta.insert("version".into(), format!("W/\"{version}\"").into());
         }
-        self.person(bare.id.clone(), version, Arc::new(attributes), false)
+        self.person(bare.id.clone(), numbers, version, Arc::new(attributes), false)
     }
 
     fn group_of(&self, group: &Membership) -> Value {
@@ -334,19 +348,28 @@ impl Resources {
             source.insert("conflict".into(), json!(others));
         }
         let (id, version) = (person.id.clone(), person.version.clone());
-        self.person(id, version, Arc::new(attributes), person.show_source)
+        self.person(id, person.numbers.clone(), version, Arc::new(attributes), person.show_source)
+    }
+
+    fn numbers<'a>(
+        &self,
+        row: &ResourceRow,
+        others: impl Iterator<Item = (&'a str, &'a str, i64)>,
+    ) -> Numbers {
+        if self.numbered { Numbers::new(Some(row.number), others) } else { Numbers::default() }
     }
 
     fn person(
         &self,
         id: String,
+        numbers: Numbers,
         version: String,
         attributes: Arc<Attributes>,
         show_source: bool,
     ) -> Arc<Resource> {
         let rendered = (0..self.forms * 2).map(|_| OnceLock::new()).collect();
         let located = OnceLock::new();
-        Arc::new(Resource { id, version, attributes, show_source, rendered, located })
+        Arc::new(Resource { id, version, numbers, attributes, show_source, rendered, located })
     }
 }
 

@@ -125,7 +125,11 @@ impl Federation {
         Some(listing)
     }
 
-    async fn federated<'a>(&'a self, plan: &'a Plan, view: &View) -> Result<Listing, Problem> {
+    pub(super) async fn federated<'a>(
+        &'a self,
+        plan: &'a Plan,
+        view: &View,
+    ) -> Result<Listing, Problem> {
         let ask = |ask: &'a Ask| {
             let (directory, filter) = (&self.directories[ask.at], &ask.asked.filter);
             directory.search(ask.key.clone(), filter, view.no_cache)

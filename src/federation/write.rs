@@ -136,7 +136,7 @@ impl Federation {
         loop {
             let standing = self.standing(kind, &canonical, change.photos).await?;
             standing.must_match(if_match)?;
-            let (wanted, enrolling) = self.wanted(caller, &standing, change).await?;
+            let (wanted, enrolling) = self.wanted(caller, &standing, change, view).await?;
             let (wanted, owning) =
                 self.parted(caller, kind, (&canonical, &standing), change, wanted).await?;
             let mut after = divided(kind, &standing, &wanted, change.mode, change.says_active)?;
@@ -187,6 +187,7 @@ impl Federation {
         caller: &Caller,
         standing: &Standing,
         change: &Change<'_>,
+        view: &View,
     ) -> Result<(Attributes, Enrolling), Problem> {
         let mut current = standing.merged(self);
         let owns_name = standing.owns(&self.user_name);
@@ -196,7 +197,10 @@ impl Federation {
         match &change.membership {
             Asked::Of(membership) => {
                 let wanted = (change.wanted)(&current, owns_name)?;
-                Ok((wanted, self.enrolling(caller, membership).await?))
+                let mut enrolling = self.enrolling(caller, membership).await?;
+                // Who is not shown is not left out.
+                enrolling.groups_only = view.manner.subgroups_only;
+                Ok((wanted, enrolling))
             }
             Asked::Seen => {
                 if let Some(row) = standing.row() {

@@ -22,7 +22,7 @@ pub fn service_provider_config(
         max_payload_size: app.limits.max_body as u64,
         bulk_operations: Some(bulk::MAX_OPERATIONS as u64),
         change_password: false,
-        sort: true,
+        sort: mount.manner(None, uri).sorts,
         etag: true,
         cursor_timeout: mount.tenant.federation.cursor_timeout().as_secs(),
     };
@@ -96,7 +96,8 @@ fn part(mount: &TenantMount, uri: &Uri) -> Result<Part, Failure> {
         return Ok(Part::WHOLE);
     }
     let pairs = query::pairs(uri.query())?;
-    let asked = Query::from_parameters(pairs.into_iter(), federation.users())?;
+    let asked =
+        Query::from_parameters(pairs.into_iter(), federation.users(), mount.manner(None, uri))?;
     Ok(Part { start_index: asked.start_index, count: asked.count.unwrap_or(u64::MAX) })
 }
 

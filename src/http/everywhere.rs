@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::body::{self, Payload};
 use super::caller::Call;
 use super::error::Failure;
-use super::operation;
+use super::{operation, search};
 use crate::federation::Plan;
 use crate::scim::dialect::{ListHead, render_list};
 use crate::scim::{ErrorKind, Projection, Query, ResourceType, ScimError};
@@ -16,7 +16,7 @@ use crate::scim::{ErrorKind, Projection, Query, ResourceType, ScimError};
 /// By a SearchRequest message.
 pub async fn by_message(call: Call, payload: Payload) -> Result<Response, Failure> {
     let message = payload.json(&call.head.headers).await?;
-    let plans = plans(&call, &message)?;
+    let plans = plans(&call, &message).await?;
     let shown: Vec<(Arc<ResourceType>, Projection)> =
         plans.iter().map(|plan| (Arc::clone(&plan.kind), plan.query.projection.clone())).collect();
     let listing = call.federation().search_all(&call.caller, plans, &call.view).await?;
@@ -31,7 +31,7 @@ pub async fn by_message(call: Call, payload: Payload) -> Result<Response, Failur
         })
         .collect();
     let head = ListHead {
-        total: Some(listing.total),
+        total: search::total(call.manner(), &listing),
         start_index: Some(listing.start_index),
         repositories: listing.federated.then_some(listing.report.as_slice()),
         ..ListHead::default()
@@ -41,18 +41,18 @@ pub async fn by_message(call: Call, payload: Payload) -> Result<Response, Failur
 
 /// The request as each type understands it: an attribute that a type does not have is one without a
 /// value there. One that no type has cannot be sorted by.
-fn plans(call: &Call, message: &Value) -> Result<Vec<Plan>, Failure> {
+async fn plans(call: &Call, message: &Value) -> Result<Vec<Plan>, Failure> {
     let federation = call.federation();
     let mut plans = Vec::with_capacity(federation.types().len());
     let (mut sorted, mut unsortable) = (false, None);
     for kind in federation.types() {
-        let query = match Query::from_body(message, kind) {
+        let mut query = match Query::from_body(message, kind, call.manner()) {
             Err(error) if error.kind == ErrorKind::InvalidPath => {
                 let (written, rest) = without_sort(message);
                 unsortable.get_or_insert(error);
                 Query {
                     sort_by: written.map(|text| kind.resolve(text)),
-                    ..Query::from_body(&rest, kind)?
+                    ..Query::from_body(&rest, kind, call.manner())?
                 }
             }
             query => {
@@ -68,6 +68,7 @@ fn plans(call: &Call, message: &Value) -> Result<Vec<Plan>, Failure> {
                  search one type at its own endpoint",
             )));
         }
+        search::settle(call, kind, &mut query).await?;
         plans.push(federation.plan(kind, query));
     }
     match unsortable {

@@ -6,6 +6,7 @@
 //! sender, and reaches its handler in `resource` (around an `operation`), `search` or `discovery`; whatever goes wrong
 //! is answered by the table in `error`.
 
+mod addressed;
 mod body;
 mod bulk;
 mod caller;

@@ -11,11 +11,12 @@ use axum::http::StatusCode;
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::addressed;
 use super::caller::Call;
 use super::error::Failure;
 use crate::caller::Client;
 use crate::federation::{IfMatch, Resource};
-use crate::scim::dialect::{self, render_resource};
+use crate::scim::dialect::{self, Look, render_resource};
 use crate::scim::mirror::Mirror;
 use crate::scim::schema::check::{Checked, Purpose};
 use crate::scim::{Attributes, Patch, Projection, ResourceType};
@@ -81,6 +82,7 @@ pub async fn replace(
     known(call, kind, &body)?;
     let checked = kind.check(body, Purpose::Replace)?;
     let projection = &shown(projection, kind, &checked);
+    let id = &addressed::by_body(call, kind, id, &checked).await?;
     let (caller, view) = (&call.caller, &call.view);
     let resource = call.federation().replace(caller, kind, id, if_match, checked, view).await?;
     Ok(Done::new(call, kind, resource, projection, StatusCode::OK))
@@ -138,9 +140,10 @@ pub fn message(
     source: bool,
 ) -> Bytes {
     let render = || {
-        let base = &call.mount.base;
+        let (base, manner) = (&*call.mount.base, call.manner());
         let attributes = presented(call, kind, resource, projection);
-        render_resource(&attributes, projection, kind, base, source).into()
+        let look = Look { kind, projection, base, show_source: source, manner };
+        render_resource(&attributes, &resource.numbers, look).into()
     };
     match projection {
         Projection::Default => resource.rendered(call.form(), source, render),
@@ -165,5 +168,8 @@ fn presented<'a>(
 
 /// The resource's address under the call's mount.
 pub fn location(call: &Call, kind: &ResourceType, resource: &Resource) -> Bytes {
-    resource.located(call.form(), || dialect::location(&call.mount.base, kind, &resource.id).into())
+    resource.located(call.form(), || {
+        let id = resource.numbers.shown(&kind.name, &resource.id, call.manner());
+        dialect::location(&call.mount.base, kind, &id).into()
+    })
 }

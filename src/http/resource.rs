@@ -14,7 +14,8 @@ use super::error::Failure;
 use super::etag::{self, Precondition};
 use super::operation::{self, Done};
 use super::writes::Writes;
-use super::{layers, query};
+use super::{addressed, layers, query};
+use crate::caller::Permission;
 use crate::scim::dialect::Manner;
 use crate::scim::{ErrorKind, Projection, Query, ResourceType, ScimError};
 
@@ -38,7 +39,8 @@ pub async fn create(
 /// GET of one.
 pub async fn read(mut call: Call, kind: &Arc<ResourceType>, id: &str) -> Result<Response, Failure> {
     let projection = projection(&mut call, kind)?;
-    let resource = call.federation().read(&call.caller, kind, id, &call.view).await?;
+    let id = addressed::by_parameters(&call, kind, id, Permission::UsersRead).await?;
+    let resource = call.federation().read(&call.caller, kind, &id, &call.view).await?;
     if etag::none_match(&call.head.headers, &resource.version)? {
         let location = operation::location(&call, kind, &resource);
         return Ok(etag::not_modified(&resource.version, location));
@@ -82,6 +84,7 @@ pub async fn modify(
     let (kind, id) = (Arc::clone(kind), id.to_owned());
     to_the_end(writes, async move {
         let if_match = precondition.if_match();
+        let id = addressed::by_parameters(&call, &kind, &id, Permission::UsersReplace).await?;
         let shows = performs_get(&body)?.unwrap_or(call.federation().customs().patch_performs_get);
         let done = operation::modify(&call, &kind, &id, if_match, &body, &projection).await;
         let answered = |done| {
@@ -124,6 +127,7 @@ pub async fn remove(
     let precondition = Precondition::of(&call.head.headers)?;
     let (kind, id) = (Arc::clone(kind), id.to_owned());
     to_the_end(writes, async move {
+        let id = addressed::by_parameters(&call, &kind, &id, Permission::UsersDelete).await?;
         let done = operation::remove(&call, &kind, &id, precondition.if_match()).await;
         done.map(|done| answer(done, call.manner())).map_err(|failure| precondition.failed(failure))
     })
@@ -152,7 +156,7 @@ fn projection(call: &mut Call, kind: &ResourceType) -> Result<Projection, Failur
     let pairs = query::pairs(Some(written))?.into_iter().filter(|(name, _)| {
         name.eq_ignore_ascii_case("attributes") || name.eq_ignore_ascii_case("excludedAttributes")
     });
-    let projection = Query::from_parameters(pairs, kind)?.projection;
+    let projection = Query::from_parameters(pairs, kind, call.manner())?.projection;
     call.view.photos = projection.asks_for("photos");
     call.view.members = projection.includes("members");
     Ok(projection)

@@ -9,8 +9,8 @@ use super::body::{self, Payload};
 use super::caller::Call;
 use super::error::Failure;
 use super::{export, operation, query};
-use crate::federation::{Plan, Resource};
-use crate::scim::dialect::{ListHead, render_list};
+use crate::federation::{Listing, Plan, Resource};
+use crate::scim::dialect::{ListHead, Manner, render_list};
 use crate::scim::{Projection, Query, ResourceType};
 
 /// By the parameters of a GET.
@@ -21,10 +21,13 @@ pub async fn by_parameters(call: Call, kind: &Arc<ResourceType>) -> Result<Respo
         return run(&call, &plan).await;
     }
     let pairs = query::pairs(written)?;
-    let query = Query::from_parameters(pairs.into_iter(), kind)?;
+    let mut query = Query::from_parameters(pairs.into_iter(), kind, call.manner())?;
+    let settled = settle(&call, kind, &mut query).await?;
     let plan = Arc::new(call.federation().plan(kind, query));
     let answer = run(&call, &plan).await;
-    call.federation().keep_plan(text, call.manner(), &plan);
+    if settled {
+        call.federation().keep_plan(text, call.manner(), &plan);
+    }
     answer
 }
 
@@ -35,9 +38,18 @@ pub async fn by_message(
     kind: &Arc<ResourceType>,
 ) -> Result<Response, Failure> {
     let message = payload.json(&call.head.headers).await?;
-    let query = Query::from_body(&message, kind)?;
+    let mut query = Query::from_body(&message, kind, call.manner())?;
+    settle(&call, kind, &mut query).await?;
     let plan = call.federation().plan(kind, query);
     run(&call, &plan).await
+}
+
+/// Numbers in the filter become ids; whether there is one of each.
+pub async fn settle(call: &Call, kind: &ResourceType, query: &mut Query) -> Result<bool, Failure> {
+    if !call.manner().numbers || query.filter.is_none() {
+        return Ok(true);
+    }
+    Ok(Box::pin(call.federation().settle(kind, query)).await?)
 }
 
 async fn run(call: &Call, plan: &Plan) -> Result<Response, Failure> {
@@ -54,7 +66,7 @@ async fn run(call: &Call, plan: &Plan) -> Result<Response, Failure> {
         let resources: Vec<_> = listing.resources.iter().map(message).collect();
         let cursors = listing.cursors.as_ref();
         let head = ListHead {
-            total: Some(listing.total),
+            total: total(call.manner(), &listing),
             start_index: cursors.is_none().then_some(listing.start_index),
             next_cursor: cursors.and_then(|cursors| cursors.next.as_deref()),
             previous_cursor: cursors.and_then(|cursors| cursors.previous.as_deref()),
@@ -68,4 +80,9 @@ async fn run(call: &Call, plan: &Plan) -> Result<Response, Failure> {
         Projection::Only(_) | Projection::Without(_) | Projection::Also(_) => render(),
     };
     Ok(body::message(bytes, call.manner()))
+}
+
+/// The total that a list tells.
+pub fn total(manner: &Manner, listing: &Listing) -> Option<u64> {
+    (manner.counts_unbound || !listing.unbound).then_some(listing.total)
 }

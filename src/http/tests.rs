@@ -51,6 +51,7 @@ fn federation(store: &Arc<Store>, name: &str, mounts: usize) -> Arc<Federation> 
         Vec::new(),
         &Shares::new(1 << 20),
         mounts,
+        false,
         Clock::system(),
     ))
 }

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::error::{ErrorKind, ScimError};
-use super::filter::{Filter, Literal, Operator, Text};
+use super::filter::{ANY, Filter, Literal, Operator, Text};
 use super::resource::Attributes;
 use super::schema::{AttributePath, ResourceType};
 
@@ -58,6 +58,11 @@ pub fn asked(filter: Filter, kind: &ResourceType) -> Result<Filter, ScimError> {
     Ok(rewritten.simplify())
 }
 
+/// What a list is sorted by where it is to be sorted by a made `displayName`: what that begins with.
+pub fn sorted(path: AttributePath, kind: &ResourceType) -> AttributePath {
+    if path.text == "displayName" { kind.resolve("name.givenName") } else { path }
+}
+
 /// The paths of which it is made.
 struct Parts {
     given: AttributePath,
@@ -94,7 +99,7 @@ impl Parts {
         let is = |path: &AttributePath| compared(path, operator, text);
         // Whichever end of it is asked for, a name that is there at that end can tell alone.
         let (of_given, of_family) = match operator {
-            Operator::Eq => {
+            Operator::Eq | Operator::Like => {
                 (Filter::and([is(given), no_family()]), Filter::and([is(family), no_given()]))
             }
             Operator::Sw => (is(given), Filter::and([is(family), no_given()])),
@@ -103,13 +108,24 @@ impl Parts {
             Operator::Ne => return self.compare(Operator::Eq, text).map(Filter::negate),
             Operator::Gt | Operator::Ge | Operator::Lt | Operator::Le => return None,
         };
-        let across = text.match_indices(' ').map(|(at, _)| {
+        // What a pattern leaves open may hold the space.
+        let open = |c: char| operator == Operator::Like && c == ANY;
+        let across = text.match_indices(|c: char| c == ' ' || open(c)).map(|(at, found)| {
+            if found != " " {
+                let (left, right) = text.split_at(at);
+                let left = format!("{left}{ANY}");
+                return Filter::and([
+                    side(given, Operator::Like, &left),
+                    side(family, Operator::Like, right),
+                ]);
+            }
             let (left, right) = (text.get(..at), text.get(at + 1..));
             let (left, right) = (left.unwrap_or_default(), right.unwrap_or_default());
             let (ends, begins) = match operator {
                 Operator::Sw => (Operator::Eq, Operator::Sw),
                 Operator::Ew => (Operator::Ew, Operator::Eq),
                 Operator::Co => (Operator::Ew, Operator::Sw),
+                Operator::Like => (Operator::Like, Operator::Like),
                 _ => (Operator::Eq, Operator::Eq),
             };
             Filter::and([side(given, ends, left), side(family, begins, right)])
@@ -122,8 +138,14 @@ impl Parts {
 /// A name beside the space: that it is there, and is or begins or ends so.
 fn side(path: &AttributePath, operator: Operator, text: &str) -> Filter {
     match (operator, text) {
-        (Operator::Eq, "") => Filter::Constant(false),
-        (_, "") => there(path),
+        (Operator::Eq | Operator::Like, "") => Filter::Constant(false),
+        (_, "" | "*") => there(path),
+        (Operator::Like, _) => match (text.strip_prefix(ANY), text.strip_suffix(ANY)) {
+            (None, None) if !text.contains(ANY) => compared(path, Operator::Eq, text),
+            (None, Some(start)) if !start.contains(ANY) => compared(path, Operator::Sw, start),
+            (Some(end), None) if !end.contains(ANY) => compared(path, Operator::Ew, end),
+            _ => compared(path, operator, text),
+        },
         _ => compared(path, operator, text),
     }
 }
@@ -142,6 +164,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::scim::dialect::Language;
 
     fn attributes(value: &Value) -> Attributes {
         value.as_object().unwrap().clone()
@@ -200,10 +223,15 @@ mod tests {
                 filters.push(format!("displayName {operator} \"{value}\""));
             }
         }
+        for pattern in ["A*e", "*n*L*", "Ann *", "* Lee", "A* *e", "*", "a*n l*", "*e*e*", "j*e"] {
+            filters.push(format!("displayName eq \"{pattern}\""));
+            filters.push(format!("displayName sw \"{pattern}\""));
+        }
+        let language = Language { wildcards: true, ..Language::PLAIN };
         let mut selected = 0;
         for text in &filters {
             for text in [text.clone(), format!("not ({text})"), format!("title pr or {text}")] {
-                let plain = Filter::parse(&text, &kind).unwrap();
+                let plain = Filter::read(&text, &kind, language).unwrap();
                 let asked = asked(plain.clone(), &kind).unwrap();
                 for person in people() {
                     let mut shown = person.clone();

@@ -4,9 +4,12 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
+use super::dialect::Manner;
+use super::display;
 use super::error::{ErrorKind, ScimError};
 use super::filter::Filter;
 use super::projection::Projection;
+use super::schema::standard::USER;
 use super::schema::{AttributePath, Kind, ResourceType, Returned};
 
 /// A path list longer than this asks for more attributes than there are.
@@ -16,16 +19,12 @@ const MAX_CURSOR: usize = 4096;
 
 /// A search, parsed and checked.
 #[derive(Clone, Debug, Default, PartialEq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a parameter of its own")]
 pub struct Query {
     pub filter: Option<Filter>,
     pub sort_by: Option<AttributePath>,
     pub descending: bool,
     /// 1-based; below 1 was read as 1, and so is an absent one.
     pub start_index: u64,
-    /// Whether the client named a `startIndex` above 0 (which some dialects refuse beside
-    /// `searchRepositories`).
-    pub start_index_given: bool,
     /// How many at most; `None`: as many as the tenant allows. Negative was read as 0.
     pub count: Option<u64>,
     /// The cursor that an earlier answer named; empty: the client asks for the first page of a
@@ -33,7 +32,6 @@ pub struct Query {
     pub cursor: Option<String>,
     pub search_repositories: bool,
     pub projection: Projection,
-    pub api_version: Option<u32>,
     /// Whether users are wanted as a bulk request that creates them.
     pub bulk_import_format: bool,
 }
@@ -51,7 +49,6 @@ struct Written<'a> {
     attributes: Option<Cow<'a, str>>,
     excluded_attributes: Option<Cow<'a, str>>,
     search_repositories: Option<Cow<'a, str>>,
-    api_version: Option<Cow<'a, str>>,
     bulk_import_format: Option<Cow<'a, str>>,
 }
 
@@ -66,6 +63,7 @@ impl Query {
     pub fn from_parameters<'a>(
         pairs: impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)>,
         resource: &ResourceType,
+        manner: &Manner,
     ) -> Result<Self, ScimError> {
         let mut written = Written::default();
         for (name, value) in pairs {
@@ -73,7 +71,7 @@ impl Query {
                 slot.get_or_insert(value);
             }
         }
-        written.check(resource)
+        written.check(resource, manner)
     }
 
     /// Reads a SearchRequest (RFC 7644 section 3.4.3), member names in any case; numbers and
@@ -83,7 +81,11 @@ impl Query {
     /// # Errors
     ///
     /// As [`Query::from_parameters`]; `invalidSyntax` where the body is not an object.
-    pub fn from_body(body: &Value, resource: &ResourceType) -> Result<Self, ScimError> {
+    pub fn from_body(
+        body: &Value,
+        resource: &ResourceType,
+        manner: &Manner,
+    ) -> Result<Self, ScimError> {
         let Value::Object(members) = body else {
             return Err(ScimError::new(
                 ErrorKind::InvalidSyntax,
@@ -97,7 +99,7 @@ impl Query {
                 slot.get_or_insert(text);
             }
         }
-        written.check(resource)
+        written.check(resource, manner)
     }
 }
 
@@ -133,16 +135,21 @@ impl<'a> Written<'a> {
             "attributes" => &mut self.attributes,
             "excludedattributes" => &mut self.excluded_attributes,
             "searchrepositories" => &mut self.search_repositories,
-            "api-version" => &mut self.api_version,
             "bulkimportformat" => &mut self.bulk_import_format,
             _ => return None,
         })
     }
 
-    fn check(self, resource: &ResourceType) -> Result<Query, ScimError> {
+    fn check(mut self, resource: &ResourceType, manner: &Manner) -> Result<Query, ScimError> {
         let text = |value: &Option<Cow<'a, str>>| -> Option<String> {
             value.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
         };
+        if !manner.sorts {
+            (self.sort_by, self.sort_order) = (None, None);
+        }
+        if manner.prefer_attributes && text(&self.attributes).is_some() {
+            self.excluded_attributes = None;
+        }
         let start_index = whole_number("startIndex", text(&self.start_index).as_deref())?;
         if self.cursor.is_some() && start_index.is_some() {
             return Err(invalid("cursor and startIndex cannot stand together; send one of them"));
@@ -163,30 +170,53 @@ impl<'a> Written<'a> {
             let detail = "count is at least 1 beside a cursor; leave it out for the longest pages";
             return Err(ScimError::new(ErrorKind::InvalidCount, detail));
         }
+        let filter = text(&self.filter);
+        let read = |text: String| Filter::read(&text, resource, manner.language);
+        let mut filter = filter.map(read).transpose()?;
+        let mut sort_by = text(&self.sort_by).map(|text| sort_by(&text, resource)).transpose()?;
+        if manner.derives_display_name && resource.schema.id == USER {
+            filter = filter.map(|filter| display::asked(filter, resource)).transpose()?;
+            sort_by = sort_by.map(|path| display::sorted(path, resource));
+        }
+        let search_repositories =
+            boolean("searchRepositories", text(&self.search_repositories).as_deref())?;
+        if search_repositories {
+            if !manner.pages_repositories && start_index.is_some_and(|index| index > 0) {
+                return Err(invalid(
+                    "startIndex: a list over repositories has no further pages; leave it out or send \
+                     0, and narrow the filter or walk the list with cursor",
+                ));
+            }
+        } else if !manner.stored_user_types && filter.as_ref().is_some_and(asks_for_user_type) {
+            return Err(ScimError::new(
+                ErrorKind::InvalidFilter,
+                "filter: userType tells where a user is kept; send searchRepositories=true with it, so \
+                 that the repositories are asked, too",
+            ));
+        }
         Ok(Query {
-            filter: text(&self.filter).map(|text| Filter::parse(&text, resource)).transpose()?,
-            sort_by: text(&self.sort_by).map(|text| sort_by(&text, resource)).transpose()?,
+            filter,
+            sort_by,
             descending: descending(text(&self.sort_order).as_deref())?,
             start_index: start_index.unwrap_or(1).max(1).unsigned_abs(),
-            start_index_given: start_index.is_some_and(|index| index > 0),
             count: count.map(|count| count.max(0).unsigned_abs()),
             cursor,
-            search_repositories: boolean(
-                "searchRepositories",
-                text(&self.search_repositories).as_deref(),
-            )?,
+            search_repositories,
             projection: projection(
                 text(&self.attributes).as_deref(),
                 text(&self.excluded_attributes).as_deref(),
                 resource,
             )?,
-            api_version: text(&self.api_version).and_then(|text| first_number(&text)),
             bulk_import_format: boolean(
                 "bulkImportFormat",
                 text(&self.bulk_import_format).as_deref(),
             )?,
         })
     }
+}
+
+fn asks_for_user_type(filter: &Filter) -> bool {
+    filter.paths().any(|path| path.extension.is_none() && path.attribute == "userType")
 }
 
 /// RFC 7644 section 3.4.2.3; a complex attribute is sorted by its `value`.
@@ -244,14 +274,6 @@ fn boolean(name: &str, text: Option<&str>) -> Result<bool, ScimError> {
     }
 }
 
-/// Several version numbers may stand in one parameter; the first counts.
-fn first_number(text: &str) -> Option<u32> {
-    text.split(|character: char| !character.is_ascii_digit())
-        .find(|part| !part.is_empty())?
-        .parse()
-        .ok()
-}
-
 fn projection(
     attributes: Option<&str>,
     excluded: Option<&str>,
@@ -296,12 +318,16 @@ mod tests {
     use super::*;
 
     fn query(text: &str) -> Result<Query, ScimError> {
+        query_in(text, &Manner::rfc())
+    }
+
+    fn query_in(text: &str, manner: &Manner) -> Result<Query, ScimError> {
         let pairs = form_urlencoded::parse(text.as_bytes());
-        Query::from_parameters(pairs, &ResourceType::user(&[]))
+        Query::from_parameters(pairs, &ResourceType::user(&[]), manner)
     }
 
     fn body(value: &Value) -> Result<Query, ScimError> {
-        Query::from_body(value, &ResourceType::user(&[]))
+        Query::from_body(value, &ResourceType::user(&[]), &Manner::rfc())
     }
 
     #[track_caller]
@@ -317,7 +343,7 @@ mod tests {
         assert_eq!(plain.start_index, 1);
         assert_eq!((plain.count, plain.cursor, plain.filter), (None, None, None));
         assert_eq!(plain.projection, Projection::Default);
-        assert!(!plain.search_repositories && !plain.descending && !plain.start_index_given);
+        assert!(!plain.search_repositories && !plain.descending);
         assert_eq!(query("filter=&count=&attributes=&sortBy=&&").unwrap(), query("").unwrap());
     }
 
@@ -330,10 +356,9 @@ mod tests {
         )
         .unwrap();
         assert_eq!(query.filter.unwrap().to_string(), "userName eq \"x\"");
-        assert_eq!((query.start_index, query.start_index_given, query.count), (1, false, Some(5)));
+        assert_eq!((query.start_index, query.count), (1, Some(5)));
         assert_eq!(query.sort_by.unwrap().text, "name.familyName");
         assert!(query.descending && query.search_repositories);
-        assert_eq!(query.api_version, Some(7));
         let Projection::Without(paths) = query.projection else { panic!() };
         let paths: Vec<_> = paths.iter().map(|path| path.text.as_str()).collect();
         assert_eq!(paths, ["emails", "name.givenName"]);
@@ -346,10 +371,7 @@ mod tests {
         assert_eq!(query("startIndex=-3").unwrap().start_index, 1);
         let far = query("startIndex=99999999999999999999999").unwrap();
         assert_eq!(far.start_index, i64::MAX.unsigned_abs());
-        assert!(far.start_index_given);
         assert_eq!(query("count=5&count=6").unwrap().count, Some(5), "the first counts");
-        assert_eq!(query("api-version=2,7").unwrap().api_version, Some(2));
-        assert_eq!(query("api-version=x").unwrap().api_version, None);
         refused("startIndex=x", ErrorKind::InvalidValue, "startIndex is a whole number, not `x`");
         refused("startIndex=1.5", ErrorKind::InvalidValue, "startIndex");
         refused("count=-", ErrorKind::InvalidValue, "count");
@@ -374,6 +396,42 @@ mod tests {
         refused(&format!("cursor={}", "x".repeat(5000)), ErrorKind::InvalidCursor, "5000");
         let many = (0..300).map(|n| format!("a{n}")).collect::<Vec<_>>().join(",");
         refused(&format!("attributes={many}"), ErrorKind::InvalidValue, "256");
+    }
+
+    #[test]
+    fn a_manner_passes_over_what_it_does_not_know() {
+        let manner = Manner { sorts: false, prefer_attributes: true, ..Manner::rfc() };
+        let read = query_in(
+            "sortBy=shoe&sortOrder=up&attributes=title&excludedAttributes=emails",
+            &manner,
+        )
+        .unwrap();
+        assert_eq!((read.sort_by, read.descending), (None, false));
+        let Projection::Only(paths) = read.projection else { panic!() };
+        assert_eq!(paths[0].text, "title");
+        let read = query_in("attributes=&excludedAttributes=emails", &manner).unwrap();
+        assert!(matches!(read.projection, Projection::Without(_)));
+    }
+
+    #[test]
+    fn a_manner_refuses_what_it_cannot_answer() {
+        let manner =
+            Manner { pages_repositories: false, stored_user_types: false, ..Manner::rfc() };
+        let refused = |text: &str| query_in(text, &manner).expect_err(text);
+        let error = refused("searchRepositories=true&startIndex=1");
+        assert_eq!(error.kind, ErrorKind::InvalidValue);
+        assert!(error.detail.contains("send 0"), "{error}");
+        let error = refused("filter=title pr or not (UserType eq \"LDAP\")");
+        assert_eq!(error.kind, ErrorKind::InvalidFilter);
+        assert!(error.detail.contains("searchRepositories=true"), "{error}");
+        for text in [
+            "searchRepositories=true&startIndex=0",
+            "searchRepositories=true&startIndex=-1",
+            "searchRepositories=false&startIndex=7",
+            "searchRepositories=true&filter=userType eq \"LDAP\"",
+        ] {
+            assert!(query_in(text, &manner).is_ok(), "{text}");
+        }
     }
 
     #[test]

@@ -18,6 +18,8 @@ use crate::audit::AuditRecord;
 pub struct Members<'a> {
     /// Whether all go who are neither in `add` nor in `bind`.
     pub replace: bool,
+    /// Whether users stay, whatever `replace` says.
+    pub groups_only: bool,
     /// Canonical ids or numbers of who goes; whoever is no member is passed over.
     pub remove: &'a [String],
     /// Canonical ids or numbers of the users and groups who come; whoever is a member stays one.
@@ -170,13 +172,20 @@ impl Store {
             Difference { unchanged: wanted.len() - new.len(), added: new, ..Difference::default() };
         let Some(group) = group else { return Ok(difference) };
         if members.replace {
-            let sql = "SELECT m.member_key FROM members m WHERE m.group_key = $1";
+            let sql = if members.groups_only {
+                "SELECT m.member_key FROM members m JOIN resources r ON r.key = m.member_key \
+                 WHERE m.group_key = $1 AND r.type = 'Group'"
+            } else {
+                "SELECT m.member_key FROM members m WHERE m.group_key = $1"
+            };
             let rows = self.engine.query(Query::new(sql, [group.into()])).await?;
             let held = rows.into_iter().map(|mut row| row.integer());
             let held = held.collect::<Result<Vec<_>, _>>()?;
             let all = held.len();
             difference.removed = held.into_iter().filter(|key| !wanted.contains(key)).collect();
-            difference.emptied = !difference.removed.is_empty() && difference.removed.len() == all;
+            difference.emptied = !members.groups_only
+                && !difference.removed.is_empty()
+                && difference.removed.len() == all;
         } else {
             let gone = self.named(tenant, Some(group), members.remove).await?;
             let mut removed: Vec<i64> = gone

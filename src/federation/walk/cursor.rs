@@ -212,7 +212,12 @@ mod tests {
 
     fn hash(text: &str) -> QueryHash {
         let kind = Arc::new(ResourceType::user(&[]));
-        let query = Query::from_parameters(form_urlencoded::parse(text.as_bytes()), &kind).unwrap();
+        let query = Query::from_parameters(
+            form_urlencoded::parse(text.as_bytes()),
+            &kind,
+            &crate::scim::dialect::Manner::rfc(),
+        )
+        .unwrap();
         QueryHash::of(&kind, &query)
     }
 

@@ -77,7 +77,7 @@ impl Federation {
             }),
         };
         let report = plan.federated.then_some(report);
-        Ok(Listing::page(people, snapshot.len() as u64, cursors, report))
+        Ok(Listing::page(people, snapshot.len() as u64, cursors, report).holding(snapshot.unbound))
     }
     /// The people of some places as they are now, in the snapshot's order.
     async fn people_at(

@@ -26,6 +26,8 @@ pub(super) struct Snapshot {
     items: Box<[Item]>,
     twins: Twins,
     made: Instant,
+    /// Whether it holds somebody who had no row.
+    pub(super) unbound: bool,
     /// How each repository answered when the list was made.
     pub(super) report: Vec<RepositoryReport>,
 }
@@ -164,6 +166,7 @@ impl Draft {
             compare(descending, one.item.position(&bytes), other.item.position(&bytes))
         });
         let twins = Twins::among(&items);
+        let unbound = items.iter().any(|one| one.unbound);
         Snapshot {
             descending,
             // What doubles have left behind is not worth a copy of the rest.
@@ -171,6 +174,7 @@ impl Draft {
             items: items.into_iter().map(|drafted| drafted.item).collect(),
             twins,
             made: Instant::now(),
+            unbound,
             report,
         }
     }

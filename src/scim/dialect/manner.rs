@@ -177,6 +177,11 @@ impl Manners {
         }
     }
 
+    /// Whether anybody is shown numbers in the place of ids.
+    pub fn numbers(&self) -> bool {
+        self.used > 1
+    }
+
     /// Above the index of every manner that anybody is answered in.
     pub fn used(&self) -> usize {
         self.used

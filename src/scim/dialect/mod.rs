@@ -2,10 +2,13 @@
 //!
 //! A resource is written once, when its bytes are not cached; a list only joins bytes.
 
+#[cfg(test)]
+mod activid_tests;
 mod bulk;
 mod codes;
 mod discovery;
 mod export;
+mod ids;
 mod json;
 mod manner;
 mod report;
@@ -20,9 +23,10 @@ pub use discovery::{
     service_provider_config,
 };
 pub use export::render_export;
+pub use ids::Numbers;
 pub use manner::{Dialect, Language, Limit, Manner, Manners, Names, Settings};
 pub use report::{ReportState, RepositoryReport};
-pub use resource::{location, render_resource};
+pub use resource::{Look, location, render_resource};
 pub use user::presented;
 
 use super::error::ErrorKind;

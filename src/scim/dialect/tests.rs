@@ -38,9 +38,15 @@ fn person() -> Attributes {
     }
 }
 
+fn look<'a>(kind: &'a ResourceType, projection: &'a Projection, show_source: bool) -> Look<'a> {
+    static RFC: std::sync::LazyLock<Manner> = std::sync::LazyLock::new(Manner::rfc);
+    Look { kind, projection, base: BASE, show_source, manner: &RFC }
+}
+
 fn rendered(projection: &Projection, show_source: bool) -> Value {
     let kind = ResourceType::user(&[]);
-    let bytes = render_resource(&person(), projection, &kind, BASE, show_source);
+    let bytes =
+        render_resource(&person(), &Numbers::default(), look(&kind, projection, show_source));
     let shown: Value = serde_json::from_slice(&bytes).unwrap();
     // The value-based form shows the same, but for what the dialect makes itself.
     let mut applied = projection.apply(&person(), &kind, show_source);
@@ -60,7 +66,8 @@ fn paths(texts: &[&str]) -> Vec<crate::scim::AttributePath> {
 #[test]
 fn a_resource_is_written_in_order_and_whole() {
     let kind = ResourceType::user(&[]);
-    let bytes = render_resource(&person(), &Projection::Default, &kind, BASE, true);
+    let bytes =
+        render_resource(&person(), &Numbers::default(), look(&kind, &Projection::Default, true));
     let text = String::from_utf8(bytes).unwrap();
     let expected = concat!(
         r#"{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User","#,
@@ -188,8 +195,11 @@ fn requested_and_never_returned_attributes_keep_their_rule() {
         "badge": { "number": "n", "pin": "p", "issuer": "i" },
     } });
     let shown = |projection: Projection| {
-        let bytes =
-            render_resource(attributes.as_object().unwrap(), &projection, &kind, BASE, false);
+        let bytes = render_resource(
+            attributes.as_object().unwrap(),
+            &Numbers::default(),
+            look(&kind, &projection, false),
+        );
         serde_json::from_slice::<Value>(&bytes).unwrap()["urn:example:Own"].clone()
     };
     assert_eq!(shown(Projection::Default), json!({ "loud": "l", "badge": { "number": "n" } }));

@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
-use super::{Filter, Literal, Operator, Text};
+use super::{Filter, Literal, Operator, Text, like};
 use crate::scim::resource::Attributes;
 use crate::scim::schema::AttributePath;
 use crate::scim::text::{comparable, instant};
@@ -154,6 +154,7 @@ fn string_satisfies(operator: Operator, text: &Text, value: &str, case_exact: bo
         Operator::Co => value.contains(key),
         Operator::Sw => value.starts_with(key),
         Operator::Ew => value.ends_with(key),
+        Operator::Like => like(key, &value),
         // The order of UTF-8 bytes is that of code points.
         _ => ordered(operator, (*value).cmp(key)),
     }
@@ -167,6 +168,6 @@ fn ordered(operator: Operator, order: Ordering) -> bool {
         Operator::Ge => order.is_ge(),
         Operator::Lt => order.is_lt(),
         Operator::Le => order.is_le(),
-        Operator::Co | Operator::Sw | Operator::Ew => false,
+        Operator::Co | Operator::Sw | Operator::Ew | Operator::Like => false,
     }
 }

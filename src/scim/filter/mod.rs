@@ -4,6 +4,8 @@
 //! store turns it into SQL and a directory into an LDAP filter, each escaping in its own one place.
 
 mod evaluate;
+#[cfg(test)]
+mod language_tests;
 mod lexer;
 mod parser;
 mod print;
@@ -11,11 +13,15 @@ mod print;
 mod properties;
 #[cfg(test)]
 mod tests;
+mod wildcard;
+
+pub use wildcard::{ANY, like};
 
 use std::borrow::Cow;
 
 use jiff::Timestamp;
 
+use super::dialect::Language;
 use super::error::ScimError;
 use super::schema::{AttributePath, ResourceType};
 use super::text::comparable;
@@ -58,6 +64,9 @@ pub enum Operator {
     Ge,
     Lt,
     Le,
+    /// The value is like the pattern, in which [`ANY`] stands for any characters. No filter spells it:
+    /// it is made where a [`Language`] has wildcards.
+    Like,
 }
 
 /// The right-hand side of a comparison, already of the attribute's type.
@@ -120,6 +129,7 @@ impl Operator {
             Self::Ge => "ge",
             Self::Lt => "lt",
             Self::Le => "le",
+            Self::Like => "like",
         }
     }
 
@@ -140,7 +150,20 @@ impl Filter {
     ///
     /// `invalidFilter`, whose detail says at which character what was expected and what was found.
     pub fn parse(text: &str, resource: &ResourceType) -> Result<Self, ScimError> {
-        parser::parse(text, resource)
+        Self::read(text, resource, Language::PLAIN)
+    }
+
+    /// The same with what the language has beside that.
+    ///
+    /// # Errors
+    ///
+    /// As [`Filter::parse`].
+    pub fn read(
+        text: &str,
+        resource: &ResourceType,
+        language: Language,
+    ) -> Result<Self, ScimError> {
+        parser::parse(text, resource, language)
     }
 
     /// All of `parts`: flat, and without `And` where one part is left.

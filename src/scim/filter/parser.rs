@@ -4,8 +4,10 @@ use serde_json::Value;
 
 use super::evaluate::satisfies;
 use super::lexer::{Lexer, Token};
-use super::{Filter, Literal, Operator, Text};
+use super::{ANY, Filter, Literal, Operator, Text, wildcard};
+use crate::scim::dialect::Language;
 use crate::scim::error::{ErrorKind, ScimError};
+use crate::scim::schema::standard::USER_ATTRIBUTE;
 use crate::scim::schema::{AttributePath, Kind, ResourceType, Returned};
 use crate::scim::text::instant;
 
@@ -17,25 +19,32 @@ const MAX_SHOWN: usize = 40;
 
 const OPERATORS: &str = "an operator (eq, ne, co, sw, ew, gt, ge, lt, le, pr)";
 
-pub(super) fn parse(text: &str, resource: &ResourceType) -> Result<Filter, ScimError> {
+pub(super) fn parse(
+    text: &str,
+    resource: &ResourceType,
+    language: Language,
+) -> Result<Filter, ScimError> {
     if text.len() > MAX_LENGTH {
         return Err(ScimError::new(
             ErrorKind::InvalidFilter,
             format!("the filter is {} bytes long; {MAX_LENGTH} are allowed", text.len()),
         ));
     }
-    if let Some(filter) = look_up(text, resource) {
+    if let Some(filter) = look_up(text, resource, language) {
         return Ok(filter);
     }
-    whole(text, resource)
+    whole(text, resource, language)
 }
 
 /// `userName eq "x"`, as clients ask before each write: read without a stack of rules. `None` for
 /// whatever takes more than a glance.
-pub(super) fn look_up(text: &str, resource: &ResourceType) -> Option<Filter> {
+pub(super) fn look_up(text: &str, resource: &ResourceType, language: Language) -> Option<Filter> {
     let (name, rest) = text.split_once(' ')?;
     let value = rest.strip_prefix("eq \"")?.strip_suffix('"')?;
     if memchr::memchr3(b'"', b'\\', b'\0', value.as_bytes()).is_some() {
+        return None;
+    }
+    if language.wildcards && value.contains(ANY) {
         return None;
     }
     let path = resource.known(name)?;
@@ -47,9 +56,14 @@ pub(super) fn look_up(text: &str, resource: &ResourceType) -> Option<Filter> {
 }
 
 /// Any filter.
-pub(super) fn whole(text: &str, resource: &ResourceType) -> Result<Filter, ScimError> {
+pub(super) fn whole(
+    text: &str,
+    resource: &ResourceType,
+    language: Language,
+) -> Result<Filter, ScimError> {
+    let lexer = Lexer::new(text);
     let mut parser =
-        Parser { lexer: Lexer::new(text), token: Token::End, at: 0, resource, depth: 0, nodes: 0 };
+        Parser { lexer, token: Token::End, at: 0, resource, language, depth: 0, nodes: 0 };
     if let Some(at) = text.find('\0') {
         return Err(parser.lexer.error(at, "the character U+0000 is not allowed"));
     }
@@ -68,6 +82,7 @@ struct Parser<'a> {
     /// Where `token` begins, in bytes.
     at: usize,
     resource: &'a ResourceType,
+    language: Language,
     depth: usize,
     nodes: usize,
 }
@@ -76,7 +91,8 @@ struct Parser<'a> {
 enum Raw<'a> {
     Quoted(String),
     Word(&'a str),
-    Number(f64),
+    /// As it is written, and the number.
+    Number(&'a str, f64),
     Boolean(bool),
     Null,
 }
@@ -108,6 +124,9 @@ impl<'a> Parser<'a> {
         while self.keyword("and") {
             self.advance()?;
             parts.push(self.term(element)?);
+        }
+        if self.language.aliases && element.is_none() {
+            parts = self.paired(parts);
         }
         Ok(Filter::and(parts))
     }
@@ -221,14 +240,45 @@ impl<'a> Parser<'a> {
             if let Some(what) = impossible(&path, operator) {
                 return Err(self.lexer.error(operator_at, &what));
             }
-            let value = literal(&path, raw).map_err(|what| self.lexer.error(value_at, &what))?;
+            let value = literal(&path, raw, self.language);
+            let value = value.map_err(|what| self.lexer.error(value_at, &what))?;
             (path, value)
         };
         self.advance()?;
         if is_schemas(&path) {
             return Ok(self.about_schemas(&path, operator, &value));
         }
+        if let (true, Literal::String(text)) = (self.language.wildcards, &value)
+            && path.kind != Kind::Binary
+            && let Some(filter) = wildcard::compare(&path, operator, &text.written)
+        {
+            return Ok(filter);
+        }
         Ok(Filter::Compare { path, operator, value })
+    }
+
+    /// A name with the value beside it, of `UserAttribute`, as one and the same element.
+    fn paired(&self, parts: Vec<Filter>) -> Vec<Filter> {
+        let list = self.resource.resolve(&format!("{USER_ATTRIBUTE}:attributes"));
+        let is = |filter: &Filter, name: &str| {
+            matches!(filter, Filter::Compare { path, .. }
+                if path.known && path.extension == list.extension
+                    && path.attribute == list.attribute && path.sub.as_deref() == Some(name))
+        };
+        let mut paired: Vec<Filter> = Vec::with_capacity(parts.len());
+        for part in parts {
+            match paired.pop() {
+                Some(before)
+                    if is(&before, "name") && is(&part, "value")
+                        || is(&before, "value") && is(&part, "name") =>
+                {
+                    let filter = Box::new(Filter::and([before, part]));
+                    paired.push(Filter::Element { path: list.clone(), filter });
+                }
+                before => paired.extend(before.into_iter().chain([part])),
+            }
+        }
+        paired
     }
 
     /// RFC 7643 section 3: `schemas` names the schemas of the attributes that are there. Nobody
@@ -270,7 +320,7 @@ impl<'a> Parser<'a> {
             "null" => Raw::Null,
             "true" => Raw::Boolean(true),
             "false" => Raw::Boolean(false),
-            _ => number(word).map_or(Raw::Word(word), Raw::Number),
+            _ => number(word).map_or(Raw::Word(word), |number| Raw::Number(word, number)),
         })
     }
 
@@ -304,6 +354,9 @@ impl<'a> Parser<'a> {
             self.spelled(name, element.is_some())?;
         }
         Ok(match element {
+            None if self.language.aliases && name.eq_ignore_ascii_case("role") => {
+                self.resource.resolve("roles")
+            }
             None => self.resource.resolve(name),
             Some(outer) => self.resource.resolve(&format!("{outer}.{name}")),
         })
@@ -392,7 +445,7 @@ fn impossible(path: &AttributePath, operator: Operator) -> Option<String> {
     if !path.known || matches!(operator, Operator::Eq | Operator::Ne) {
         return None;
     }
-    let substring = matches!(operator, Operator::Co | Operator::Sw | Operator::Ew);
+    let substring = matches!(operator, Operator::Co | Operator::Sw | Operator::Ew | Operator::Like);
     let possible = match path.kind {
         Kind::String | Kind::Reference => true,
         Kind::Decimal | Kind::Integer | Kind::DateTime => !substring,
@@ -403,12 +456,17 @@ fn impossible(path: &AttributePath, operator: Operator) -> Option<String> {
 }
 
 /// The value as one of the type of `path`, or why it can be none.
-fn literal(path: &AttributePath, raw: Raw<'_>) -> Result<Literal, String> {
+fn literal(path: &AttributePath, raw: Raw<'_>, language: Language) -> Result<Literal, String> {
     let kind = if path.known { path.kind } else { unknown_kind(&raw) };
     match (kind, &raw) {
-        (Kind::String | Kind::Reference | Kind::Binary, Raw::Quoted(_) | Raw::Word(_)) => {}
+        (Kind::String | Kind::Reference | Kind::Binary, Raw::Quoted(_)) => {}
+        (Kind::String | Kind::Reference | Kind::Binary, Raw::Word(_)) if language.unquoted => {}
+        (Kind::String | Kind::Reference, Raw::Number(..) | Raw::Boolean(_))
+            if language.unquoted && language.aliases => {}
         (Kind::Boolean, Raw::Boolean(value)) => return Ok(Literal::Boolean(*value)),
-        (Kind::Decimal | Kind::Integer, Raw::Number(value)) => return Ok(Literal::Number(*value)),
+        (Kind::Decimal | Kind::Integer, Raw::Number(_, value)) => {
+            return Ok(Literal::Number(*value));
+        }
         // Clients that know no types send every value as a string.
         (Kind::Boolean, _) if is(&raw, "true") => return Ok(Literal::Boolean(true)),
         (Kind::Boolean, _) if is(&raw, "false") => return Ok(Literal::Boolean(false)),
@@ -432,7 +490,7 @@ fn literal(path: &AttributePath, raw: Raw<'_>) -> Result<Literal, String> {
 /// What no schema knows takes a value of any type.
 fn unknown_kind(raw: &Raw<'_>) -> Kind {
     match raw {
-        Raw::Number(_) => Kind::Decimal,
+        Raw::Number(..) => Kind::Decimal,
         Raw::Boolean(_) => Kind::Boolean,
         Raw::Quoted(_) | Raw::Word(_) | Raw::Null => Kind::String,
     }
@@ -446,7 +504,7 @@ fn mismatch(path: &AttributePath, raw: &Raw<'_>) -> String {
     let found = match raw {
         Raw::Quoted(text) => format!("the string \"{}\"", shown(text)),
         Raw::Word(word) => format!("`{}`", shown(word)),
-        Raw::Number(value) => format!("the number {value}"),
+        Raw::Number(_, value) => format!("the number {value}"),
         Raw::Boolean(value) => format!("the boolean {value}"),
         Raw::Null => "null".to_owned(),
     };
@@ -484,8 +542,10 @@ impl Raw<'_> {
     fn text(&self) -> &str {
         match self {
             Self::Quoted(text) => text,
-            Self::Word(word) => word,
-            Self::Number(_) | Self::Boolean(_) | Self::Null => "",
+            Self::Word(word) | Self::Number(word, _) => word,
+            Self::Boolean(true) => "true",
+            Self::Boolean(false) => "false",
+            Self::Null => "",
         }
     }
 }

@@ -500,7 +500,7 @@ fn equality_finds_what_everybody_who_matches_shares() {
 #[test]
 fn what_is_read_at_a_glance_is_read_as_anything_else() {
     let user = ResourceType::user(&[]);
-    let glance = |text: &str| super::parser::look_up(text, &user);
+    let glance = |text: &str| super::parser::look_up(text, &user, Language::PLAIN);
     for text in [
         "userName eq \"anna@example.com\"",
         "USERNAME eq \"Straße \"",
@@ -509,7 +509,11 @@ fn what_is_read_at_a_glance_is_read_as_anything_else() {
         "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department eq \"(a and b)\"",
         "meta.resourceType eq \"User\"",
     ] {
-        assert_eq!(glance(text), Some(super::parser::whole(text, &user).unwrap()), "{text}");
+        assert_eq!(
+            glance(text),
+            Some(super::parser::whole(text, &user, Language::PLAIN).unwrap()),
+            "{text}"
+        );
     }
     for text in [
         "active eq \"true\"",

@@ -123,7 +123,7 @@ impl ResourceType {
     }
 
     /// The attribute that holds what `path` leads to: for `name.givenName` it is `name`.
-    pub(in crate::scim) fn holder(&self, path: &AttributePath) -> Option<&Attribute> {
+    pub(crate) fn holder(&self, path: &AttributePath) -> Option<&Attribute> {
         match &path.extension {
             None => self.top_level(&path.attribute),
             Some(urn) => {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::super::engine::Datum;
 use super::super::index::{WIDTH, cut};
-use crate::scim::filter::Operator;
+use crate::scim::filter::{ANY, Operator};
 
 /// A text of up to this many bytes is decided by the beginning that the index holds: of a longer
 /// value at least this much and one byte is held.
@@ -58,6 +58,10 @@ pub(super) fn text(
         Operator::Co | Operator::Sw | Operator::Ew if key.is_empty() => Some("1 = 1".to_owned()),
         Operator::Co => like(columns, &format!("%{}%", escape(key)), parameters),
         Operator::Ew => like(columns, &format!("%{}", escape(key)), parameters),
+        Operator::Like => {
+            let pieces: Vec<String> = key.split(ANY).map(escape).collect();
+            like(columns, &pieces.join("%"), parameters)
+        }
         Operator::Sw => Some(match columns.rest {
             Some(_) if key.len() > DECIDED => {
                 let head = begins(fold, &key[..key.floor_char_boundary(DECIDED)], parameters);
@@ -97,7 +101,7 @@ pub(super) fn milliseconds(
     let bound = match operator {
         Operator::Eq if between => return Some("1 = 0".to_owned()),
         Operator::Ne if between => return Some("1 = 1".to_owned()),
-        Operator::Co | Operator::Sw | Operator::Ew => return None,
+        Operator::Co | Operator::Sw | Operator::Ew | Operator::Like => return None,
         Operator::Ge | Operator::Lt => below + i64::from(between),
         Operator::Eq | Operator::Ne | Operator::Gt | Operator::Le => below,
     };
@@ -111,7 +115,7 @@ fn sign(operator: Operator) -> &'static str {
         Operator::Ge => ">=",
         Operator::Lt => "<",
         Operator::Le => "<=",
-        Operator::Eq | Operator::Co | Operator::Sw | Operator::Ew => "=",
+        Operator::Eq | Operator::Co | Operator::Sw | Operator::Ew | Operator::Like => "=",
     }
 }
 

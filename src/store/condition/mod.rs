@@ -17,7 +17,7 @@ mod tests;
 use super::engine::Datum;
 use super::index::{self, Index, Indexed, Part, Place};
 use super::{Rows, TypeName, UserType};
-use crate::scim::filter::{Literal, Operator};
+use crate::scim::filter::{Literal, Operator, like};
 use crate::scim::text::comparable;
 use crate::scim::{AttributePath, Filter};
 use compare::{Columns, Parameters};
@@ -303,7 +303,8 @@ impl<'a> Builder<'a> {
                 compare::text(columns, operator, &index::fixed_width(*at), parameters)
             }
             Literal::Number(number) => {
-                let substring = matches!(operator, Operator::Co | Operator::Sw | Operator::Ew);
+                let substring =
+                    matches!(operator, Operator::Co | Operator::Sw | Operator::Ew | Operator::Like);
                 let number = index::number(*number);
                 (!substring).then(|| compare::text(columns, operator, &number, parameters))?
             }
@@ -411,7 +412,7 @@ impl<'a> Builder<'a> {
                     (Operator::Eq, _) => Some(if identifying { 0 } else { 2 }),
                     (Operator::Sw, _) => Some(if identifying { 1 } else { 3 }),
                     (Operator::Gt | Operator::Ge | Operator::Lt | Operator::Le, _) => Some(4),
-                    (Operator::Co | Operator::Ew, _) => Some(5),
+                    (Operator::Co | Operator::Ew | Operator::Like, _) => Some(5),
                 }
             }
             Filter::Not(_) | Filter::Present(_) | Filter::Constant(_) => None,
@@ -453,6 +454,7 @@ fn user_types(path: &AttributePath, operator: Operator, literal: &Literal) -> Sq
                 Operator::Co => name.contains(key),
                 Operator::Sw => name.starts_with(key),
                 Operator::Ew => name.ends_with(key),
+                Operator::Like => like(key, name),
                 Operator::Gt => name > key,
                 Operator::Ge => name >= key,
                 Operator::Lt => name < key,

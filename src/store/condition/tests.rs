@@ -176,6 +176,7 @@ fn leaf(inside: bool) -> BoxedStrategy<Filter> {
         Operator::Ge,
         Operator::Lt,
         Operator::Le,
+        Operator::Like,
     ];
     let paths: Vec<_> =
         if inside { vec!["emails.value", "emails.type"] } else { TEXT_PATHS.to_vec() };
@@ -197,6 +198,13 @@ fn leaf(inside: bool) -> BoxedStrategy<Filter> {
                 0 => characters.iter().take(characters.len().saturating_sub(1)).collect(),
                 1 => characters.iter().skip(1).collect(),
                 _ => text,
+            };
+            // Any characters at one place, besides where the values have a star.
+            let part = if operator == Operator::Like {
+                let middle = part.floor_char_boundary(part.len() / 2);
+                format!("{}*{}", &part[..middle], &part[middle..])
+            } else {
+                part
             };
             let value = Literal::String(Text::new(part, &path));
             Filter::Compare { path, operator, value }

@@ -58,6 +58,17 @@ fn the_api_version_says_who_names_users() {
     assert_eq!((&after["userName"], &after["title"]), (&json!("bjensen"), &json!("Dr.")));
     let read = rfc.get(&path(&made)).expect(200);
     assert_eq!((&read["displayName"], &read["title"]), (&json!("Babs"), &json!("Dr.")));
+    for (filter, of_activid, of_rfc) in [
+        ("displayName eq \"barbara jensen\"", 1, 0),
+        ("displayName sw \"barb\" and displayName ew \"a jensen\"", 1, 0),
+        ("displayName eq \"Babs\"", 0, 1),
+        ("displayName co \"n l\"", 1, 0),
+    ] {
+        assert_eq!(super::found(&mut client, filter, false).len(), of_activid, "{filter}");
+        assert_eq!(super::found(&mut rfc, filter, false).len(), of_rfc, "{filter}");
+    }
+    let pattern = super::found(&mut client, "displayname eq barb*j*n", true);
+    assert_eq!(pattern, ["bjensen"]);
 }
 
 #[test]

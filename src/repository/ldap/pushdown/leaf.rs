@@ -8,7 +8,7 @@ use crate::repository::ldap::filter::LdapFilter;
 use crate::repository::ldap::key::canonical_key;
 use crate::repository::ldap::literal::{Parts, parts};
 use crate::repository::ldap::mapping::{Form, Mapped, Source};
-use crate::scim::filter::{Literal, Operator, Text};
+use crate::scim::filter::{ANY, Literal, Operator, Text, like};
 use crate::scim::text::fold;
 
 /// How much later an account may be looked at than the directory is asked.
@@ -173,6 +173,7 @@ impl Pushdown<'_> {
             Operator::Sw | Operator::Ew | Operator::Co => {
                 self.substring(name, known, operator, text, case_exact)
             }
+            Operator::Like => self.pattern(name, known, text, case_exact),
             _ => None,
         };
         filter.map_or(present, |filter| Pushed::of(filter, false))
@@ -214,6 +215,30 @@ impl Pushdown<'_> {
         let initial = if starts { parts.next() } else { None };
         let last = if ends { parts.next_back() } else { None };
         let any: Vec<String> = parts.collect();
+        if initial.is_none() && any.is_empty() && last.is_none() {
+            return None;
+        }
+        Some(LdapFilter::Substring { attribute: self.text(name), initial, any, last })
+    }
+
+    /// The pieces of a pattern, in their order.
+    fn pattern(
+        &self,
+        name: usize,
+        known: &AttributeType,
+        text: &Text,
+        case_exact: bool,
+    ) -> Option<LdapFilter> {
+        let pieces: Vec<&str> = text.written.split(ANY).collect();
+        let (mut initial, mut any, mut last) = (None, Vec::new(), None);
+        for (place, piece) in pieces.iter().enumerate().filter(|(_, piece)| !piece.is_empty()) {
+            let Parts { parts, starts, ends } =
+                parts(piece, case_exact, known.substring?, self.mapping.comparison)?;
+            let mut parts = parts.into_iter();
+            initial = if place == 0 && starts { parts.next() } else { initial };
+            last = if place + 1 == pieces.len() && ends { parts.next_back() } else { last };
+            any.extend(parts);
+        }
         if initial.is_none() && any.is_empty() && last.is_none() {
             return None;
         }
@@ -267,6 +292,7 @@ pub(super) fn holds(fixed: &serde_json::Value, operator: Operator, value: &Liter
                 Operator::Ge => fixed >= wanted,
                 Operator::Lt => fixed < wanted,
                 Operator::Le => fixed <= wanted,
+                Operator::Like => like(&wanted, &fixed),
             }
         }
         (serde_json::Value::Bool(fixed), Literal::Boolean(truth)) => {
