@@ -139,7 +139,7 @@ impl Parts {
 fn side(path: &AttributePath, operator: Operator, text: &str) -> Filter {
     match (operator, text) {
         (Operator::Eq | Operator::Like, "") => Filter::Constant(false),
-        (_, "" | "*") => there(path),
+        (_, "") | (Operator::Like, "*") => there(path),
         (Operator::Like, _) => match (text.strip_prefix(ANY), text.strip_suffix(ANY)) {
             (None, None) if !text.contains(ANY) => compared(path, Operator::Eq, text),
             (None, Some(start)) if !start.contains(ANY) => compared(path, Operator::Sw, start),
