@@ -2,6 +2,7 @@
 
 mod repositories;
 mod sealer;
+pub mod trail;
 
 use std::future::Future;
 use std::net::SocketAddr;

@@ -135,6 +135,11 @@ impl Verifier {
         Self { tenant, last, suspect: None, anchor, anchored: false }
     }
 
+    /// The last record that fits.
+    pub fn last(&self) -> Head {
+        self.last
+    }
+
     /// Looks at the next record in the order of the places.
     pub fn next(&mut self, entry: &AuditEntry) -> Result<(), Break> {
         let found = entry.sequence.unwrap_or_default();
@@ -162,11 +167,12 @@ impl Verifier {
 
     /// Holds the end of the chain against what is kept of its head, and gives it.
     pub fn end(self, head: Option<Head>) -> Result<Head, Break> {
-        if let Some(sequence) = self.suspect {
-            return Err(Break { sequence, flaw: Flaw::Changed });
-        }
         let Head { sequence, hash } = self.last;
         let head = head.unwrap_or(Head::EMPTY);
+        if let Some(sequence) = self.suspect {
+            let flaw = if head == self.last { Flaw::Inserted } else { Flaw::Changed };
+            return Err(Break { sequence, flaw });
+        }
         if head.sequence > sequence {
             return Err(Break { sequence: sequence + 1, flaw: Flaw::CutOff });
         }
@@ -338,6 +344,8 @@ mod tests {
         let forged = chain(&mut longer);
         assert_eq!(verify(&longer, head, None), broken(6, Flaw::Inserted));
         assert_eq!(verify(&longer, forged, None), Ok(forged));
+        longer[5].hash = None;
+        assert_eq!(verify(&longer, head, None), broken(6, Flaw::Inserted));
         let wrong = Head { hash: START, ..head };
         assert_eq!(verify(&entries, wrong, None), broken(5, Flaw::Head));
     }

@@ -29,4 +29,13 @@ impl<K: Hash + Eq + Send + Sync + 'static, V: Clone + Send + Sync + 'static> Der
     pub fn insert(&self, key: K, value: V) {
         self.kept.insert(key, value);
     }
+
+    /// Forgets the values of keys that `concerns` names. Goes through all there are.
+    pub fn invalidate_where(&self, concerns: impl Fn(&K) -> bool) {
+        for (key, _) in &self.kept {
+            if concerns(&key) {
+                self.kept.invalidate(&*key);
+            }
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! The command line: what can be asked of the program, and what it answers to the shell.
 
+mod audit;
 mod token;
 
 use std::path::{Path, PathBuf};
@@ -52,6 +53,9 @@ enum Command {
     /// Make, list and take back what clients sign in with
     #[command(subcommand)]
     Token(token::Command),
+    /// List what was changed by whom, and verify that the record of it is whole
+    #[command(subcommand)]
+    Audit(audit::Command),
 }
 
 /// Does what the command line says; answers with the exit code.
@@ -60,6 +64,7 @@ pub fn run() -> ExitCode {
         Command::Serve { config } => serve(&config),
         Command::Check { config } => check(&config),
         Command::Token(command) => token::run(&command).map(|()| true),
+        Command::Audit(command) => audit::run(&command).map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

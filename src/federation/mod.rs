@@ -11,6 +11,7 @@ mod create;
 mod directory;
 mod everywhere;
 mod folding;
+mod forget;
 mod given;
 mod identity;
 mod life;

@@ -103,6 +103,12 @@ impl Federation {
         }
     }
 
+    /// Drops the tenant's plans: their texts and last answers may name people.
+    pub(super) fn forget_plans(&self) {
+        let after = |key: &str| key.strip_prefix(&*self.tenant)?.chars().next();
+        self.shares.plans.invalidate_where(|key| matches!(after(key), Some('/' | ':')));
+    }
+
     fn plan_key(&self, kind: &ResourceType, text: &str, manner: &Manner) -> Option<String> {
         // A tenant's name holds neither slash nor colon, an endpoint no question mark.
         const MANNERS: [&str; 5] = ["", ":1", ":2", ":3", ":4"];

@@ -110,6 +110,11 @@ enum Who {
 }
 
 impl Resources {
+    /// Drops whatever of the tenant is kept.
+    pub(super) fn forget_all(&self) {
+        self.kept.invalidate_where(|key| key.tenant == self.tenant);
+    }
+
     pub(super) fn new(
         tenant: Arc<str>,
         types: &[Arc<ResourceType>],

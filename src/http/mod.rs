@@ -15,6 +15,7 @@ mod error;
 mod etag;
 mod everywhere;
 mod export;
+mod forget;
 mod health;
 mod json;
 mod layers;

@@ -14,7 +14,7 @@ use super::error::Failure;
 use super::layers::{Asked, Seen};
 use super::writes::Writes;
 use super::{
-    Parts, TenantMount, body, bulk, discovery, everywhere, query, resource, search, token,
+    Parts, TenantMount, body, bulk, discovery, everywhere, forget, query, resource, search, token,
 };
 use crate::scim::ResourceType;
 
@@ -24,6 +24,10 @@ pub enum Route<'a> {
     Resources(&'a Endpoint),
     ResourcesSearch(&'a Endpoint),
     Resource(&'a Endpoint, &'a str),
+    /// What is left of a deleted user.
+    Forget(&'a Endpoint),
+    /// The same of one who may still be there, and is deleted before.
+    ForgetOne(&'a Endpoint, &'a str),
     /// The resource that the token stands for, which is a user.
     Me(&'a Endpoint),
     Search,
@@ -46,6 +50,10 @@ pub struct Endpoint {
     search: RouteName,
     /// `/Users/{id}`
     resource: RouteName,
+    /// `/Users/.forget`
+    forget: RouteName,
+    /// `/Users/{id}/forget`
+    forget_one: RouteName,
 }
 
 impl Endpoint {
@@ -55,6 +63,8 @@ impl Endpoint {
             resources: name(""),
             search: name("/.search"),
             resource: name("/{id}"),
+            forget: name("/.forget"),
+            forget_one: name("/{id}/forget"),
             kind: Arc::clone(kind),
         }
     }
@@ -89,11 +99,13 @@ impl Deref for RouteName {
 impl<'a> Route<'a> {
     /// One of each kind, for whoever walks them all.
     #[cfg(test)]
-    pub fn every(endpoint: &'a Endpoint) -> [Self; 11] {
+    pub fn every(endpoint: &'a Endpoint) -> [Self; 13] {
         [
             Self::Resources(endpoint),
             Self::ResourcesSearch(endpoint),
             Self::Resource(endpoint, "x"),
+            Self::Forget(endpoint),
+            Self::ForgetOne(endpoint, "x"),
             Self::Me(endpoint),
             Self::Search,
             Self::Bulk,
@@ -114,26 +126,33 @@ impl<'a> Route<'a> {
             Some((collection, member)) => (collection, Some(member)),
             None => (inner, None),
         };
-        if member.is_some_and(|member| member.is_empty() || member.contains('/')) {
+        let users = endpoints.first();
+        let of_users = |endpoint| users.is_some_and(|users| std::ptr::eq(users, endpoint));
+        let found = endpoints.iter().find(|endpoint| endpoint.is_at(collection));
+        if let Some((id, deed)) = member.and_then(|member| member.split_once('/')) {
+            let endpoint = found.filter(|endpoint| of_users(*endpoint))?;
+            let forget = deed.eq_ignore_ascii_case("forget") && !id.is_empty();
+            return (forget && !id.starts_with('.')).then_some(Self::ForgetOne(endpoint, id));
+        }
+        if member.is_some_and(str::is_empty) {
             return None;
         }
-        let users = endpoints.first();
-        if let Some(endpoint) = endpoints.iter().find(|endpoint| endpoint.is_at(collection)) {
+        if let Some(endpoint) = found {
             return match member {
                 None => Some(Self::Resources(endpoint)),
                 Some(member) if member.eq_ignore_ascii_case(".search") => {
                     Some(Self::ResourcesSearch(endpoint))
                 }
+                Some(member) if member.eq_ignore_ascii_case(".forget") && of_users(endpoint) => {
+                    Some(Self::Forget(endpoint))
+                }
                 // No id begins with a dot.
                 Some(member) if member.starts_with('.') => None,
-                Some(member) if member.eq_ignore_ascii_case("me") => {
-                    let of_users = users.is_some_and(|users| std::ptr::eq(users, endpoint));
-                    Some(if of_users {
-                        Self::Me(endpoint)
-                    } else {
-                        Self::Resource(endpoint, member)
-                    })
-                }
+                Some(member) if member.eq_ignore_ascii_case("me") => Some(if of_users(endpoint) {
+                    Self::Me(endpoint)
+                } else {
+                    Self::Resource(endpoint, member)
+                }),
                 Some(member) => Some(Self::Resource(endpoint, member)),
             };
         }
@@ -156,6 +175,8 @@ impl<'a> Route<'a> {
             Self::Resources(endpoint) => return endpoint.resources.clone(),
             Self::ResourcesSearch(endpoint) => return endpoint.search.clone(),
             Self::Resource(endpoint, _) => return endpoint.resource.clone(),
+            Self::Forget(endpoint) => return endpoint.forget.clone(),
+            Self::ForgetOne(endpoint, _) => return endpoint.forget_one.clone(),
             Self::Me(_) => "/Me",
             Self::Search => "/.search",
             Self::Bulk => "/Bulk",
@@ -172,7 +193,7 @@ impl<'a> Route<'a> {
         match self {
             Self::Resources(_) | Self::ResourcesSearch(_) => "GET, HEAD, POST",
             Self::Resource(..) | Self::Me(_) => "GET, HEAD, PUT, PATCH, DELETE",
-            Self::Search | Self::Bulk => "POST",
+            Self::Forget(_) | Self::ForgetOne(..) | Self::Search | Self::Bulk => "POST",
             Self::ServiceProviderConfig
             | Self::Schemas
             | Self::Schema(_)
@@ -192,6 +213,8 @@ impl<'a> Route<'a> {
             Self::Resources(_)
             | Self::ResourcesSearch(_)
             | Self::Resource(..)
+            | Self::Forget(_)
+            | Self::ForgetOne(..)
             | Self::Me(_)
             | Self::Search
             | Self::Bulk => false,
@@ -294,6 +317,11 @@ pub async fn dispatch(
             let id = decoded(id)?;
             Box::pin(one(call, payload, at, &id, verb, writes)).await
         }
+        (Route::Forget(_), Verb::Post) => Box::pin(forget::departed(call, payload, writes)).await,
+        (Route::ForgetOne(_, name), Verb::Post) => {
+            let name = decoded(name)?;
+            Box::pin(forget::named(call, &name, writes)).await
+        }
         (Route::Bulk, Verb::Post) => Box::pin(bulk::run(call, payload, writes)).await,
         (route, _) => Err(Failure::Method(route.allowed())),
     }
@@ -367,6 +395,8 @@ mod tests {
             ("/Users/.search", "/Users/.search", ""),
             ("/Users/0190-x", "/Users/{id}", "0190-x"),
             ("/Users/corp.8F%20x/", "/Users/{id}", "corp.8F%20x"),
+            ("/Users/.forget", "/Users/.forget", ""),
+            ("/Users/a%2Fb/Forget/", "/Users/{id}/forget", "a%2Fb"),
             ("/Users/Me", "/Me", ""),
             ("/Me", "/Me", ""),
             ("/GROUPS", "/Groups", ""),
@@ -383,7 +413,10 @@ mod tests {
             let route = Route::find(rest, &endpoints).unwrap();
             assert_eq!(&*route.name(), name, "{rest}");
             let told = match route {
-                Route::Resource(_, id) | Route::Schema(id) | Route::ResourceType(id) => id,
+                Route::Resource(_, id)
+                | Route::ForgetOne(_, id)
+                | Route::Schema(id)
+                | Route::ResourceType(id) => id,
                 _ => "",
             };
             assert_eq!(told, id, "{rest}");
@@ -395,6 +428,11 @@ mod tests {
             "/Roles",
             "/Usersx",
             "/Users/a/b",
+            "/Users//forget",
+            "/Users/.x/forget",
+            "/Users/a/forget/b",
+            "/Groups/.forget",
+            "/Groups/a/forget",
             "/Users//",
             "/Users/.import",
             "/Me/x",

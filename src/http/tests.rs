@@ -1,5 +1,6 @@
 //! The surface as a whole, without a socket.
 
+mod audit;
 mod permissions;
 
 use std::path::Path;
@@ -18,6 +19,7 @@ use crate::auth::Gate;
 use crate::clock::Clock;
 use crate::config::{AuthenticatorPolicy, Config, Customs, OnConflict, OnFailure};
 use crate::federation::{Federation, Rules, Shares};
+use crate::scim::ResourceType;
 use crate::scim::dialect::{Dialect, Manners, Settings};
 use crate::scim::mirror::CodeTypes;
 use crate::scim::schema::ResourceTypes;
@@ -26,7 +28,12 @@ use crate::telemetry::metrics::Metrics;
 
 const USERS: &str = "/scim/acme/v2/Users";
 
-fn federation(store: &Arc<Store>, name: &str, mounts: usize) -> Arc<Federation> {
+fn federation(
+    store: &Arc<Store>,
+    name: &str,
+    types: Vec<Arc<ResourceType>>,
+    mounts: usize,
+) -> Arc<Federation> {
     let rules = Rules {
         max_results: 100,
         on_failure: OnFailure::Partial,
@@ -42,7 +49,6 @@ fn federation(store: &Arc<Store>, name: &str, mounts: usize) -> Arc<Federation> 
         groups: Vec::new(),
         roles: Vec::new(),
     };
-    let types = ResourceTypes::shipped().all().to_vec();
     Arc::new(Federation::new(
         name.into(),
         rules,
@@ -79,8 +85,12 @@ fn app() -> App {
 
 fn app_with(config: &Config) -> App {
     let store = Arc::new(Store::open("sqlite::memory:", &[], Clock::system()).unwrap());
+    app_on(config, &store, ResourceTypes::shipped().all())
+}
+
+fn app_on(config: &Config, store: &Arc<Store>, types: &[Arc<ResourceType>]) -> App {
     let tenant = |name: &str, mounts: &[&str]| {
-        let federation = federation(&store, name, mounts.len());
+        let federation = federation(store, name, types.to_vec(), mounts.len());
         let mounts = mounts.iter().map(|&path| (path.to_owned(), Dialect::Rfc));
         let manners = Manners::new(&Settings::default(), [Dialect::Rfc]);
         TenantState::new(name.into(), federation, mounts, manners)
@@ -90,7 +100,7 @@ fn app_with(config: &Config) -> App {
             tenant("acme", &["/scim/acme/v2", "/scim/v2"]),
             tenant("beta", &["/scim/beta/v2"]),
         ],
-        gate: Arc::new(Gate::new(config, &store, &Clock::system(), 1 << 20)),
+        gate: Arc::new(Gate::new(config, store, &Clock::system(), 1 << 20)),
         limits: Limits {
             request_timeout: Duration::from_secs(5),
             max_body: 2048,

@@ -155,26 +155,25 @@ impl Store {
         rows.into_iter().rev().map(|mut row| entry(&mut row)).collect()
     }
 
-    /// The tenant's chained records after a place, in the order of their places.
+    /// The tenant's chained records, with their internal keys, behind the one with this place and key.
+    /// A place that is taken twice, which no bridge does, is told twice.
     pub async fn audit_chained(
         &self,
         tenant: &str,
-        after: i64,
+        (sequence, key): (i64, i64),
         limit: u64,
-    ) -> Result<Vec<AuditEntry>, StoreError> {
-        // By key as well: where a place is taken twice the chain is broken, and told the same way
-        // each time.
+    ) -> Result<Vec<(i64, AuditEntry)>, StoreError> {
         let sql = concat!(
-            "SELECT ",
+            "SELECT r.key, ",
             columns!(),
             " FROM audit r LEFT JOIN audit_persons p ON p.token = r.token \
-             WHERE r.tenant = (SELECT key FROM tenants WHERE name = $1) AND r.sequence > $2 \
-             ORDER BY r.sequence, r.key LIMIT $3"
+             WHERE r.tenant = (SELECT key FROM tenants WHERE name = $1) AND r.sequence >= $2 \
+             AND (r.sequence > $2 OR r.key > $3) ORDER BY r.sequence, r.key LIMIT $4"
         );
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let values = [tenant.into(), after.into(), limit.into()];
+        let values = [tenant.into(), sequence.into(), key.into(), limit.into()];
         let rows = self.engine.query(Query::new(sql, values)).await?;
-        rows.into_iter().map(|mut row| entry(&mut row)).collect()
+        rows.into_iter().map(|mut row| Ok((row.integer()?, entry(&mut row)?))).collect()
     }
 
     /// What is kept of the head of the tenant's chain; `None` before its first record.

@@ -8,6 +8,7 @@ mod candidates;
 mod condition;
 mod configure;
 mod engine;
+mod forget;
 mod import;
 mod index;
 mod lease;
@@ -30,7 +31,9 @@ mod write;
 
 use std::sync::Arc;
 
+use aws_lc_rs::hmac;
 use jiff::Timestamp;
+use tokio::sync::OnceCell;
 
 use crate::audit::AuditRecord;
 use crate::clock::Clock;
@@ -41,6 +44,7 @@ use index::Index;
 pub use audit::{AuditFilter, Tail};
 pub use configure::Configured;
 pub use engine::OpenError;
+pub use forget::Departed;
 pub use import::{
     Clash, FAULTS, ImportBatch, ImportCounts, ImportFault, ImportRefusal, ImportRow, ImportState,
     Numbers,
@@ -58,6 +62,8 @@ pub struct Store {
     engine: Engine,
     index: Index,
     clock: Clock,
+    /// Of the digests of `externalId`s of deleted users.
+    departed_key: OnceCell<hmac::Key>,
 }
 
 /// The name of a resource type.
@@ -370,7 +376,7 @@ impl Store {
         let wanted = index::wanted(types)?;
         let engine = Engine::open(url)?;
         let index = prepare::blocking(&engine, wanted)?;
-        Ok(Self { engine, index, clock })
+        Ok(Self { engine, index, clock, departed_key: OnceCell::new() })
     }
 
     /// Whether the database answers.

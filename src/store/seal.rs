@@ -120,7 +120,7 @@ impl Store {
                 Expect::Exactly(1),
             );
         }
-        match self.engine.execute(change).await {
+        match self.engine.execute_behind(change).await {
             Ok(_) => Ok(true),
             Err(Failure::Unexpected { .. }) => Ok(false),
             Err(failure) => Err(failure.into()),

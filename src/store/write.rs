@@ -171,6 +171,7 @@ impl Store {
             [row.key.into(), row.version.into(), tenant.into()],
             Expect::Exactly(1),
         );
+        self.push_departed(&mut change, tenant, row, at).await?;
         audit::push(&mut change, tenant, record, || self.token());
         match self.engine.execute(change).await {
             Ok(returned) => returned.rows(left).map(|mut row| Ok(row.integer()?)).collect(),

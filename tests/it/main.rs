@@ -8,6 +8,7 @@
 )]
 
 mod activid;
+mod audit;
 mod binding;
 mod bound;
 mod bulk;

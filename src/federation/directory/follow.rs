@@ -114,6 +114,14 @@ impl Directory {
         });
     }
 
+    /// Forgets what is kept of one entry, and the searches that it is in.
+    pub(in crate::federation) fn forget_entry(&self, key: &EntryKey) {
+        for photos in [false, true] {
+            self.shares.entries.invalidate(&self.key(Arc::clone(&key.0), photos));
+        }
+        self.forget_searches(|hits| hits.entries.iter().any(|hit| hit.key == *key));
+    }
+
     fn forget_everything(&self) {
         self.shares.entries.invalidate_where(|key| self.owns(key));
         self.forget_searches(|_| true);

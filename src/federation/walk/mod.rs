@@ -60,6 +60,13 @@ impl Walks {
     }
 }
 
+impl Walks {
+    /// Drops all snapshots; walks under way make theirs anew.
+    pub(super) fn forget_all(&self) {
+        self.shelf.forget_all();
+    }
+}
+
 impl Federation {
     /// One page of a walk: the first where the cursor is empty.
     pub(super) async fn walk(

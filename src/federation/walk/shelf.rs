@@ -99,6 +99,14 @@ impl Shelf {
         }
     }
 
+    pub(super) fn forget_all(&self) {
+        let mut kept = self.kept();
+        let walks: Vec<Uuid> = kept.walks.keys().copied().collect();
+        for walk in walks {
+            self.remove(&mut kept, walk);
+        }
+    }
+
     fn make_room(&self, kept: &mut Kept, limit: usize, counts: impl Fn(&Walk) -> bool) {
         let mut weight: usize =
             kept.walks.values().filter(|walk| counts(walk)).map(|walk| walk.weight).sum();

@@ -21,6 +21,8 @@ enum Needs {
     /// A token of the tenant, whatever it permits.
     Token,
     Permission(Permission),
+    /// Each of several.
+    AllOf(&'static [Permission]),
     /// One of several: what the token may not do is left out.
     AnyOf(&'static [Permission]),
 }
@@ -50,6 +52,8 @@ fn needs(route: Route<'_>, method: &str) -> Needs {
         (Route::Resources(at), "POST") | (Route::Resource(at, _), "PUT" | "PATCH" | "DELETE") => {
             Needs::Permission(writing(at))
         }
+        (Route::Forget(_), _) => Needs::Permission(P::UsersForget),
+        (Route::ForgetOne(..), _) => Needs::AllOf(&[P::UsersForget, P::UsersDelete]),
         // Bulk: each of its operations asks for its own.
         (Route::Me(_) | Route::Bulk, _) => Needs::Token,
         (
@@ -156,6 +160,7 @@ fn body(route: Route<'_>, method: &str) -> String {
             body["externalId"] = "y".into();
             body.to_string()
         }
+        (Route::Forget(_), "POST") => r#"{"externalId":"gone"}"#.into(),
         (_, "POST" | "PUT") => "{}".into(),
         _ => String::new(),
     }
@@ -203,9 +208,18 @@ async fn every_route_lets_in_whom_the_table_says() {
         }
         let all = format!("/scim/acme/v2{}", endpoint.kind.endpoint);
         for route in Route::every(&endpoint) {
+            if matches!(route, Route::Forget(_) | Route::ForgetOne(..)) && !users(&endpoint) {
+                continue;
+            }
             for method in route.allowed().split(", ") {
-                let body = named(&endpoint, "ann").to_string();
+                let mut body = named(&endpoint, "ann");
+                body["externalId"] = "gone".into();
+                let body = body.to_string();
                 let made = ask(&app, Some("all"), "POST", &all, &body).await.json().await;
+                if matches!(route, Route::Forget(_)) {
+                    let path = format!("{all}/{}", made["id"].as_str().unwrap());
+                    ask(&app, Some("all"), "DELETE", &path, "").await;
+                }
                 check(&app, route, method, made["id"].as_str().unwrap()).await;
                 let found = ask(&app, Some("all"), "GET", &all, "").await.json().await;
                 for one in found["Resources"].as_array().into_iter().flatten() {
@@ -229,6 +243,15 @@ async fn check(app: &App, route: Route<'_>, method: &str, id: &str) {
             return;
         }
         Needs::Token => ("none", None),
+        Needs::AllOf(permissions) => {
+            for permission in permissions {
+                let without = format!("!{permission}");
+                let asked = ask(app, Some(&without), method, &path, body).await;
+                let detail = refused(asked, method, 403).await;
+                assert!(detail.contains(permission.name()), "{case}: {detail}");
+            }
+            ("all", None)
+        }
         Needs::AnyOf(permissions) => {
             refused(ask(app, Some("none"), method, &path, body).await, method, 403).await;
             for permission in permissions {
