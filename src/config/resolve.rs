@@ -172,7 +172,10 @@ fn tenant(
             ));
         }
     }
-    let resource_types = Arc::new(resource_types(&file.schemas, customs.lifecycle_api, around)?);
+    let policies: Vec<String> =
+        authenticator_policies.iter().map(|policy| policy.id.clone()).collect();
+    let resource_types = resource_types(&file.schemas, customs.lifecycle_api, around)?;
+    let resource_types = Arc::new(resource_types.with_policies(&policies));
     let manners = manners::manners(file, resource_types.user(), &mounts, &tokens, &clients)?;
     let on_failure = [("partial", OnFailure::Partial), ("fail", OnFailure::Fail)];
     let on_conflict = [("show", OnConflict::Show), ("first", OnConflict::First)];

@@ -51,9 +51,7 @@ impl Federation {
             let own = checked.attributes;
             return self.create_local(caller, kind, own, Attributes::new(), view).await;
         }
-        checked_user_type(&checked)?;
-        let attributes = settled(kind, &Attributes::new(), checked.attributes)?;
-        let mut checked = Checked { attributes, ..checked };
+        let mut checked = self.posted(checked)?;
         let sections = owning::taken(&mut checked.attributes);
         if let Some((directory, known)) = self.meant(caller, &checked, view).await? {
             demand(caller, Permission::UsersBind)?;
@@ -66,9 +64,23 @@ impl Federation {
         let given = writing.posted(&Attributes::new(), &checked, Posting::Creates)?;
         kind.require(&given)?;
         writing.limited(&Attributes::new(), &given)?;
-        let mut own = self.with_default_role(self.owned_by_store(&given)?);
-        self.rules.codes.apply(&mut own, &Attributes::new())?;
+        let own = self.local_user(&given)?;
         self.create_local(caller, kind, own, sections, view).await
+    }
+
+    /// A body that shall make a user, by a POST of its own or as a row of an import, held against all
+    /// that can be told without looking at anybody else.
+    pub(super) fn posted(&self, checked: Checked) -> Result<Checked, Problem> {
+        checked_user_type(&checked)?;
+        let attributes = settled(self.users(), &Attributes::new(), checked.attributes)?;
+        Ok(Checked { attributes, ..checked })
+    }
+
+    /// What is stored of a new user of whom all is ours.
+    pub(super) fn local_user(&self, wanted: &Attributes) -> Result<Attributes, Problem> {
+        let mut own = self.with_default_role(self.owned_by_store(wanted)?);
+        self.rules.codes.apply(&mut own, &Attributes::new())?;
+        Ok(own)
     }
 
     /// Which directory person a POST means, if any: by the mapped `externalId` alone.
@@ -160,7 +172,7 @@ impl Federation {
         self.users().require(&standing.with_own(self, &own))?;
         let id = directory.long_id(&known.key.0);
         let row = loop {
-            let owning = self.sections(caller, (&id, None), &[], sections.clone()).await?;
+            let owning = self.sections(caller, &id, &[], sections.clone()).await?;
             let own = own.clone();
             match self.insert_bound(caller, directory, known, own, revive, &owning, view).await {
                 Err(StoreError::Stale) if Instant::now() < view.deadline => {}
@@ -223,7 +235,7 @@ impl Federation {
             record: audit,
         };
         let row = loop {
-            let owning = self.sections(caller, (&id, None), &[], sections.clone()).await?;
+            let owning = self.sections(caller, &id, &[], sections.clone()).await?;
             match self.created(caller, new.clone(), &owning, view).await {
                 // A device is not what it was a moment before.
                 Err(StoreError::Stale) if Instant::now() < view.deadline => {}

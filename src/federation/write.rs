@@ -57,13 +57,14 @@ impl Federation {
         } else {
             None
         };
+        let all_stand = is_owned(kind) && view.manner.sections_stand;
         let wanted = |current: &Attributes, owns_name| {
             let mut wanted = if is_user(kind) {
                 Writing { kind, manner: &view.manner, owns_name }.replaced(current, &checked)?
             } else {
                 kind.over(current, &checked.attributes)?
             };
-            owning::keep(current, &checked.extensions, &mut wanted);
+            owning::keep(current, &checked.extensions, &mut wanted, all_stand);
             settled(kind, current, wanted)
         };
         let change = Change {
@@ -192,7 +193,7 @@ impl Federation {
         let mut current = standing.merged(self);
         let owns_name = standing.owns(&self.user_name);
         if let Some(row) = standing.row() {
-            current.extend(owning::shown(self.types(), row));
+            current.extend(owning::named(self.types(), row, view.manner.numbers));
         }
         match &change.membership {
             Asked::Of(membership) => {
@@ -230,9 +231,8 @@ impl Federation {
             }
             row if is_user(kind) => {
                 let sections = owning::taken(&mut wanted);
-                let number = row.map(|row| row.number);
                 let has = row.map_or(&[][..], |row| &row.owned);
-                let owning = self.sections(caller, (id, number), has, sections).await?;
+                let owning = self.sections(caller, id, has, sections).await?;
                 Ok((wanted, owning))
             }
             _ => Ok((wanted, Owning::default())),
@@ -374,6 +374,7 @@ impl Federation {
             shadow: known.mapped(),
             seen: known.fetched,
             entry_modified: known.last_modified,
+            given: directory.giving().gifts(&known.given),
         };
         self.linked_write(Some(directory), link, own, at)
     }

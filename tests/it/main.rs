@@ -25,6 +25,7 @@ mod groups;
 mod harness;
 mod hostile;
 mod http;
+mod import;
 mod matrix;
 mod modes;
 mod ours;
