@@ -359,6 +359,7 @@ impl Federation {
             shadow: known.mapped(),
             seen: known.fetched,
             entry_modified: known.last_modified,
+            given: directory.giving().gifts(&known.given),
         };
         self.linked_write(Some(directory), link, own, at)
     }

@@ -6,7 +6,7 @@ use super::engine::{Change, Expect, Failure, Returned, Row, Value};
 use super::resource::{encode, user_type};
 use super::{
     LinkRow, NewResource, ResourceRow, ResourceWrite, Store, StoreError, TypeName, UserType, audit,
-    index, link, milliseconds, owner, timestamp, unique,
+    gift, index, link, milliseconds, owner, timestamp, unique,
 };
 use crate::audit::AuditRecord;
 use crate::scim::Attributes;
@@ -61,6 +61,7 @@ impl Store {
         let NewResource { type_name, id, write, revive, .. } = new;
         if let Some(linked) = &write.link {
             link::push_new(change, tenant_key, key, linked, *revive)?;
+            gift::push(change, key, linked);
         }
         let rows = self.index.rows(type_name, id, &write.view);
         index::insert(change, key, tenant_key, rows, "");
@@ -129,6 +130,9 @@ impl Store {
         );
         let tenant_key = Value::From { statement: updated, column: 2 };
         link::push_replaced(change, &tenant_key, row.key, write.link.as_ref())?;
+        if self.gives() {
+            gift::push_replaced(change, &row.key.into(), write.link.as_ref());
+        }
         let sql = "DELETE FROM attributes WHERE resource_key = $1";
         change.push(sql, [row.key.into()], Expect::Any);
         let rows = self.index.rows(&row.type_name, &row.id, &write.view);
