@@ -88,12 +88,6 @@ pub(super) fn single(
         }
         (_, Value::Null) => Ok(None),
         (_, Value::Array(values)) if values.is_empty() => Ok(None),
-        // Entra ID sends the manager as a list of the one that there is.
-        (Kind::Complex, Value::Array(mut values))
-            if values.len() == 1 && values[0].is_object() && !attribute.multi_valued =>
-        {
-            single(attribute, values.remove(0), place)
-        }
         (Kind::Complex, given) => {
             let members = members(attribute, given, place)?.set;
             Ok((!is_blank(&members)).then_some(Value::Object(members)))

@@ -221,7 +221,7 @@ fn a_manager_is_set_found_and_taken_away() {
         let (path, led) = entra.create("led");
         let manager = format!("{ENTERPRISE}:manager");
         let value =
-            if entra.modern() { boss["id"].clone() } else { json!([{ "value": boss["id"] }]) };
+            if entra.modern() { boss["id"].clone() } else { json!({ "value": boss["id"] }) };
         let operations = json!([{ "op": entra.op("Add"), "path": manager, "value": value }]);
         let after = entra.modify(&path, &operations);
         assert_eq!(after[ENTERPRISE]["manager"]["value"], boss["id"]);
