@@ -69,6 +69,7 @@ async fn import(config: &Config, path: &Path, many: usize) -> Duration {
         allow_scan: tenant.allow_scan,
         walk_limit: tenant.walk_limit,
         cursor_timeout: tenant.cursor_timeout,
+        codes: tenant.codes.clone(),
         policies: Vec::new(),
         customs: tenant.customs.clone(),
         groups: Vec::new(),
