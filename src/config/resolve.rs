@@ -152,6 +152,9 @@ fn tenant(
     let authenticator_policies = policies(&file.authenticator_policy)?;
     let tokens = callers::tokens(&file.token, &name, taken)?;
     let clients = callers::clients(&file.client, &name, &tokens)?;
+    let names = tokens.iter().map(|token| token.name.as_str());
+    let names: Vec<&str> = names.chain(clients.iter().map(|client| client.id.as_str())).collect();
+    let issuers = callers::issuers(&file.issuer, &name, &names, around)?;
     let known = repository::Known { groups: &groups, roles: &roles };
     let repositories = repository::repositories(&file.repository, known, around)?;
     let customs = customs::customs(file, &roles)?;
@@ -172,7 +175,8 @@ fn tenant(
         }
     }
     let resource_types = Arc::new(resource_types(&file.schemas, customs.lifecycle_api, around)?);
-    let manners = manners::manners(file, resource_types.user(), &mounts, &tokens, &clients)?;
+    let manners =
+        manners::manners(file, resource_types.user(), &mounts, &tokens, &clients, &issuers)?;
     let on_failure = [("partial", OnFailure::Partial), ("fail", OnFailure::Fail)];
     let on_conflict = [("show", OnConflict::Show), ("first", OnConflict::First)];
     let on_vanish = [("disable", OnVanish::Disable), ("keep", OnVanish::Keep)];
@@ -202,6 +206,7 @@ fn tenant(
         authenticator_policies,
         tokens,
         clients,
+        issuers,
         repositories,
         name,
     })
