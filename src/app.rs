@@ -1,5 +1,6 @@
 //! Composition root: from a configuration to a running bridge; start, ready, drain, stop.
 
+mod background;
 mod repositories;
 mod sealer;
 pub mod trail;
@@ -21,11 +22,12 @@ use crate::clock::Clock;
 use crate::config::{Config, Tenant};
 use crate::federation::{Federation, RepositoryPart, Rules, Shares};
 use crate::http::{self, ConnectionLimits, HttpState, Limits, TenantState, Tls};
+use crate::import;
 use crate::repository::{Finding, Repository as _, Severity};
 use crate::scim::ResourceType;
 use crate::store::{IndexedType, KeptToken, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
-use sealer::Sealer;
+use background::Background;
 
 /// Files that are open beside clients' connections: the database, directories, the program itself.
 const OTHER_FILES: u64 = 256;
@@ -66,6 +68,7 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         let shares = Shares::new(config.cache_capacity - verified);
         let cursors = store.key("cursor").await.context("the store has no key for cursors")?;
         let mut tenants = Vec::with_capacity(config.tenants.len());
+        let mut importers = Vec::with_capacity(config.tenants.len());
         for tenant in &config.tenants {
             let federation = federation(tenant, &store, &shares, &metrics, &clock)
                 .with_context(|| format!("tenant \"{}\"", tenant.name))?
@@ -78,9 +81,12 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
                 )
             })?;
             federation.follow();
+            let federation = Arc::new(federation);
+            let manners = tenant.manners.clone();
+            importers.push(import::TenantPart { federation: Arc::clone(&federation), manners });
             tenants.push(TenantState::new(
                 Arc::clone(&tenant.name),
-                Arc::new(federation),
+                federation,
                 tenant.mounts.iter().map(|mount| (mount.path.clone(), mount.dialect)),
                 tenant.manners.clone(),
             ));
@@ -92,6 +98,7 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
             limits: Limits {
                 request_timeout: config.server.request_timeout,
                 max_body: config.server.max_body,
+                max_import: usize::try_from(config.server.max_import).unwrap_or(usize::MAX),
                 behind_proxy: config.server.behind_proxy,
             },
             public_url,
@@ -99,8 +106,6 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
             clock: clock.clone(),
         })?;
         let (stop, stopping) = watch::channel(false);
-        // After the last request.
-        let (drain, drained) = watch::channel(false);
         let operations = match config.server.operations {
             Some(address) => {
                 let listener = listen(address).await?;
@@ -112,8 +117,7 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
             }
             None => None,
         };
-        let sealing = Sealer::new(&store, &clock).run(drained);
-        let sealing = tokio::spawn(sealing);
+        let background = Background::begin(&store, &clock, importers, &metrics, stopping.clone());
         let signals = signals()?;
         hear_hangups(tls.clone())?;
         println!("listening on {scheme}://{address}");
@@ -132,8 +136,7 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         if let Some(operations) = operations {
             operations.await.context("the operations listener failed")?;
         }
-        drain.send_replace(true);
-        sealing.await.context("the audit trail was not chained to its end")?;
+        background.end().await?;
         store.close().await;
         tracing::info!("stopped");
         Ok(())

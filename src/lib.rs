@@ -1,13 +1,13 @@
 //! scimbridge: one SCIM front end over local users and people found live in directories.
 //!
 //! ```text
-//!        SCIM client
-//!            |
-//!          http                 drivers: the web framework lives here only
-//!            |
-//!    auth -> Caller             who is asking, and what is allowed
-//!            |
-//!        federation             one answer out of many sources
+//!        SCIM client        timer
+//!            |                |
+//!          http             import    drivers: the web framework lives in http only
+//!            |                |
+//!    auth -> Caller           |       who is asking, and what is allowed
+//!            |                |
+//!        federation <---------+       one answer out of many sources
 //!       /    |     \
 //!   store  cache  repository    SQL | memory | directories
 //! ```
@@ -19,7 +19,7 @@
 //! 1. settings: [`config`], [`telemetry`]
 //! 2. holdings: [`store`], [`repository`], [`cache`], never each other
 //! 3. work: [`federation`], [`auth`], not each other
-//! 4. drivers: [`http`], never floor 2
+//! 4. drivers: [`http`], [`import`], never floor 2, never each other
 //! 5. wiring: [`app`], [`cli`]
 
 pub mod audit;
@@ -39,6 +39,7 @@ pub mod auth;
 pub mod federation;
 
 pub mod http;
+pub mod import;
 
 pub mod app;
 pub mod cli;

@@ -66,6 +66,9 @@ name = "$1"
 name = "conformance"
 sha256 = "$(token "$1" | sha256sum | cut -d ' ' -f 1)"
 permissions = ["admin"]
+[[tenant.authenticator_policy]]
+id = "AT_TEST"
+type = "login"
 CONF
 }
 {

@@ -14,12 +14,12 @@ const FLOORS: [(&[&str], bool); 6] = [
     (&["config", "telemetry"], false),
     (&["store", "repository", "cache"], false),
     (&["federation", "auth"], false),
-    (&["http"], false),
+    (&["http", "import"], false),
     (&["app", "cli", "main"], true),
 ];
 
 /// Drivers ask federation and auth; they never reach for what those hold.
-const DRIVERS: [&str; 1] = ["http"];
+const DRIVERS: [&str; 2] = ["http", "import"];
 const HOLDINGS: [&str; 3] = ["store", "repository", "cache"];
 
 /// Crates and the only modules that may name them.

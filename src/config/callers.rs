@@ -80,7 +80,7 @@ pub fn clients(
 pub fn issuers(
     file: &[written::Trusted],
     tenant: &Arc<str>,
-    names: &[&str],
+    (tokens, clients): (&[Token], &[OauthClient]),
     around: &Surroundings<'_>,
 ) -> Result<Vec<Issuer>, Fault> {
     let mut issuers: Vec<Issuer> = Vec::with_capacity(file.len());
@@ -91,7 +91,9 @@ pub fn issuers(
         if issuers.iter().any(|other| other.issuer == *issuer && other.audience == *audience) {
             return Err(twice(&written.issuer, "issuer"));
         }
-        if names.contains(&issuer.as_str()) {
+        if tokens.iter().any(|token| token.name == *issuer)
+            || clients.iter().any(|client| client.id == *issuer)
+        {
             return Err(Fault::at(
                 &written.issuer,
                 format!("a token or client of this tenant is called \"{issuer}\" already"),

@@ -66,9 +66,6 @@ pub fn refuse(document: &mut DeTable<'_>) -> Result<(), Fault> {
 /// The first key that is understood whole but that nothing does anything about yet, unless it says
 /// what holds anyway.
 pub fn not_done(config: &Config) -> Option<&'static str> {
-    if config.server.max_import != 256 << 20 {
-        return Some("server.max_import");
-    }
     config.tenants.iter().find_map(|tenant| {
         let checks = [
             ("tenant.on_vanish", tenant.on_vanish == OnVanish::Disable),

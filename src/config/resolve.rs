@@ -152,9 +152,7 @@ fn tenant(
     let authenticator_policies = policies(&file.authenticator_policy)?;
     let tokens = callers::tokens(&file.token, &name, taken)?;
     let clients = callers::clients(&file.client, &name, &tokens)?;
-    let names = tokens.iter().map(|token| token.name.as_str());
-    let names: Vec<&str> = names.chain(clients.iter().map(|client| client.id.as_str())).collect();
-    let issuers = callers::issuers(&file.issuer, &name, &names, around)?;
+    let issuers = callers::issuers(&file.issuer, &name, (&tokens, &clients), around)?;
     let known = repository::Known { groups: &groups, roles: &roles };
     let repositories = repository::repositories(&file.repository, known, around)?;
     let customs = customs::customs(file, &roles)?;
@@ -174,7 +172,10 @@ fn tenant(
             ));
         }
     }
-    let resource_types = Arc::new(resource_types(&file.schemas, customs.lifecycle_api, around)?);
+    let policies: Vec<String> =
+        authenticator_policies.iter().map(|policy| policy.id.clone()).collect();
+    let resource_types = resource_types(&file.schemas, customs.lifecycle_api, around)?;
+    let resource_types = Arc::new(resource_types.with_policies(&policies));
     let manners =
         manners::manners(file, resource_types.user(), &mounts, &tokens, &clients, &issuers)?;
     let on_failure = [("partial", OnFailure::Partial), ("fail", OnFailure::Fail)];

@@ -103,7 +103,11 @@ impl Federation {
         }
         // On every node in the same order, so that no two wait for each other.
         configured.sort_unstable_by_key(|one| one.id);
-        self.store.configure(&self.tenant, &configured).await
+        self.store.configure(&self.tenant, &configured).await?;
+        let given = self.directories.iter().flat_map(|directory| {
+            directory.giving().all().into_iter().map(|gift| (directory.id(), gift))
+        });
+        self.store.gifts(&self.tenant, &given.collect::<Vec<_>>()).await
     }
 }
 

@@ -50,9 +50,7 @@ impl Federation {
             let own = checked.attributes;
             return self.create_local(caller, kind, own, Attributes::new(), view).await;
         }
-        checked_user_type(&checked)?;
-        let attributes = settled(kind, &Attributes::new(), checked.attributes)?;
-        let mut checked = Checked { attributes, ..checked };
+        let mut checked = self.posted(checked)?;
         let sections = owning::taken(&mut checked.attributes);
         if let Some((directory, known)) = self.meant(caller, &checked, view).await? {
             demand(caller, Permission::UsersBind)?;
@@ -61,8 +59,21 @@ impl Federation {
             let wanted = &checked.attributes;
             return self.bind_by_post(caller, (&directory, &known), wanted, sections, view).await;
         }
-        let own = self.with_default_role(self.owned_by_store(&checked.attributes)?);
+        let own = self.local_user(&checked.attributes)?;
         self.create_local(caller, kind, own, sections, view).await
+    }
+
+    /// A body that shall make a user, by a POST of its own or as a row of an import, held against all
+    /// that can be told without looking at anybody else.
+    pub(super) fn posted(&self, checked: Checked) -> Result<Checked, Problem> {
+        checked_user_type(&checked)?;
+        let attributes = settled(self.users(), &Attributes::new(), checked.attributes)?;
+        Ok(Checked { attributes, ..checked })
+    }
+
+    /// What is stored of a new user of whom all is ours.
+    pub(super) fn local_user(&self, wanted: &Attributes) -> Result<Attributes, Problem> {
+        Ok(self.with_default_role(self.owned_by_store(wanted)?))
     }
 
     /// Which directory person a POST means, if any: by the mapped `externalId` alone.
@@ -148,7 +159,7 @@ impl Federation {
         let own = divided(self.users(), &standing, wanted, Mode::Replace, true)?;
         let id = directory.long_id(&known.key.0);
         let row = loop {
-            let owning = self.sections(caller, (&id, None), &[], sections.clone()).await?;
+            let owning = self.sections(caller, &id, &[], sections.clone()).await?;
             let own = own.clone();
             match self.insert_bound(caller, directory, known, own, revive, &owning, view).await {
                 Err(StoreError::Stale) if Instant::now() < view.deadline => {}
@@ -211,7 +222,7 @@ impl Federation {
             record: audit,
         };
         let row = loop {
-            let owning = self.sections(caller, (&id, None), &[], sections.clone()).await?;
+            let owning = self.sections(caller, &id, &[], sections.clone()).await?;
             match self.created(caller, new.clone(), &owning, view).await {
                 // A device is not what it was a moment before.
                 Err(StoreError::Stale) if Instant::now() < view.deadline => {}

@@ -13,6 +13,7 @@ use crate::config::{Group, Role, Rule};
 use crate::scim::dialect::location;
 use crate::scim::resource::digest_text;
 use crate::scim::{AttributePath, Attributes, Filter, ResourceType};
+use crate::store::{Gift, GiftKind};
 
 /// The attributes of users that rules give values of.
 const GROUPS: &str = "groups";
@@ -46,6 +47,18 @@ impl Given {
         self.groups.is_empty() && self.roles.is_empty()
     }
 
+    /// What the store keeps of it.
+    pub(super) fn kept(gifts: &[Gift]) -> Self {
+        let of = |kind| gifts.iter().filter(move |gift| gift.kind == kind);
+        let ids = |kind| of(kind).map(|gift| Arc::from(gift.id.as_str()));
+        Self::new(ids(GiftKind::Group), ids(GiftKind::Role))
+    }
+
+    fn gifts(&self) -> impl Iterator<Item = (GiftKind, Arc<str>)> {
+        let groups = self.groups.iter().map(|id| (GiftKind::Group, Arc::clone(id)));
+        groups.chain(self.roles.iter().map(|id| (GiftKind::Role, Arc::clone(id))))
+    }
+
     /// `digest` where nothing is given, else another number for each that may be given.
     pub fn mixed(&self, digest: u64) -> u64 {
         let mix = |sum: u64, id: &Arc<str>| sum.rotate_left(5).wrapping_mul(31) ^ digest_text(id);
@@ -63,6 +76,8 @@ pub(super) struct Giving {
     shown: Vec<Attributes>,
     groups: HashMap<Arc<str>, Value>,
     roles: HashMap<Arc<str>, Value>,
+    /// What stands for the rules that give each of them.
+    marks: HashMap<(GiftKind, Arc<str>), i64>,
 }
 
 impl Giving {
@@ -74,8 +89,13 @@ impl Giving {
         kind: &ResourceType,
     ) -> Self {
         let give = |rule: &Rule| {
-            let role = |id: &String| Arc::from(id.as_str());
-            Given::new(rule.group.as_deref().map(Arc::from), rule.roles.iter().map(role))
+            // Who is in a group has its roles, and those of the groups that it stands in.
+            let named = |id: &str| groups.iter().find(|group| group.id == id);
+            let above = |group: &&Group| named(group.parent.as_deref()?);
+            let within = std::iter::successors(rule.group.as_deref().and_then(named), above);
+            let carried = within.take(groups.len()).flat_map(|group| &group.roles);
+            let all = rule.roles.iter().chain(carried).map(|id| Arc::from(id.as_str()));
+            Given::new(rule.group.as_deref().map(Arc::from), all)
         };
         let each: Vec<Given> = written.iter().map(give).collect();
         let group = |group: &Group| {
@@ -97,7 +117,16 @@ impl Giving {
         let groups = groups.iter().map(group).filter(|(id, _)| given(id, |given| &given.groups));
         let roles = roles.iter().map(role).filter(|(id, _)| given(id, |given| &given.roles));
         let (groups, roles) = (groups.collect(), roles.collect());
-        let mut giving = Self { each, shown: Vec::new(), groups, roles };
+        let mut marks: HashMap<(GiftKind, Arc<str>), i64> = HashMap::new();
+        for (rule, given) in written.iter().zip(&each) {
+            let asked = [&rule.base, &rule.filter, &rule.member_of].map(|part| part.as_deref());
+            let mark = digest_text(&format!("{asked:?}"));
+            for gift in given.gifts() {
+                let sum = marks.entry(gift).or_default();
+                *sum = sum.rotate_left(5).wrapping_mul(31) ^ mark.cast_signed();
+            }
+        }
+        let mut giving = Self { each, shown: Vec::new(), groups, roles, marks };
         giving.shown = giving
             .each
             .iter()
@@ -126,6 +155,28 @@ impl Giving {
                 Given::new(groups, all().flat_map(|given| &given.roles).cloned())
             }
         }
+    }
+
+    /// What is given, as the store keeps it.
+    pub(super) fn gifts(&self, given: &Given) -> Vec<Gift> {
+        let gift = |(kind, id): (GiftKind, Arc<str>)| {
+            let rules = *self.marks.get(&(kind, Arc::clone(&id)))?;
+            Some(Gift { kind, id: (*id).to_owned(), rules })
+        };
+        given.gifts().filter_map(gift).collect()
+    }
+
+    /// All that can be given.
+    pub(super) fn all(&self) -> Vec<Gift> {
+        let marks = self.marks.iter();
+        let gift = |((kind, id), rules): (&(GiftKind, Arc<str>), &i64)| Gift {
+            kind: *kind,
+            id: (**id).to_owned(),
+            rules: *rules,
+        };
+        let mut gifts: Vec<Gift> = marks.map(gift).collect();
+        gifts.sort_unstable();
+        gifts
     }
 
     /// The places of the rules that give something for which the leaf of a filter holds.

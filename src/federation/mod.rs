@@ -14,6 +14,7 @@ mod folding;
 mod forget;
 mod given;
 mod identity;
+mod import;
 mod life;
 mod listing;
 mod members;
@@ -53,6 +54,7 @@ use crate::telemetry::metrics::{CacheNumbers, RepositoryMetrics};
 pub use create::Created;
 pub use directory::{Freshness, Shares};
 pub use given::Given;
+pub use import::{Advance, Coming, ImportJob, ImportQueue, Underway};
 pub use listing::Listing;
 pub use plan::Plan;
 pub use resource::{Resource, SOURCE_URN};
@@ -414,6 +416,10 @@ impl From<StoreError> for Problem {
             StoreError::Stale | StoreError::Database(_) => Self::Internal(error),
         }
     }
+}
+
+fn invalid(detail: impl Into<String>) -> Problem {
+    Problem::Scim(ScimError::new(ErrorKind::InvalidValue, detail))
 }
 
 fn too_many(detail: impl Into<String>) -> Problem {

@@ -123,12 +123,11 @@ impl Prepared<'_> {
 
 impl Federation {
     /// What becomes of what a user has: the two extensions ([`taken`]) name all that the user shall
-    /// have. `user` is the canonical id, with the number where there
-    /// is one, `has` what there is.
+    /// have. `user` is the canonical id, `has` what there is.
     pub(super) async fn sections(
         &self,
         caller: &Caller,
-        (user, number): (&str, Option<i64>),
+        user: &str,
         has: &[Owned],
         sections: Attributes,
     ) -> Result<Owning, Problem> {
@@ -140,7 +139,7 @@ impl Federation {
         }
         self.devices(user, has, elements(devices, "devices"), &mut owning).await?;
         let listed = elements(authenticators, "authenticators");
-        self.authenticators((user, number), has, listed, &mut owning)?;
+        self.authenticators(user, has, listed, &mut owning)?;
         if !(owning.assign.is_empty() && owning.unassign.is_empty()) {
             demand(caller, Permission::DevicesWrite)?;
         }
@@ -207,45 +206,35 @@ impl Federation {
 
     fn authenticators(
         &self,
-        (user, number): (&str, Option<i64>),
+        user: &str,
         has: &[Owned],
         listed: &[Value],
         owning: &mut Owning,
     ) -> Result<(), Problem> {
-        let is_user = |id: &str| id == user || number.is_some_and(|own| own.to_string() == id);
         let has: Vec<&Owned> =
             has.iter().filter(|one| one.type_name == TypeName::Authenticator).collect();
         let mut named: Vec<&str> = Vec::with_capacity(listed.len());
         for (place, element) in listed.iter().enumerate() {
-            let at = |member: &str| format!("{USER_AUTHENTICATOR}:authenticators[{place}]{member}");
+            let at = || format!("{USER_AUTHENTICATOR}:authenticators[{place}]");
             let text = |name: &str| element.get(name).and_then(Value::as_str);
-            let value = text("value");
-            let policy = match (value, text("display")) {
+            // Whose it is, is told by the user whose section this is.
+            let policy = match (text("value"), text("display")) {
                 (Some(value), _) => policy_of(value),
                 (None, Some(policy)) => policy,
                 (None, None) => {
                     return Err(invalid(format!(
                         "{} names no policy: give its code as display.",
-                        at("")
+                        at()
                     )));
                 }
             };
             let known = has.iter().any(|one| policy_of(&one.id) == policy);
-            // Whose it is, is told by the user whose section this is; another one's id is a mistake.
-            if let Some((owner, _)) = value.and_then(|value| value.rsplit_once('.'))
-                && !is_user(owner)
-            {
-                return Err(invalid(format!(
-                    "{} is of another user: leave it out, and give the policy as display.",
-                    at(".value")
-                )));
-            }
             if named.contains(&policy) {
                 continue;
             }
             named.push(policy);
             if !known {
-                let (id, write) = self.authenticator(user, policy, &at(""))?;
+                let (id, write) = self.authenticator(user, policy, &at())?;
                 owning.make.push(Making { id, write });
             }
         }
@@ -466,6 +455,31 @@ pub(super) fn shown(types: &[Arc<ResourceType>], row: &ResourceRow) -> Attribute
     shown
 }
 
+/// The same with ids as whoever is shown numbers reads them, and hands them back.
+pub(super) fn named(types: &[Arc<ResourceType>], row: &ResourceRow, numbers: bool) -> Attributes {
+    let mut shown = shown(types, row);
+    if !numbers {
+        return shown;
+    }
+    if let (Some(owner), Some(about)) = (&row.owner, shown.get_mut(OWNER)) {
+        about["value"] = owner.number.to_string().into();
+    }
+    for (urn, list) in [(USER_DEVICE, "devices"), (USER_AUTHENTICATOR, "authenticators")] {
+        let elements = shown.get_mut(urn).and_then(|section| section.get_mut(list)?.as_array_mut());
+        for element in elements.into_iter().flatten() {
+            let of = |one: &&Owned| element["value"] == one.id.as_str();
+            let value = row.owned.iter().find(of).map(|one| match one.type_name {
+                TypeName::Device => one.number.to_string(),
+                _ => format!("{}.{}", row.number, policy_of(&one.id)),
+            });
+            if let Some(value) = value {
+                element["value"] = value.into();
+            }
+        }
+    }
+    shown
+}
+
 /// Differs where what [`shown`] gives does, the same on every node; 0 where it gives nothing.
 pub(super) fn digest(row: &ResourceRow) -> u64 {
     let mix = |sum: u64, text: Option<&str>| {
@@ -487,8 +501,19 @@ pub(super) fn taken(wanted: &mut Attributes) -> Attributes {
     OWNED.into_iter().filter_map(take).collect()
 }
 
-/// The sections of `current` that a body says nothing of, in what shall be: they stand.
-pub(super) fn keep(current: &Attributes, given: &[String], wanted: &mut Attributes) {
+/// The sections of `current` that a body says nothing of, in what shall be: they stand. Where all of
+/// it stands, only whose something is changes with what is left out.
+pub(super) fn keep(
+    current: &Attributes,
+    given: &[String],
+    wanted: &mut Attributes,
+    all_stand: bool,
+) {
+    if all_stand {
+        for (name, value) in current.iter().filter(|(name, _)| *name != OWNER) {
+            wanted.entry(name.as_str()).or_insert_with(|| value.clone());
+        }
+    }
     for urn in OWNED.into_iter().chain([PASSWORD]) {
         if let Some(section) = current.get(urn)
             && !given.iter().any(|given| given == urn)

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::authority::{Owner, merge};
 use super::directory::{Directory, Known};
+use super::given::Given;
 use super::members::MEMBERS;
 use super::{GROUP, USER, is_group, owning};
 use crate::cache::{Derived, State};
@@ -234,6 +235,7 @@ impl Resources {
         let mut modified = row.last_modified;
         let mut version = row.version.to_string();
         let mut show_source = false;
+        let given = given(row, half);
         let mut attributes = match &row.link {
             None => row.own.clone(),
             Some(link) => {
@@ -250,7 +252,7 @@ impl Resources {
                 };
                 let entry = match half {
                     Half::Entry(known, _) => known.version(),
-                    _ => unbound_version(digest(&values), None),
+                    _ => unbound_version(given.mixed(digest(&values)), None),
                 };
                 version = format!("{version}.{entry}");
                 modified = entry_modified.map_or(modified, |at| at.max(modified));
@@ -278,10 +280,8 @@ impl Resources {
             }
             version = format!("{version}.g{:016x}", groups_digest(row));
         }
-        if let (Half::Entry(known, _), Some(directory)) = (half, directory)
-            && !known.given.is_empty()
-        {
-            directory.giving().show(&known.given, &mut attributes);
+        if let Some(directory) = directory.filter(|_| !given.is_empty()) {
+            directory.giving().show(&given, &mut attributes);
         }
         let owned = owning::digest(row);
         if owned != 0 {
@@ -375,6 +375,15 @@ impl Resources {
         let rendered = (0..self.forms * 2).map(|_| OnceLock::new()).collect();
         let located = OnceLock::new();
         Arc::new(Resource { id, version, numbers, attributes, show_source, rendered, located })
+    }
+}
+
+/// What rules give a linked row: by its entry, or as the shadow has it.
+pub(super) fn given(row: &ResourceRow, half: &Half) -> Given {
+    match (half, &row.link) {
+        (_, None) => Given::default(),
+        (Half::Entry(known, _), _) => known.given.clone(),
+        (_, Some(link)) => Given::kept(&link.given),
     }
 }
 

@@ -45,7 +45,10 @@ pub struct Stored {
 impl Stored {
     fn new(rows: Vec<Arc<ResourceRow>>, tombstone: bool) -> Self {
         let each = |row: &Arc<ResourceRow>| {
-            let shadow = row.link.as_ref().map_or(0, |link| weigh(&link.shadow));
+            let shadow = row.link.as_ref().map_or(0, |link| {
+                let given = u32::try_from(link.given.len() * 96).unwrap_or(u32::MAX);
+                weigh(&link.shadow).saturating_add(given)
+            });
             let groups = u32::try_from(row.groups.len() * 160).unwrap_or(u32::MAX);
             let owned = u32::try_from(row.owned.len() * 256).unwrap_or(u32::MAX);
             let own = weigh(&row.own).saturating_add(groups).saturating_add(owned);

@@ -56,9 +56,10 @@ impl Federation {
         } else {
             None
         };
+        let all_stand = is_owned(kind) && view.manner.sections_stand;
         let wanted = |current: &Attributes| {
             let mut wanted = kind.over(current, &checked.attributes)?;
-            owning::keep(current, &checked.extensions, &mut wanted);
+            owning::keep(current, &checked.extensions, &mut wanted, all_stand);
             settled(kind, current, wanted)
         };
         let change = Change {
@@ -177,7 +178,7 @@ impl Federation {
     ) -> Result<(Attributes, Enrolling), Problem> {
         let mut current = standing.merged(self);
         if let Some(row) = standing.row() {
-            current.extend(owning::shown(self.types(), row));
+            current.extend(owning::named(self.types(), row, view.manner.numbers));
         }
         match &change.membership {
             Asked::Of(membership) => {
@@ -215,9 +216,8 @@ impl Federation {
             }
             row if is_user(kind) => {
                 let sections = owning::taken(&mut wanted);
-                let number = row.map(|row| row.number);
                 let has = row.map_or(&[][..], |row| &row.owned);
-                let owning = self.sections(caller, (id, number), has, sections).await?;
+                let owning = self.sections(caller, id, has, sections).await?;
                 Ok((wanted, owning))
             }
             _ => Ok((wanted, Owning::default())),
@@ -359,6 +359,7 @@ impl Federation {
             shadow: known.mapped(),
             seen: known.fetched,
             entry_modified: known.last_modified,
+            given: directory.giving().gifts(&known.given),
         };
         self.linked_write(Some(directory), link, own, at)
     }

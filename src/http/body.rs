@@ -16,7 +16,7 @@ use super::json;
 use crate::scim::dialect::Manner;
 
 /// How long a body may stand still. The time of the request bounds the whole of it.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Exactly this, without a charset: strict clients compare the whole header.
 pub fn media_type(manner: &Manner) -> HeaderValue {
@@ -45,12 +45,16 @@ impl Payload {
     }
 }
 
-async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Value, Failure> {
+/// Refuses a body that says it is something else than JSON.
+pub fn json_only(headers: &HeaderMap) -> Result<(), Failure> {
     match headers.get(header::CONTENT_TYPE) {
-        None => {}
-        Some(written) if is_json(written) => {}
-        Some(_) => return Err(Failure::MediaType),
+        Some(written) if !is_json(written) => Err(Failure::MediaType),
+        _ => Ok(()),
     }
+}
+
+async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Value, Failure> {
+    json_only(headers)?;
     Ok(json::parse(&bounded(body, limit).await?)?)
 }
 

@@ -31,9 +31,16 @@ pub fn parse(bytes: &[u8]) -> Result<Value, ScimError> {
 
 /// One value at some depth; `kind` is what an error is, for serde's errors cannot carry it.
 #[derive(Clone, Copy)]
-struct Document<'a> {
+pub(super) struct Document<'a> {
     depth: u8,
     kind: &'a Cell<ErrorKind>,
+}
+
+impl<'a> Document<'a> {
+    /// A value inside of a document.
+    pub(super) fn inside(kind: &'a Cell<ErrorKind>) -> Self {
+        Self { depth: 2, kind }
+    }
 }
 
 impl Document<'_> {

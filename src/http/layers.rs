@@ -3,15 +3,17 @@
 //! 1. it gets an id, which the answer carries, and 5xx errors and the log name;
 //! 2. it is counted, and one line goes to the log, when it is answered;
 //! 3. a panic becomes a 500;
-//! 4. it has a time within which it must be answered, else it is a 503;
+//! 4. it has a time within which it must be answered, else it is a 503, unless its handler says
+//!    that it may take longer;
 //! 5. it is led to its handler, which reads no more of its body than is allowed;
 //! 6. whatever went wrong becomes a SCIM error; an answer to HEAD loses its body.
 
 use std::any::Any;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -50,6 +52,8 @@ pub struct Asked {
     pub at: Instant,
     /// Who is at the other end of the connection.
     pub peer: IpAddr,
+    /// Whether the request may take as long as it takes: its body is long, and must not stand still.
+    pub unhurried: AtomicBool,
 }
 
 /// Ids of requests: a part that is this process's own, and a count.
@@ -75,11 +79,16 @@ impl RequestIds {
 /// Answers one request of `peer`, whatever becomes of it.
 pub async fn answer(app: &App, request: Request<Body>, peer: IpAddr) -> Response {
     let app = &*app.0;
-    let asked = Asked { id: app.request_ids.next(), at: Instant::now(), peer };
+    let asked = Asked {
+        id: app.request_ids.next(),
+        at: Instant::now(),
+        peer,
+        unhurried: AtomicBool::new(false),
+    };
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let mut seen = Seen::default();
     let handler = routes::dispatch(app, request, &asked, &mut seen);
-    let outcome = bounded(app.limits.request_timeout, handler).await;
+    let outcome = bounded(app.limits.request_timeout, &asked.unhurried, handler).await;
     if let Err(Failure::Refused(Refused::Denied(_))) = outcome {
         app.metrics.denied();
         tracing::info!(request.id = asked.id, peer = %asked.peer, "signin.failed");
@@ -113,12 +122,20 @@ pub async fn answer(app: &App, request: Request<Body>, peer: IpAddr) -> Response
 /// Layers 3 and 4.
 async fn bounded(
     time: Duration,
+    unhurried: &AtomicBool,
     handler: impl Future<Output = Result<Response, Failure>>,
 ) -> Result<Response, Failure> {
+    let in_time = async {
+        let mut handler = pin!(handler);
+        match timeout(time, &mut handler).await {
+            Ok(outcome) => outcome,
+            Err(_elapsed) if unhurried.load(Ordering::Relaxed) => handler.await,
+            Err(_elapsed) => Err(Failure::TimedOut),
+        }
+    };
     // What a panic may leave half done is the request's own, and goes with it.
-    match AssertUnwindSafe(timeout(time, handler)).catch_unwind().await {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(_elapsed)) => Err(Failure::TimedOut),
+    match AssertUnwindSafe(in_time).catch_unwind().await {
+        Ok(outcome) => outcome,
         Err(panic) => Err(Failure::Panicked(message(panic.as_ref()))),
     }
 }
@@ -159,17 +176,24 @@ mod tests {
     #[tokio::test]
     async fn a_handler_can_neither_hang_nor_panic() {
         let time = Duration::from_secs(30);
-        let hangs = bounded(Duration::from_millis(5), std::future::pending()).await.unwrap_err();
+        let hurried = &AtomicBool::new(false);
+        let soon = Duration::from_millis(5);
+        let hangs = bounded(soon, hurried, std::future::pending()).await.unwrap_err();
         assert!(matches!(hangs, Failure::TimedOut), "{hangs}");
         for panics in [
-            bounded(time, async { panic!("plain") }).await,
-            bounded(time, async { panic!("{}", "plain") }).await,
+            bounded(time, hurried, async { panic!("plain") }).await,
+            bounded(time, hurried, async { panic!("{}", "plain") }).await,
         ] {
             let panics = panics.unwrap_err();
             assert!(matches!(&panics, Failure::Panicked(said) if said == "plain"), "{panics}");
         }
-        let answers = bounded(time, async { Ok(Response::new(Body::empty())) }).await;
+        let answers = bounded(time, hurried, async { Ok(Response::new(Body::empty())) }).await;
         assert!(answers.is_ok());
+        let late = async {
+            tokio::time::sleep(soon * 4).await;
+            Ok(Response::new(Body::empty()))
+        };
+        assert!(bounded(soon, &AtomicBool::new(true), late).await.is_ok());
     }
 
     #[test]

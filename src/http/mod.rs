@@ -17,6 +17,7 @@ mod everywhere;
 mod export;
 mod forget;
 mod health;
+mod import;
 mod json;
 mod layers;
 mod mount;
@@ -135,6 +136,8 @@ pub struct Limits {
     pub request_timeout: Duration,
     /// Bytes of a body.
     pub max_body: usize,
+    /// Bytes of the body of an import.
+    pub max_import: usize,
     /// Whether `X-Forwarded-For` says who is asking.
     pub behind_proxy: bool,
 }

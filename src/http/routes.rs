@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, Uri};
@@ -14,7 +15,8 @@ use super::error::Failure;
 use super::layers::{Asked, Seen};
 use super::writes::Writes;
 use super::{
-    Parts, TenantMount, body, bulk, discovery, everywhere, forget, query, resource, search, token,
+    Parts, TenantMount, body, bulk, discovery, everywhere, forget, import, query, resource, search,
+    token,
 };
 use crate::scim::ResourceType;
 
@@ -32,6 +34,9 @@ pub enum Route<'a> {
     Me(&'a Endpoint),
     Search,
     Bulk,
+    Import,
+    /// An import by its correlation id.
+    ImportOf(&'a str),
     ServiceProviderConfig,
     Schemas,
     Schema(&'a str),
@@ -99,7 +104,7 @@ impl Deref for RouteName {
 impl<'a> Route<'a> {
     /// One of each kind, for whoever walks them all.
     #[cfg(test)]
-    pub fn every(endpoint: &'a Endpoint) -> [Self; 13] {
+    pub fn every(endpoint: &'a Endpoint) -> [Self; 15] {
         [
             Self::Resources(endpoint),
             Self::ResourcesSearch(endpoint),
@@ -109,6 +114,8 @@ impl<'a> Route<'a> {
             Self::Me(endpoint),
             Self::Search,
             Self::Bulk,
+            Self::Import,
+            Self::ImportOf("x"),
             Self::ServiceProviderConfig,
             Self::Schemas,
             Self::Schema("x"),
@@ -127,6 +134,12 @@ impl<'a> Route<'a> {
             None => (inner, None),
         };
         let users = endpoints.first();
+        if let (Some(users), Some(member)) = (users, member)
+            && users.is_at(collection)
+            && let Some(import) = import(member)
+        {
+            return Some(import);
+        }
         let of_users = |endpoint| users.is_some_and(|users| std::ptr::eq(users, endpoint));
         let found = endpoints.iter().find(|endpoint| endpoint.is_at(collection));
         if let Some((id, deed)) = member.and_then(|member| member.split_once('/')) {
@@ -180,6 +193,8 @@ impl<'a> Route<'a> {
             Self::Me(_) => "/Me",
             Self::Search => "/.search",
             Self::Bulk => "/Bulk",
+            Self::Import => "/Users/.import",
+            Self::ImportOf(_) => "/Users/.import/{correlationId}",
             Self::ServiceProviderConfig => "/ServiceProviderConfig",
             Self::Schemas => "/Schemas",
             Self::Schema(_) => "/Schemas/{urn}",
@@ -193,7 +208,10 @@ impl<'a> Route<'a> {
         match self {
             Self::Resources(_) | Self::ResourcesSearch(_) => "GET, HEAD, POST",
             Self::Resource(..) | Self::Me(_) => "GET, HEAD, PUT, PATCH, DELETE",
-            Self::Forget(_) | Self::ForgetOne(..) | Self::Search | Self::Bulk => "POST",
+            Self::Forget(_) | Self::ForgetOne(..) | Self::Search | Self::Bulk | Self::Import => {
+                "POST"
+            }
+            Self::ImportOf(_) => "GET, HEAD, DELETE",
             Self::ServiceProviderConfig
             | Self::Schemas
             | Self::Schema(_)
@@ -217,8 +235,26 @@ impl<'a> Route<'a> {
             | Self::ForgetOne(..)
             | Self::Me(_)
             | Self::Search
-            | Self::Bulk => false,
+            | Self::Bulk
+            | Self::Import
+            | Self::ImportOf(_) => false,
         }
+    }
+}
+
+/// What is left of a path below the users' endpoint, if it leads to imports.
+fn import(member: &str) -> Option<Route<'_>> {
+    let (first, id) = match member.split_once('/') {
+        Some((first, id)) => (first, Some(id)),
+        None => (member, None),
+    };
+    if !first.eq_ignore_ascii_case(".import") {
+        return None;
+    }
+    match id {
+        None => Some(Route::Import),
+        Some(id) if id.is_empty() || id.contains('/') => None,
+        Some(id) => Some(Route::ImportOf(id)),
     }
 }
 
@@ -323,6 +359,14 @@ pub async fn dispatch(
             Box::pin(forget::named(call, &name, writes)).await
         }
         (Route::Bulk, Verb::Post) => Box::pin(bulk::run(call, payload, writes)).await,
+        (Route::Import, Verb::Post) => {
+            asked.unhurried.store(true, Ordering::Relaxed);
+            let longest_row = payload.limit;
+            let payload = Payload { limit: app.limits.max_import, ..payload };
+            Box::pin(import::create(call, payload, longest_row, writes)).await
+        }
+        (Route::ImportOf(id), Verb::Get) => Box::pin(import::report(call, id)).await,
+        (Route::ImportOf(id), Verb::Delete) => Box::pin(import::cancel(call, id, writes)).await,
         (route, _) => Err(Failure::Method(route.allowed())),
     }
 }
@@ -393,6 +437,8 @@ mod tests {
             ("/Users", "/Users", ""),
             ("/users/", "/Users", ""),
             ("/Users/.search", "/Users/.search", ""),
+            ("/Users/.import/", "/Users/.import", ""),
+            ("/users/.Import/1P5F", "/Users/.import/{correlationId}", "1P5F"),
             ("/Users/0190-x", "/Users/{id}", "0190-x"),
             ("/Users/corp.8F%20x/", "/Users/{id}", "corp.8F%20x"),
             ("/Users/.forget", "/Users/.forget", ""),
@@ -415,6 +461,7 @@ mod tests {
             let told = match route {
                 Route::Resource(_, id)
                 | Route::ForgetOne(_, id)
+                | Route::ImportOf(id)
                 | Route::Schema(id)
                 | Route::ResourceType(id) => id,
                 _ => "",
@@ -434,7 +481,9 @@ mod tests {
             "/Groups/.forget",
             "/Groups/a/forget",
             "/Users//",
-            "/Users/.import",
+            "/Users/.import/a/b",
+            "/Users/.import//",
+            "/Groups/.import",
             "/Me/x",
         ] {
             assert!(Route::find(rest, &endpoints).is_none(), "{rest}");

@@ -102,6 +102,7 @@ fn app_on(config: &Config, store: &Arc<Store>, types: &[Arc<ResourceType>]) -> A
         limits: Limits {
             request_timeout: Duration::from_secs(5),
             max_body: 2048,
+            max_import: 8192,
             behind_proxy: false,
         },
         public_url: "http://b.example".to_owned(),

@@ -60,12 +60,23 @@ pub(super) fn push(
     record: AuditRecord,
     mut token: impl FnMut() -> String,
 ) {
-    let (action, event) = (record.action_name(), record.event());
-    let person = push_person(change, tenant, record.subject, token());
-    let actor = match record.actor {
+    let person = push_person(change, tenant, record.subject.clone(), token());
+    let actor = match record.actor.clone() {
         Some(actor) => push_person(change, tenant, actor, token()),
         None => Value::Known(Datum::Null),
     };
+    push_record(change, tenant, record, person, actor);
+}
+
+/// Adds the statement that inserts `record` about persons for whom these tokens stand.
+pub(super) fn push_record(
+    change: &mut Change,
+    tenant: &str,
+    record: AuditRecord,
+    person: Value,
+    actor: Value,
+) {
+    let (action, event) = (record.action_name(), record.event());
     change.push(
         "INSERT INTO audit (tenant, at, caller, actor, action, event, outcome, token, request_id, \
          correlation_id) \
@@ -87,7 +98,12 @@ pub(super) fn push(
 }
 
 /// Gives what stands for a person.
-fn push_person(change: &mut Change, tenant: &str, person: String, token: String) -> Value {
+pub(super) fn push_person(
+    change: &mut Change,
+    tenant: &str,
+    person: String,
+    token: String,
+) -> Value {
     let statement = change.push(
         "INSERT INTO audit_persons (token, tenant, person) \
          VALUES ($1, (SELECT key FROM tenants WHERE name = $2), $3) \

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::sync::atomic::AtomicBool;
 
 use jiff::Timestamp;
 use jiff::tz::Offset;
@@ -53,6 +54,8 @@ const OF_AUTHENTICATORS: [&str; 4] =
 /// The indexed attributes, by resource type.
 #[derive(Debug)]
 pub(super) struct Index {
+    /// Whether rules may have given anybody anything.
+    pub gives: AtomicBool,
     types: HashMap<TypeName, TypeIndex>,
 }
 
@@ -234,7 +237,7 @@ impl Index {
             places.push(index.attributes.len());
             index.attributes.push(indexed);
         }
-        Self { types }
+        Self { gives: AtomicBool::new(false), types }
     }
 
     /// Where the values of `path` are; `None` where they are not indexed, or not as `path` compares

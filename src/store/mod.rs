@@ -9,6 +9,7 @@ mod condition;
 mod configure;
 mod engine;
 mod forget;
+mod gift;
 mod import;
 mod index;
 mod lease;
@@ -45,6 +46,7 @@ pub use audit::{AuditFilter, Tail};
 pub use configure::Configured;
 pub use engine::OpenError;
 pub use forget::Departed;
+pub use gift::{Gift, GiftKind};
 pub use import::{
     Clash, FAULTS, ImportBatch, ImportCounts, ImportFault, ImportRefusal, ImportRow, ImportState,
     Numbers,
@@ -198,6 +200,8 @@ pub struct LinkRow {
     pub seen: Timestamp,
     /// `last_modified` of the entry when last seen.
     pub entry_modified: Option<Timestamp>,
+    /// What rules gave the person when last seen.
+    pub given: Vec<Gift>,
 }
 
 /// What a row is found by. Strings are compared as the attribute's case rule says.

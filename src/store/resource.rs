@@ -247,6 +247,7 @@ pub(super) fn decode(row: &mut Row) -> Result<Decoded, StoreError> {
             shadow: json(&row.text()?)?,
             seen: timestamp(row.integer()?)?,
             entry_modified: row.optional_integer()?.map(timestamp).transpose()?,
+            given: Vec::new(),
         }),
     };
     let row = ResourceRow {

@@ -6,7 +6,7 @@ use super::engine::{Change, Expect, Failure, Returned, Row, Value};
 use super::resource::{encode, user_type};
 use super::{
     LinkRow, NewResource, ResourceRow, ResourceWrite, Store, StoreError, TypeName, UserType, audit,
-    index, link, milliseconds, owner, timestamp, unique,
+    gift, index, link, milliseconds, owner, timestamp, unique,
 };
 use crate::audit::AuditRecord;
 use crate::scim::Attributes;
@@ -44,16 +44,16 @@ impl Store {
         let number = Value::From { statement: numbered, column: 1 };
         let inserted = push_row(change, &tenant_key, number, new)?;
         let made = Made { numbered, inserted };
-        self.push_belongings(change, tenant, &tenant_key, &made.key(), new)?;
+        self.push_belongings(change, &tenant_key, &made.key(), new)?;
+        audit::push(change, tenant, new.record.clone(), || self.token());
         Ok(made)
     }
 
     /// Adds the statements for all that hangs on a new row, which has this key, to `change`: its link,
-    /// what it is found by, and the record of its making.
+    /// and what it is found by.
     pub(super) fn push_belongings(
         &self,
         change: &mut Change,
-        tenant: &str,
         tenant_key: &Value,
         key: &Value,
         new: &NewResource<'_>,
@@ -61,11 +61,11 @@ impl Store {
         let NewResource { type_name, id, write, revive, .. } = new;
         if let Some(linked) = &write.link {
             link::push_new(change, tenant_key, key, linked, *revive)?;
+            gift::push(change, key, linked);
         }
         let rows = self.index.rows(type_name, id, &write.view);
         index::insert(change, key, tenant_key, rows, "");
         unique::push(change, tenant_key, key, type_name, &write.unique, true);
-        audit::push(change, tenant, new.record.clone(), || self.token());
         Ok(())
     }
 
@@ -130,6 +130,9 @@ impl Store {
         );
         let tenant_key = Value::From { statement: updated, column: 2 };
         link::push_replaced(change, &tenant_key, row.key, write.link.as_ref())?;
+        if self.gives() {
+            gift::push_replaced(change, &row.key.into(), write.link.as_ref());
+        }
         let sql = "DELETE FROM attributes WHERE resource_key = $1";
         change.push(sql, [row.key.into()], Expect::Any);
         let rows = self.index.rows(&row.type_name, &row.id, &write.view);

@@ -109,6 +109,11 @@ impl Metrics {
         self.durations.observe(duration);
     }
 
+    /// How many requests were answered.
+    pub fn answered(&self) -> u64 {
+        self.requests.iter().map(read).sum()
+    }
+
     /// Counts a request that nobody known sent.
     pub fn denied(&self) {
         count(&self.denied);

@@ -9,11 +9,13 @@ excluded and why, and ends with `N passed, N failed`; the exit code is 1 when an
 
 import sys
 import uuid
+from datetime import UTC, datetime
 
 from httpx2 import Client
 from scim2_client.engines.httpx2 import SyncSCIMClient
 from scim2_models import Context, ListResponse
-from scim2_tester import Status, check_server
+from scim2_tester import Status, check_server, filling
+from scim2_tester.checkers import patch_add, patch_replace
 from scim_sanity.probe.runner import run_probe_api
 
 # Checks that ask for what the standard does not: of scim2-tester by resource type, check and path, of
@@ -35,11 +37,49 @@ EXCLUDED = {
     ("Group", "check_add_attribute", "members"): "RFC 7644 section 3.3: a server is free to alter what is "
     "sent, and answers with the whole; here a member is shown with its name for `display`",
     ("Group", "check_replace_attribute", "members"): "the same",
+    ("User", "check_add_attribute", EXTENSION + "UserDevice"): "the same: a device is shown with its serial number "
+    "for `display`",
+    ("User", "check_replace_attribute", EXTENSION + "UserDevice"): "the same",
+    ("User", "check_replace_attribute", EXTENSION + "UserDevice:devices"): "the same",
+    ("User", "check_add_attribute", EXTENSION + "UserAuthenticator"): "the same: an authenticator's id begins with its "
+    "user's",
+    ("User", "check_replace_attribute", EXTENSION + "UserAuthenticator"): "the same",
+    ("User", "check_replace_attribute", EXTENSION + "UserAuthenticator:authenticators"): "the same",
+    ("Device", "check_add_attribute", "owner"): "the same: a user is shown with the userName for `display`",
+    ("Device", "check_replace_attribute", "owner"): "the same",
+    ("Device", "check_add_attribute", "status"): "the same: `active`, which is readOnly, follows the status",
+    ("Device", "check_replace_attribute", "status"): "the same",
+    ("Authenticator", "check_add_attribute", "status"): "the same",
+    ("Authenticator", "check_replace_attribute", "status"): "the same",
+    ("Device", "check_remove_attribute", "status"): "the same: what has no status "
+    "gets the first one again",
+    ("Authenticator", "check_remove_attribute", "status"): "the same",
+    ("Authenticator", "check_add_attribute", EXTENSION + "Password"): "RFC 7643 section 7, returned: a password is "
+    "never; the check expects it back",
+    ("Authenticator", "check_replace_attribute", EXTENSION + "Password"): "the same",
 }
 EXCLUDED_OF_SANITY = {
     "PATCH /Groups/{id} add member": "RFC 7643 section 4.2: a member is a User or a Group; the check adds an "
     "id that no resource has, which is 400 here",
 }
+
+# scim2-tester gives a dateTime a UUID for a value, which its own models refuse; so it is told a date.
+# And it leaves out an owner that is required, where none of its parts is by itself.
+unaided = filling.generate_random_value
+
+
+def aided(context, path, mutability=None, required=None):
+    value = unaided(context, path, mutability=mutability, required=required)
+    binding = path.resolve()
+    if value is None or binding is None:
+        return value
+    if str(path) == "owner":
+        return unaided(context, path, mutability=mutability)
+    return datetime(2040, 1, 1, tzinfo=UTC) if binding.target_type is datetime else value
+
+
+for module in (filling, patch_add, patch_replace):
+    module.generate_random_value = aided
 
 passed = 0
 failed = 0

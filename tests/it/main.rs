@@ -24,6 +24,7 @@ mod groups;
 mod harness;
 mod hostile;
 mod http;
+mod import;
 mod issuer;
 mod matrix;
 mod modes;

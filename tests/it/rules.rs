@@ -265,3 +265,84 @@ fn a_bound_user_has_what_rules_give_beside_what_is_given_here() {
     assert_eq!(values(&read.json(), "groups"), ["USG_COMPANY", "USG_FTEMP"].into());
     assert_eq!(find(&mut client, "groups.value eq \"USG_CIRCLE\"")["totalResults"], 0);
 }
+
+#[test]
+fn a_group_of_five_thousand_is_read_whole() {
+    let slapd = Slapd::company(5_010);
+    let rule = format!(
+        "[[tenant.repository.rule]]\ngroup = \"USG_COMPANY\"\n\
+         member_of = \"cn=everybody,ou=groups,{SUFFIX}\"\n"
+    );
+    let settings = Settings::over(&slapd).with(&rule).rest(NAMED);
+    let bridge = TestBridge::start(&settings);
+    let mut client = bridge.client();
+    for (number, is_in) in [(1, true), (4_999, true), (5_000, true), (5_001, false)] {
+        let shown = person(&mut client, number);
+        assert_eq!(values(&shown, "groups").contains("USG_COMPANY"), is_in, "{number}");
+    }
+    let before = slapd.searches();
+    let uid = company::person(4_000).uid;
+    let found = find(
+        &mut client,
+        &format!(
+            "groups.value eq \"USG_COMPANY\" and userName eq \"{uid}\" and userType eq \"LDAP\""
+        ),
+    );
+    assert_eq!((&found["totalResults"], slapd.searches()), (&json!(1), before + 1));
+    let outsider = company::person(5_001).uid;
+    let filter = format!("groups.value eq \"USG_COMPANY\" and userName eq \"{outsider}\"");
+    assert_eq!(find(&mut client, &filter)["totalResults"], 0);
+}
+
+/// Lists out of the store alone know what rules gave when a user was last written, and forget what other
+/// rules gave.
+#[test]
+fn the_shadow_keeps_what_rules_gave_as_long_as_they_are_the_same() {
+    let slapd = Slapd::company(30);
+    let mut bridge = TestBridge::start(&settings(&slapd, UNCACHED));
+    let mut client = bridge.client();
+    let unbound = person(&mut client, 1);
+    let path = format!("/Users/{}", unbound["id"].as_str().unwrap());
+    let nickname = json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": [{ "op": "replace", "path": "nickName", "value": "Ace" }],
+    });
+    client.patch(&path, &nickname).expect(200);
+    let before = slapd.searches();
+    let stored = |client: &mut Client, filter: &str| {
+        client.query("/Users", &[("filter", filter)]).expect(200)
+    };
+    for filter in [
+        "groups.value eq \"USG_COMPANY\"",
+        "groups eq \"USG_FTEMP\" and nickName eq \"ace\"",
+        "groups.display eq \"Company\"",
+        "groups pr",
+        "roles.value eq \"RL_DESK\"",
+        "not (groups.value eq \"USG_NOBODYS\")",
+    ] {
+        let found = stored(&mut client, filter);
+        assert_eq!(found["totalResults"], 1, "{filter}: {found}");
+        let user = &found["Resources"][0];
+        assert_eq!(values(user, "groups"), values(&unbound, "groups"), "{filter}");
+        assert_eq!(values(user, "roles"), values(&unbound, "roles"), "{filter}");
+    }
+    assert_eq!(stored(&mut client, "groups.value eq \"USG_NOBODYS\"")["totalResults"], 0);
+    assert_eq!(slapd.searches(), before, "no directory was touched");
+
+    let file = bridge.directory().join("scimbridge.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let changed = text.replace("cn=cycle-b,", "cn=cycle-a,");
+    assert_ne!(text, changed);
+    std::fs::write(&file, changed).unwrap();
+    bridge.restart();
+    let mut client = bridge.client();
+    assert_eq!(stored(&mut client, "groups.value eq \"USG_CIRCLE\"")["totalResults"], 0);
+    let kept = stored(&mut client, "groups.value eq \"USG_COMPANY\"");
+    assert_eq!(values(&kept["Resources"][0], "groups"), ["USG_COMPANY", "USG_FTEMP"].into());
+    // Live, nothing is missing; and the next write keeps it again.
+    assert!(values(&client.get(&path).expect(200), "groups").contains("USG_CIRCLE"));
+    let nickname = nickname.to_string().replace("Ace", "King");
+    let headers = [("Content-Type", "application/scim+json")];
+    client.send("PATCH", &path, &headers, nickname.as_bytes()).expect(200);
+    assert_eq!(stored(&mut client, "groups.value eq \"USG_CIRCLE\"")["totalResults"], 1);
+}

@@ -56,6 +56,7 @@ fn needs(route: Route<'_>, method: &str) -> Needs {
         (Route::ForgetOne(..), _) => Needs::AllOf(&[P::UsersForget, P::UsersDelete]),
         // Bulk: each of its operations asks for its own.
         (Route::Me(_) | Route::Bulk, _) => Needs::Token,
+        (Route::Import | Route::ImportOf(_), _) => Needs::Permission(P::UsersImport),
         (
             Route::ServiceProviderConfig
             | Route::Schemas
@@ -148,11 +149,12 @@ fn path(route: Route<'_>, id: &str) -> String {
         Route::ResourceType(_) => "/ResourceTypes/User",
         route => &route.name(),
     };
-    format!("/scim/acme/v2{}", template.replace("{id}", id))
+    format!("/scim/acme/v2{}", template.replace("{id}", id).replace("{correlationId}", id))
 }
 
-fn body(route: Route<'_>, method: &str) -> String {
+fn body(route: Route<'_>, method: &str, id: &str) -> String {
     match (route, method) {
+        (Route::Import, _) => json!({ "users": [], "group": { "value": id } }).to_string(),
         (Route::Resources(at), "POST") => named(at, "new").to_string(),
         (_, "PATCH") => r#"{"Operations":[{"op":"add","path":"externalId","value":"x"}]}"#.into(),
         (Route::Resource(at, _), "PUT") => {
@@ -212,28 +214,48 @@ async fn every_route_lets_in_whom_the_table_says() {
                 continue;
             }
             for method in route.allowed().split(", ") {
-                let mut body = named(&endpoint, "ann");
-                body["externalId"] = "gone".into();
-                let body = body.to_string();
-                let made = ask(&app, Some("all"), "POST", &all, &body).await.json().await;
+                let id = made(&app, &endpoint, route).await;
                 if matches!(route, Route::Forget(_)) {
-                    let path = format!("{all}/{}", made["id"].as_str().unwrap());
-                    ask(&app, Some("all"), "DELETE", &path, "").await;
+                    ask(&app, Some("all"), "DELETE", &format!("{all}/{id}"), "").await;
                 }
-                check(&app, route, method, made["id"].as_str().unwrap()).await;
-                let found = ask(&app, Some("all"), "GET", &all, "").await.json().await;
-                for one in found["Resources"].as_array().into_iter().flatten() {
-                    let path = format!("{all}/{}", one["id"].as_str().unwrap());
-                    assert_eq!(ask(&app, Some("all"), "DELETE", &path, "").await.status, 204);
+                check(&app, route, method, &id).await;
+                for all in [&*all, "/scim/acme/v2/Groups"] {
+                    let found = ask(&app, Some("all"), "GET", all, "").await.json().await;
+                    for one in found["Resources"].as_array().into_iter().flatten() {
+                        let path = format!("{all}/{}", one["id"].as_str().unwrap());
+                        assert_eq!(ask(&app, Some("all"), "DELETE", &path, "").await.status, 204);
+                    }
                 }
             }
         }
     }
 }
 
+/// Makes what the route leads to; for an import the group that it needs. Gives its id.
+async fn made(app: &App, endpoint: &Endpoint, route: Route<'_>) -> String {
+    let post = async |path: &str, body: &Value| {
+        let path = format!("/scim/acme/v2{path}");
+        ask(app, Some("all"), "POST", &path, &body.to_string()).await.json().await
+    };
+    let told = |made: &Value, name: &str| made[name].as_str().unwrap().to_owned();
+    if !matches!(route, Route::Import | Route::ImportOf(_)) {
+        let mut body = named(endpoint, "ann");
+        body["externalId"] = "gone".into();
+        return told(&post(&endpoint.kind.endpoint, &body).await, "id");
+    }
+    let group = told(&post("/Groups", &json!({ "displayName": "imported" })).await, "id");
+    match route {
+        Route::ImportOf(_) => {
+            let import = json!({ "users": [], "group": { "value": group } });
+            told(&post("/Users/.import", &import).await, "correlationId")
+        }
+        _ => group,
+    }
+}
+
 async fn check(app: &App, route: Route<'_>, method: &str, id: &str) {
     let case = format!("{method} {}", &*route.name());
-    let (path, body) = (path(route, id), &*body(route, method));
+    let (path, body) = (path(route, id), &*body(route, method, id));
     let (token, permission) = match needs(route, method) {
         Needs::Nothing => {
             for token in [None, Some("garbage"), Some("of-beta"), Some("none")] {

@@ -38,6 +38,7 @@ pub(super) async fn check(repository: &LdapRepository) -> Vec<Finding> {
         rights(repository, &schema, &mut findings).await;
     }
     indexes(repository, &mut findings).await;
+    super::rules::check::rules(repository, &schema, &mut findings).await;
     findings
 }
 

@@ -177,6 +177,11 @@ impl Manners {
         }
     }
 
+    /// The one with this index; where there is none, the first.
+    pub fn at(&self, index: usize) -> &Arc<Manner> {
+        self.activid.iter().find(|manner| manner.index == index).unwrap_or(&self.rfc)
+    }
+
     /// Whether anybody is shown numbers in the place of ids.
     pub fn numbers(&self) -> bool {
         self.used > 1
@@ -313,6 +318,9 @@ mod tests {
             .chain([rfc.index])
             .collect();
         assert_eq!(indexes, [1, 2, 3, 4, 0]);
+        for index in indexes {
+            assert_eq!(manners.at(index).index, index);
+        }
         assert_eq!(manners.used(), 5);
         assert_eq!(Manners::new(&Settings::default(), [Dialect::Rfc]).used(), 1);
     }

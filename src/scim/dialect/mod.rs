@@ -9,6 +9,7 @@ mod codes;
 mod discovery;
 mod export;
 mod ids;
+mod import;
 mod json;
 mod manner;
 mod report;
@@ -23,6 +24,10 @@ pub use discovery::{
 };
 pub use export::render_export;
 pub use ids::Numbers;
+pub use import::{
+    IMPORT, ImportReport, ImportStatus, RowFault, import_location, render_import,
+    render_import_report,
+};
 pub use manner::{Dialect, Language, Limit, Manner, Manners, Names, Settings};
 pub use report::{ReportState, RepositoryReport};
 pub use resource::{Look, location, render_resource};

@@ -3,6 +3,8 @@
 //!
 //! Knows nothing of who is asking, nor of what the resource was before.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::standard::SOURCE;
@@ -140,7 +142,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// A member of the body, or of the object that stands under the core schema's URN.
     fn member(&mut self, name: &str, value: Value) -> Result<(), ScimError> {
-        let path = self.kind.resolve(name);
+        let path = self.kind.resolve(&versioned(name));
         match (&path.extension, value) {
             (Some(urn), value) if path.known && path.attribute.is_empty() => {
                 self.extension(urn, value)
@@ -227,6 +229,20 @@ impl Reader<'_> {
             (Some(_), _) => return Err(twice(&place)),
         }
         Ok(())
+    }
+}
+
+/// ActivID's documents also write the URNs of their extensions without the version.
+fn versioned(name: &str) -> Cow<'_, str> {
+    let (space, version) = ("urn:hid:scim:api:idp:", "2.0:");
+    match name.split_at_checked(space.len()) {
+        Some((head, rest))
+            if head.eq_ignore_ascii_case(space)
+                && rest.starts_with(|first: char| first.is_ascii_alphabetic()) =>
+        {
+            Cow::Owned([space, version, rest].concat())
+        }
+        _ => Cow::Borrowed(name),
     }
 }
 

@@ -70,6 +70,33 @@ impl ResourceTypes {
         Self { user: Arc::clone(&all[0]), all }
     }
 
+    /// The same with these as the policies that there are: discovery tells them.
+    #[must_use]
+    pub fn with_policies(self, policies: &[String]) -> Self {
+        let told = |schema: &Arc<Schema>| -> Arc<Schema> {
+            let holder = match schema.id.as_str() {
+                standard::AUTHENTICATOR => "policy",
+                standard::USER_AUTHENTICATOR => "authenticators",
+                _ => return Arc::clone(schema),
+            };
+            let mut schema = Schema::clone(schema);
+            let holder = schema.attributes.iter_mut().find(|attribute| attribute.name == holder);
+            let parts = holder.into_iter().flat_map(|holder| &mut holder.sub_attributes);
+            for part in parts.filter(|part| part.name == "value" || part.name == "display") {
+                part.canonical_values = policies.to_vec();
+            }
+            Arc::new(schema)
+        };
+        let with = |kind: &Arc<ResourceType>| {
+            let ResourceType { name, endpoint, description, schema, extensions, .. } =
+                kind.as_ref();
+            let extensions =
+                extensions.iter().map(|(schema, required)| (told(schema), *required)).collect();
+            ResourceType::new(name, endpoint, description, told(schema), extensions)
+        };
+        if policies.is_empty() { self } else { Self::of(self.all.iter().map(with).collect()) }
+    }
+
     /// Every one: the shipped ones, `User` and `Group` first, then in the order of the documents.
     pub fn all(&self) -> &[Arc<ResourceType>] {
         &self.all

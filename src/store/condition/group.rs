@@ -4,6 +4,8 @@
 //!
 //! Ids are compared without regard to case as their lower case: they are ASCII.
 
+use std::sync::atomic::Ordering;
+
 use super::super::index::{Part, Place};
 use super::compare::{self, Columns};
 use super::{Bound, Builder, Sql, TENANT};
@@ -37,7 +39,10 @@ impl Builder<'_> {
                     "EXISTS (SELECT 1 FROM members m WHERE m.group_key = r.key \
                      AND m.member_key IN ({keys}))"
                 ),
-                _ => format!("EXISTS ({ABOVE} SELECT 1 FROM above WHERE above.key IN ({keys}))"),
+                _ => self.or_given(
+                    format!("EXISTS ({ABOVE} SELECT 1 FROM above WHERE above.key IN ({keys}))"),
+                    &format!("g.key IN ({keys})"),
+                ),
             });
         }
         let (fold, rest) = match place {
@@ -60,8 +65,11 @@ impl Builder<'_> {
                 "EXISTS (SELECT 1 FROM members m JOIN resources g ON g.key = m.member_key \
                  WHERE m.group_key = r.key AND {test})"
             ),
-            Place::Group(Part::Name) => above(&format!("g.name_absent = 0 AND {test}")),
-            _ => above(test),
+            Place::Group(Part::Name) => {
+                let test = format!("g.name_absent = 0 AND {test}");
+                self.or_given(above(&test), &test)
+            }
+            _ => self.or_given(above(test), test),
         };
         Sql::Text(if negated {
             format!("(NOT {} OR {})", some("1 = 1"), some(&format!("NOT {check}")))
@@ -97,11 +105,35 @@ impl Builder<'_> {
             }
             _ => self.keys_of(place, text.key())?,
         };
+        let given = if self.gives() {
+            format!(
+                " UNION SELECT v.resource_key FROM gifts v JOIN resources g ON g.id = v.id \
+                 WHERE v.kind = 0 AND g.key IN ({groups})"
+            )
+        } else {
+            String::new()
+        };
         Some(format!(
             "SELECT c.key FROM (WITH RECURSIVE below (key) AS ({groups} \
              UNION SELECT m.member_key FROM below JOIN members m ON m.group_key = below.key) \
-             SELECT key FROM below) c"
+             SELECT key FROM below{given}) c"
         ))
+    }
+
+    /// Beside the groups whose members are kept here, those that rules gave a row.
+    fn or_given(&self, belongs: String, test: &str) -> String {
+        if !self.gives() {
+            return belongs;
+        }
+        format!(
+            "({belongs} OR EXISTS (SELECT 1 FROM gifts v JOIN resources g ON g.id = v.id \
+             AND g.tenant = r.tenant AND g.type = 'Group' \
+             WHERE v.resource_key = r.key AND v.kind = 0 AND {test}))"
+        )
+    }
+
+    fn gives(&self) -> bool {
+        self.index.gives.load(Ordering::Acquire)
     }
 
     /// A subquery that lists the keys of what has this id, of groups where they are asked for.
@@ -126,8 +158,9 @@ impl Builder<'_> {
 }
 
 /// Whether there is such a group, or such a member.
-pub(super) fn belongs(place: Place<'_>) -> String {
-    match place {
+pub(super) fn belongs(place: Place<'_>, gives: bool) -> String {
+    let given = "EXISTS (SELECT 1 FROM gifts v WHERE v.resource_key = r.key AND v.kind = 0)";
+    let kept = match place {
         Place::Member { .. } => {
             "EXISTS (SELECT 1 FROM members m WHERE m.group_key = r.key)".to_owned()
         }
@@ -136,6 +169,10 @@ pub(super) fn belongs(place: Place<'_>) -> String {
         }
         Place::Group(Part::Name) => above("g.name_absent = 0 AND g.name <> ''"),
         _ => "EXISTS (SELECT 1 FROM members m WHERE m.member_key = r.key)".to_owned(),
+    };
+    match place {
+        Place::Group(_) if gives => format!("({kept} OR {given})"),
+        _ => kept,
     }
 }
 

@@ -14,6 +14,8 @@ mod group_tests;
 #[cfg(test)]
 mod tests;
 
+use std::sync::atomic::Ordering;
+
 use super::engine::Datum;
 use super::index::{self, Index, Indexed, Part, Place};
 use super::{Rows, TypeName, UserType};
@@ -197,7 +199,8 @@ impl<'a> Builder<'a> {
                 Sql::Text(exists(&format!("{} AND a.fold <> ''", any_type(indexed))))
             }
             Some(place @ (Place::Group(_) | Place::Member { .. } | Place::Owner { .. })) => {
-                Sql::Text(group::belongs(place))
+                let gives = self.index.gives.load(Ordering::Acquire);
+                Sql::Text(group::belongs(place, gives))
             }
         }
     }

@@ -278,6 +278,7 @@ fn write(number: usize, person: &Person) -> ResourceWrite {
         shadow: Attributes::new(),
         seen: person.at,
         entry_modified: person.entry_modified,
+        given: Vec::new(),
     });
     ResourceWrite {
         own: Attributes::new(),

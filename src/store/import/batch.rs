@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ops::Range;
 
-use super::super::engine::{Change, Expect, Query, Value};
+use super::super::engine::{Change, Datum, Expect, Query, Value};
 use super::super::resource::{KEYS, list};
 use super::super::write::{owned_external_id, owned_name, push_row};
 use super::super::{
-    NewResource, ResourceRow, ResourceWrite, Store, StoreError, TypeName, milliseconds,
+    NewResource, ResourceRow, ResourceWrite, Store, StoreError, TypeName, audit, milliseconds,
 };
 use super::{FAULTS, ImportCounts, ImportFault, ImportRow, ImportState, place};
 
@@ -152,11 +152,13 @@ impl Store {
         for (new, number) in new.iter().zip(numbers.numbers.clone()) {
             push_row(&mut change, &tenant_key, number.into(), new)?;
         }
+        let persons = self.push_persons(&mut change, batch);
         let grouped = (!new.is_empty()).then(|| push_group(&mut change, batch));
         let mut ends = Vec::with_capacity(new.len());
-        for (statement, new) in (first..).zip(new.iter()) {
+        for ((statement, new), (person, actor)) in (first..).zip(new.iter()).zip(persons) {
             let key = Value::From { statement, column: 0 };
-            self.push_belongings(&mut change, tenant, &tenant_key, &key, new)?;
+            self.push_belongings(&mut change, &tenant_key, &key, new)?;
+            audit::push_record(&mut change, tenant, new.record.clone(), person, actor);
             change.push(
                 "INSERT INTO members (group_key, member_key) VALUES ($1, $2)",
                 [batch.group.into(), key],
@@ -190,6 +192,23 @@ impl Store {
             }
             None => Err(StoreError::from(failure).into()),
         }
+    }
+}
+
+impl Store {
+    /// What stands in the audit trail for each new user, and for who called.
+    fn push_persons(&self, change: &mut Change, batch: &ImportBatch<'_>) -> Vec<(Value, Value)> {
+        let tenant = &*batch.import.tenant;
+        let caller = batch.new.first().and_then(|new| new.record.actor.clone());
+        let actor = match caller {
+            Some(caller) => audit::push_person(change, tenant, caller, self.token()),
+            None => Value::Known(Datum::Null),
+        };
+        let persons = batch.new.iter().map(|new| {
+            let person = new.record.subject.clone();
+            (audit::push_person(change, tenant, person, self.token()), actor.clone())
+        });
+        persons.collect()
     }
 }
 

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use super::engine::{Change, Expect, Failure, Query, Row};
 use super::resource::list;
-use super::{Store, StoreError, milliseconds};
+use super::{Store, StoreError, audit, milliseconds};
+use crate::audit::AuditRecord;
 
 pub use batch::{Clash, ImportBatch, ImportRefusal, Numbers};
 
@@ -173,7 +174,14 @@ impl Store {
 
     /// Puts an import whose rows are all there at the end of the queue. [`StoreError::Stale`] where it
     /// was given up meanwhile.
-    pub async fn queue_import(&self, key: i64, group: i64, size: u64) -> Result<(), StoreError> {
+    pub async fn queue_import(
+        &self,
+        tenant: &str,
+        key: i64,
+        group: i64,
+        size: u64,
+        record: AuditRecord,
+    ) -> Result<(), StoreError> {
         let mut change = Change::default();
         let queued = change.push(
             "UPDATE imports SET state = $1, group_key = $2, size = $3, touched = $4, \
@@ -189,6 +197,7 @@ impl Store {
             ],
             Expect::Exactly(1),
         );
+        audit::push(&mut change, tenant, record, || self.token());
         self.engine.execute(change).await.map(drop).map_err(stale(queued))
     }
 
@@ -268,13 +277,15 @@ impl Store {
     }
 
     /// Ends an import of which so much is done; whether it was still waiting or under way, with that
-    /// much done.
+    /// much done. Somebody's doing has a `record`.
     pub async fn end_import(
         &self,
-        key: i64,
+        import: &ImportRow,
         state: ImportState,
         processed: Option<u64>,
+        record: Option<AuditRecord>,
     ) -> Result<bool, StoreError> {
+        let key = import.key;
         let mut change = Change::default();
         let ended = change.push(
             "UPDATE imports SET state = $1, touched = $2 WHERE key = $3 AND state = $4 \
@@ -288,6 +299,9 @@ impl Store {
             ],
             Expect::Exactly(1),
         );
+        if let Some(record) = record {
+            audit::push(&mut change, &import.tenant, record, || self.token());
+        }
         match self.engine.execute_behind(change).await {
             Ok(_) => {}
             Err(Failure::Unexpected { statement, .. }) if statement == ended => return Ok(false),

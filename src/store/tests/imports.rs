@@ -42,7 +42,7 @@ async fn queued(store: &Store, name: &str, group: i64, size: u64) -> ImportRow {
         let rows: Vec<String> = (first..size.min(first + 2)).map(|row| row.to_string()).collect();
         store.spool_import(key, first, &rows.join("\n")).await.unwrap();
     }
-    store.queue_import(key, group, size).await.unwrap();
+    store.queue_import(ACME, key, group, size, record(Action::Import, name)).await.unwrap();
     store.import(ACME, name).await.unwrap().unwrap()
 }
 
@@ -87,13 +87,26 @@ async fn jobs_are_handed_out_in_the_order_in_which_they_were_whole() {
             let next = store.next_import(&["beta", ACME]).await.unwrap().unwrap();
             assert_eq!((&*next.correlation_id, next.state), (name, ImportState::Queued));
             assert_eq!(store.import("beta", name).await.unwrap(), None, "another tenant's");
-            assert!(store.end_import(next.key, ImportState::Cancelled, None).await.unwrap());
-            assert!(!store.end_import(next.key, ImportState::Done, None).await.unwrap());
+            assert!(
+                store
+                    .end_import(
+                        &next,
+                        ImportState::Cancelled,
+                        None,
+                        Some(record(Action::Cancel, name))
+                    )
+                    .await
+                    .unwrap()
+            );
+            assert!(!store.end_import(&next, ImportState::Done, None, None).await.unwrap());
         }
-        store.queue_import(early, group, 0).await.unwrap();
+        store.queue_import(ACME, early, group, 0, record(Action::Import, "early")).await.unwrap();
         let last = store.next_import(&[ACME]).await.unwrap().unwrap();
         assert_eq!(last.correlation_id, "early");
-        let twice = store.queue_import(early, group, 0).await.unwrap_err();
+        let twice = store
+            .queue_import(ACME, early, group, 0, record(Action::Import, "early"))
+            .await
+            .unwrap_err();
         assert!(matches!(twice, StoreError::Stale), "{twice}");
         store.drop_import(early).await.unwrap();
         let late = store.spool_import(early, 0, "{}").await.unwrap_err();
@@ -124,14 +137,14 @@ async fn rows_are_done_with_their_users_once() {
         assert_eq!(import.counts.processed(), 2);
         done(store, &import, &numbers, 2..4).await.unwrap();
         assert_eq!(count(store, "SELECT COUNT(*) FROM import_parts").await, 2);
-        assert!(!store.end_import(import.key, ImportState::Done, Some(5)).await.unwrap());
-        assert!(store.end_import(import.key, ImportState::Done, Some(4)).await.unwrap());
+        assert!(!store.end_import(&import, ImportState::Done, Some(5), None).await.unwrap());
+        assert!(store.end_import(&import, ImportState::Done, Some(4), None).await.unwrap());
         assert_eq!(count(store, "SELECT COUNT(*) FROM import_parts").await, 0);
         let over = store.import(ACME, "one").await.unwrap().unwrap();
         let late = done(store, &over, &numbers, 4..5).await.unwrap_err();
         assert!(matches!(late, ImportRefusal::Passed), "{late}");
         let records = store.audit_records(ACME, None).await.unwrap();
-        assert_eq!(records.len(), 5, "the group and four users");
+        assert_eq!(records.len(), 6, "the group, the import and four users");
         let grown = store.find(ACME, &RowKey::Id("staff".into())).await.unwrap();
         assert_eq!(grown[0].version, 3);
     }
@@ -207,9 +220,9 @@ async fn what_is_over_or_given_up_goes_in_time() {
         let group = group(&store).await.key;
         let coming = store.begin_import(ACME, "coming", "{}").await.unwrap();
         store.spool_import(coming, 0, "{}").await.unwrap();
-        let over = queued(&store, "over", group, 2).await.key;
+        let over = queued(&store, "over", group, 2).await;
         queued(&store, "waits", group, 2).await;
-        store.end_import(over, ImportState::Failed, None).await.unwrap();
+        store.end_import(&over, ImportState::Failed, None, None).await.unwrap();
         let there = async |name| store.import(ACME, name).await.unwrap().is_some();
         store.sweep_imports().await.unwrap();
         assert!(there("coming").await && there("over").await);

@@ -103,6 +103,7 @@ fn bound(entry_key: &str, view: serde_json::Value) -> ResourceWrite {
             shadow: view.clone(),
             seen: at(7),
             entry_modified: Some(at(9)),
+            given: Vec::new(),
         }),
         view,
         at: at(0),

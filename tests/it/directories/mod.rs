@@ -7,6 +7,7 @@ mod agreement;
 mod faults;
 mod feeds;
 mod people;
+mod rules;
 mod servers;
 mod several;
 mod way;

@@ -4,6 +4,7 @@
 //! For a batch of entries at most one search is made for each rule that has a filter. Nothing of this
 //! is done where there are no rules.
 
+pub(super) mod check;
 mod group;
 mod root;
 

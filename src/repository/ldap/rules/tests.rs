@@ -11,7 +11,7 @@ use super::super::LdapRepository;
 use super::super::tests::slapd::{BASE, Person, Site, Slapd, uuid};
 use super::super::tests::{resource, settings};
 use crate::config::Rule;
-use crate::repository::{Bounds, Entry, EntryKey, Repository, rule};
+use crate::repository::{Bounds, Entry, EntryKey, Repository, Severity, rule};
 use crate::scim::Filter;
 
 const PEOPLE: usize = 40;
@@ -172,6 +172,29 @@ async fn a_group_that_may_not_be_read_is_an_outage() {
     let error = open(&slapd).search(&Filter::Constant(true), bounds(1000)).await.unwrap_err();
     let text = error.to_string();
     assert!(text.contains("chain0") && text.contains("member_of"), "{text}");
+}
+
+#[tokio::test]
+async fn a_check_looks_at_every_rule() {
+    let mut rules = rules();
+    rules.push(Rule { member_of: Some(named("nothing")), ..rules[3].clone() });
+    let slapd = Slapd::start(&population(), &Site::default());
+    let settings = super::super::LdapSettings { rules, ..settings(&slapd, &[]) };
+    let findings = LdapRepository::new(settings).unwrap().check().await;
+    let of = |subject: &str| {
+        let found = findings.iter().find(|finding| finding.subject == subject);
+        found.map(|finding| (finding.severity, finding.text.as_str())).unwrap()
+    };
+    for (subject, severity, text) in [
+        ("rule 1", Severity::Well, "somebody"),
+        ("rule 4", Severity::Well, "somebody"),
+        ("rule 8", Severity::Warning, "nobody"),
+        ("rule 9", Severity::Warning, "elsewhere"),
+        ("rule 11", Severity::Broken, "cn=nothing"),
+    ] {
+        let found = of(subject);
+        assert!(found.0 == severity && found.1.contains(text), "{subject}: {found:?}");
+    }
 }
 
 #[test]

@@ -1,0 +1,80 @@
+//! Under what the rows of an import are judged: for whom, and in which manner. It is kept with the job,
+//! so that what was accepted is done, whatever becomes of the token meanwhile.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::caller::{Caller, Client, PERMISSIONS, PermissionSet};
+use crate::federation::View;
+
+/// As the store keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Terms {
+    caller: String,
+    user: Option<String>,
+    permissions: Vec<String>,
+    binds: bool,
+    client: Word,
+    /// [`Manner::index`]
+    manner: usize,
+    request_id: String,
+}
+
+/// [`Client`] as it is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Word {
+    Rfc,
+    Entra,
+    Okta,
+    Strict,
+}
+
+impl Terms {
+    pub(super) fn new(caller: &Caller, view: &View) -> Self {
+        let may = |permission: &&(_, &str)| caller.permissions.contains(permission.0);
+        let permissions = PERMISSIONS.iter().filter(may);
+        Self {
+            caller: caller.name.to_string(),
+            user: caller.user.as_deref().map(str::to_owned),
+            permissions: permissions.map(|(_, name)| (*name).to_owned()).collect(),
+            binds: caller.binds.unwrap_or(view.manner.binds),
+            client: match caller.client {
+                Client::Rfc => Word::Rfc,
+                Client::Entra => Word::Entra,
+                Client::Okta => Word::Okta,
+                Client::Strict => Word::Strict,
+            },
+            manner: view.manner.index,
+            request_id: view.request_id.clone(),
+        }
+    }
+
+    /// [`Manner::index`] of the manner in which the import came.
+    pub(super) fn manner(&self) -> usize {
+        self.manner
+    }
+
+    pub(super) fn caller(&self, tenant: &Arc<str>) -> Caller {
+        let permissions = self.permissions.iter().filter_map(|name| name.parse().ok());
+        Caller {
+            tenant: Arc::clone(tenant),
+            name: Arc::from(&*self.caller),
+            permissions: permissions.fold(PermissionSet::default(), PermissionSet::union),
+            binds: Some(self.binds),
+            dialect: None,
+            user: self.user.as_deref().map(Arc::from),
+            client: match self.client {
+                Word::Rfc => Client::Rfc,
+                Word::Entra => Client::Entra,
+                Word::Okta => Client::Okta,
+                Word::Strict => Client::Strict,
+            },
+        }
+    }
+
+    pub(super) fn request_id(&self) -> &str {
+        &self.request_id
+    }
+}

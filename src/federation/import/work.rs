@@ -1,0 +1,347 @@
+//! The rows of a job, done in their order: judged, held against what is there, and written together
+//! with the note that they are done.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::yield_now;
+
+use super::super::authority::Mode;
+use super::super::standing::{Standing, divided};
+use super::super::write::{local_write, record};
+use super::super::{Federation, Problem, View};
+use super::ImportJob;
+use super::judge::{Judged, Reason};
+use super::people::{Meant, TOGETHER};
+use super::terms::Terms;
+use crate::audit::{Action, AuditRecord};
+use crate::caller::Caller;
+use crate::scim::dialect::Manners;
+use crate::store::{
+    Clash, ImportBatch, ImportCounts, ImportFault, ImportRefusal, ImportRow, ImportState,
+    NewResource, Numbers, ResourceRow, ResourceWrite, StoreError, TypeName, UserType,
+};
+
+/// How many numbers are reserved at once; what is left of them when a program ends nobody gets.
+const RESERVED: u32 = 1_000;
+
+/// How many rows are looked at at once where nobody has to be asked about them.
+const LOOKED_AT: usize = 256;
+
+/// After so many rows others have their turn.
+const TURN: usize = 16;
+
+/// A job that is being worked on.
+#[derive(Debug)]
+pub struct Underway {
+    import: ImportRow,
+    caller: Caller,
+    view: View,
+    part: Option<Part>,
+    /// The next rows, looked at.
+    ready: VecDeque<Ready>,
+    numbers: Option<Numbers>,
+    /// How many of the next rows are done one by one, because one of them is in the way of the others.
+    careful: usize,
+}
+
+/// Rows as they were kept together.
+#[derive(Debug)]
+struct Part {
+    /// The place of the first.
+    first: u64,
+    users: String,
+}
+
+/// A row that was looked at.
+#[derive(Debug)]
+struct Ready {
+    place: u64,
+    name: Option<String>,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    Refused(Reason),
+    New { id: String, revive: bool, write: Box<ResourceWrite> },
+}
+
+/// What came of working on a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Advance {
+    /// Some rows were done.
+    Some,
+    /// There is nothing left to do.
+    Ended,
+    /// The job is another's by now, or was cancelled.
+    Passed,
+}
+
+impl Federation {
+    /// Takes a job up where it stands; `manners` are the tenant's.
+    pub fn take_up(&self, job: ImportJob, manners: &Manners) -> Result<Underway, Problem> {
+        let ImportJob(import) = job;
+        let terms: Terms = serde_json::from_str(&import.terms).map_err(|error| {
+            let why = format!("the terms of an import cannot be read: {error}");
+            Problem::Internal(StoreError::Database(why))
+        })?;
+        let view = View {
+            no_cache: true,
+            photos: false,
+            members: false,
+            request_id: terms.request_id().to_owned(),
+            deadline: Instant::now() + Duration::from_secs(30),
+            manner: Arc::clone(manners.at(terms.manner())),
+        };
+        Ok(Underway {
+            caller: terms.caller(&self.tenant),
+            import,
+            view,
+            part: None,
+            ready: VecDeque::new(),
+            numbers: None,
+            careful: 0,
+        })
+    }
+
+    /// Does at most `most` of the rows that are left. A problem says why none was done, and that the
+    /// job is to be tried again.
+    pub async fn advance(&self, job: &mut Underway, most: usize) -> Result<Advance, Problem> {
+        if job.import.counts.processed() >= job.import.counts.size {
+            return self.end(job).await;
+        }
+        if job.ready.is_empty() {
+            self.look(job).await?;
+        }
+        if job.ready.is_empty() {
+            let why = format!("rows of the import {} are missing", job.import.correlation_id);
+            return Err(Problem::Internal(StoreError::Database(why)));
+        }
+        loop {
+            let most = if job.careful > 0 { 1 } else { most.max(1) };
+            let count = most.min(job.ready.len());
+            if let Some(advance) = self.commit(job, count).await? {
+                return Ok(advance);
+            }
+        }
+    }
+
+    async fn end(&self, job: &Underway) -> Result<Advance, Problem> {
+        let counts = job.import.counts;
+        let failed = counts.failed == counts.size && counts.size > 0;
+        let state = if failed { ImportState::Failed } else { ImportState::Done };
+        let processed = Some(counts.processed());
+        self.store.end_import(&job.import, state, processed, None).await?;
+        Ok(Advance::Ended)
+    }
+
+    /// Looks at the next rows.
+    async fn look(&self, job: &mut Underway) -> Result<(), Problem> {
+        let next = job.import.counts.processed();
+        let holds = |part: &Part| {
+            let count = part.users.lines().count() as u64;
+            (part.first..part.first + count).contains(&next)
+        };
+        if !job.part.as_ref().is_some_and(holds) {
+            let part = self.store.import_part(job.import.key, next).await?;
+            job.part = part.map(|(first, users)| Part { first, users }).filter(holds);
+        }
+        let Some(part) = &job.part else { return Ok(()) };
+        let asks = job.caller.binds == Some(true) && !self.directories.is_empty();
+        let most = if asks { TOGETHER } else { LOOKED_AT };
+        let lines = (part.first..).zip(part.users.lines()).skip_while(|(place, _)| *place < next);
+        let mut rows = Vec::with_capacity(most);
+        for (at, (place, line)) in lines.take(most).enumerate() {
+            rows.push(self.judged(&job.caller, place, line));
+            if at % TURN == TURN - 1 {
+                yield_now().await;
+            }
+        }
+        let meant = self.meant_by(&job.caller, &rows).await?;
+        for (row, meant) in rows.into_iter().zip(meant) {
+            job.ready.push_back(self.made_ready(row, meant)?);
+        }
+        Ok(())
+    }
+
+    /// What is to be written of a row.
+    fn made_ready(&self, row: Judged, meant: Meant) -> Result<Ready, Problem> {
+        let Judged { place, name, checked } = row;
+        let what = match (checked, meant) {
+            (Err(reason), _) | (Ok(_), Meant::Refused(reason)) => What::Refused(reason),
+            (Ok(checked), Meant::Nobody) => match self.local_user(&checked.attributes) {
+                Ok(own) => {
+                    let write = local_write(self.users(), own, self.clock.now());
+                    let id = self.clock.new_id().to_string();
+                    What::New { id, revive: false, write: Box::new(write) }
+                }
+                Err(problem) => What::Refused(Reason::of(problem)?),
+            },
+            (Ok(checked), Meant::Person { directory, known, revive }) => {
+                let standing = Standing::unbound(&directory, &known);
+                let wanted = &checked.attributes;
+                match divided(self.users(), &standing, wanted, Mode::Replace, true) {
+                    Ok(own) => {
+                        let at = self.clock.now();
+                        let write = self.bound_write(&directory, &known, own, at);
+                        let id = directory.long_id(&known.key.0);
+                        What::New { id, revive, write: Box::new(write) }
+                    }
+                    Err(problem) => What::Refused(Reason::of(problem)?),
+                }
+            }
+        };
+        Ok(Ready { place, name, what })
+    }
+
+    /// Does the next `count` rows; `None` where another look at them is needed first.
+    async fn commit(&self, job: &mut Underway, count: usize) -> Result<Option<Advance>, Problem> {
+        let Some(group) = job.import.group else { return self.without_group(job).await };
+        self.hold_against(job, count).await?;
+        let numbers = match job.numbers.take() {
+            Some(numbers) if numbers.left() >= count => numbers,
+            _ => self.store.reserve_numbers(&self.tenant, RESERVED).await?,
+        };
+        let rows: Vec<&Ready> = job.ready.iter().take(count).collect();
+        let faults: Vec<ImportFault> = rows.iter().filter_map(|row| row.fault()).collect();
+        let made: Vec<usize> =
+            (0..count).filter(|at| matches!(rows[*at].what, What::New { .. })).collect();
+        let new: Vec<NewResource<'_>> =
+            made.iter().filter_map(|at| self.new_user(job, &rows[*at].what)).collect();
+        let before = job.import.counts;
+        let existed = faults.iter().filter(|fault| fault.existed).count() as u64;
+        let after = ImportCounts {
+            imported: before.imported + new.len() as u64,
+            existed: before.existed + existed,
+            failed: before.failed + faults.len() as u64 - existed,
+            ..before
+        };
+        let part = job.part.as_ref().map_or(0, |part| part.first);
+        let import = &job.import;
+        let batch = ImportBatch {
+            import,
+            after,
+            faults: &faults,
+            new: &new,
+            numbers: &numbers,
+            group,
+            part,
+        };
+        let outcome = self.store.import_batch(&batch).await;
+        match outcome {
+            Ok(users) => {
+                let views = new.iter().map(|new| &new.write.view);
+                for (user, view) in users.iter().zip(views) {
+                    // An earlier look-up of the name may have kept "nobody".
+                    self.rows.touched(user, &[view]);
+                }
+                self.group_grew(group, &users).await?;
+                let mut numbers = numbers;
+                numbers.spend(users.len());
+                job.numbers = Some(numbers);
+                job.import.counts = after;
+                job.ready.drain(..count);
+                job.careful = job.careful.saturating_sub(count);
+                Ok(Some(Advance::Some))
+            }
+            Err(ImportRefusal::Row { place, error }) => {
+                let at = made.get(place).copied().unwrap_or(0);
+                drop(new);
+                job.numbers = Some(numbers);
+                job.careful = job.careful.max(count);
+                Self::in_the_way(job, at, error)?;
+                Ok(None)
+            }
+            Err(ImportRefusal::Passed) => Ok(Some(Advance::Passed)),
+            Err(ImportRefusal::NoGroup) => self.without_group(job).await,
+            Err(ImportRefusal::Store(error)) => Err(error.into()),
+        }
+    }
+
+    /// Refuses those of the next rows whose name or `externalId` somebody has.
+    async fn hold_against(&self, job: &mut Underway, count: usize) -> Result<(), Problem> {
+        let next = || job.ready.iter().enumerate().take(count);
+        let writes = next().filter_map(|(at, row)| match &row.what {
+            What::New { write, .. } => Some((at, &**write)),
+            What::Refused(_) => None,
+        });
+        let (places, writes): (Vec<usize>, Vec<&ResourceWrite>) = writes.unzip();
+        let clashes = self.store.clashes(&self.tenant, &writes).await?;
+        for (at, clash) in places.into_iter().zip(clashes) {
+            let (Some(Clash { attribute, id }), Some(row)) = (clash, job.ready.get_mut(at)) else {
+                continue;
+            };
+            row.what = What::Refused(match id {
+                Some(id) => {
+                    let attribute = attribute.to_owned();
+                    Reason::refused(StoreError::Taken { attribute, id })?
+                }
+                None => Reason::existed(format!(
+                    "{attribute} is that of an earlier row of this import; leave one of them out."
+                )),
+            });
+        }
+        Ok(())
+    }
+
+    /// What becomes of a row that the store refused.
+    fn in_the_way(job: &mut Underway, at: usize, error: StoreError) -> Result<(), Problem> {
+        let Some(row) = job.ready.get_mut(at) else { return Ok(()) };
+        match (&mut row.what, error) {
+            // The user was deleted after it was looked for.
+            (What::New { revive, .. }, StoreError::Tombstone) => *revive = true,
+            // Whoever was in the way has gone.
+            (_, StoreError::Stale) => {}
+            (what, error) => *what = What::Refused(Reason::refused(error)?),
+        }
+        Ok(())
+    }
+
+    async fn without_group(&self, job: &Underway) -> Result<Option<Advance>, Problem> {
+        let processed = Some(job.import.counts.processed());
+        self.store.end_import(&job.import, ImportState::Failed, processed, None).await?;
+        Ok(Some(Advance::Ended))
+    }
+
+    fn new_user<'a>(&self, job: &Underway, what: &'a What) -> Option<NewResource<'a>> {
+        let What::New { id, revive, write } = what else { return None };
+        let action = if write.link.is_some() { Action::Bind } else { Action::Create };
+        Some(NewResource {
+            type_name: TypeName::User,
+            id,
+            user_type: UserType::Ftress,
+            write,
+            revive: *revive,
+            record: AuditRecord {
+                correlation_id: Some(job.import.correlation_id.clone()),
+                ..record(&job.caller, self.users(), action, id, write.at, &job.view)
+            },
+        })
+    }
+
+    /// Drops what is kept of the group, which has a new version.
+    async fn group_grew(&self, group: i64, users: &[ResourceRow]) -> Result<(), Problem> {
+        if users.is_empty() {
+            return Ok(());
+        }
+        for row in self.store.read(&self.tenant, &[group]).await? {
+            self.rows.touched(&row, &[&self.stored_view(&row)]);
+        }
+        Ok(())
+    }
+}
+
+impl Ready {
+    fn fault(&self) -> Option<ImportFault> {
+        let What::Refused(reason) = &self.what else { return None };
+        Some(ImportFault {
+            place: self.place,
+            name: self.name.clone(),
+            existed: reason.existed,
+            kind: reason.kind.map(|kind| kind.name().to_owned()),
+            detail: reason.detail.clone(),
+        })
+    }
+}
