@@ -16,7 +16,7 @@ use super::settings::{
     Role, Server, Tenant, VanishBrake,
 };
 use super::written::{self, Words};
-use super::{callers, customs, manners, repository, store, tls, value};
+use super::{callers, codes, customs, manners, repository, store, tls, value};
 use crate::scim::schema::ResourceTypes;
 use crate::scim::text::comparable;
 
@@ -155,6 +155,7 @@ fn tenant(
     let issuers = callers::issuers(&file.issuer, &name, (&tokens, &clients), around)?;
     let known = repository::Known { groups: &groups, roles: &roles };
     let repositories = repository::repositories(&file.repository, known, around)?;
+    let codes = codes::types(&file.user_attributes, &repositories)?;
     let customs = customs::customs(file, &roles)?;
     for id in file.group.iter().map(|group| &group.id).chain(file.role.iter().map(|role| &role.id))
     {
@@ -202,6 +203,7 @@ fn tenant(
         cursor_timeout: value::duration(file.cursor_timeout.as_ref(), 10 * MINUTE, SECOND..=DAY)?,
         customs,
         resource_types,
+        codes,
         groups,
         roles,
         authenticator_policies,

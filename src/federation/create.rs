@@ -19,6 +19,7 @@ use crate::cache::State;
 use crate::caller::{Caller, Permission};
 use crate::scim::filter::{Filter, Literal, Operator, Text};
 use crate::scim::schema::check::Checked;
+use crate::scim::written::{Posting, Writing};
 use crate::scim::{Attributes, ErrorKind, ResourceType, ScimError};
 use crate::store::{LinkState, NewResource, ResourceRow, StoreError, TypeName, UserType};
 
@@ -56,10 +57,14 @@ impl Federation {
             demand(caller, Permission::UsersBind)?;
             let id = directory.long_id(&known.key.0);
             let _writing = self.writing.hold(&id).await;
-            let wanted = &checked.attributes;
-            return self.bind_by_post(caller, (&directory, &known), wanted, sections, view).await;
+            let people = (&directory, &known);
+            return self.bind_by_post(caller, people, &checked, sections, view).await;
         }
-        let own = self.local_user(&checked.attributes)?;
+        let writing = Writing { kind, manner: &view.manner, owns_name: true };
+        let given = writing.posted(&Attributes::new(), &checked, Posting::Creates)?;
+        kind.require(&given)?;
+        writing.limited(&Attributes::new(), &given)?;
+        let own = self.local_user(&given)?;
         self.create_local(caller, kind, own, sections, view).await
     }
 
@@ -73,7 +78,9 @@ impl Federation {
 
     /// What is stored of a new user of whom all is ours.
     pub(super) fn local_user(&self, wanted: &Attributes) -> Result<Attributes, Problem> {
-        Ok(self.with_default_role(self.owned_by_store(wanted)?))
+        let mut own = self.with_default_role(self.owned_by_store(wanted)?);
+        self.rules.codes.apply(&mut own, &Attributes::new())?;
+        Ok(own)
     }
 
     /// Which directory person a POST means, if any: by the mapped `externalId` alone.
@@ -139,7 +146,7 @@ impl Federation {
         &self,
         caller: &Caller,
         (directory, known): (&Arc<Directory>, &Arc<Known>),
-        wanted: &Attributes,
+        checked: &Checked,
         sections: Attributes,
         view: &View,
     ) -> Result<Created, Problem> {
@@ -156,7 +163,13 @@ impl Federation {
             None => false,
         };
         let standing = Standing::unbound(directory, known);
-        let own = divided(self.users(), &standing, wanted, Mode::Replace, true)?;
+        let owns_name = standing.owns(&self.user_name);
+        let writing = Writing { kind: self.users(), manner: &view.manner, owns_name };
+        let wanted = writing.posted(&known.values(), checked, Posting::Binds)?;
+        let mut own = divided(self.users(), &standing, &wanted, Mode::Replace, true)?;
+        self.rules.codes.apply(&mut own, &Attributes::new())?;
+        standing.within_limits(self, self.users(), &own, &wanted, &view.manner)?;
+        self.users().require(&standing.with_own(self, &own))?;
         let id = directory.long_id(&known.key.0);
         let row = loop {
             let owning = self.sections(caller, &id, &[], sections.clone()).await?;

@@ -13,7 +13,7 @@ use super::rows::{StoredKey, external_id_key, name_key};
 use super::sort::Order;
 use super::{Federation, is_group, is_user};
 use crate::scim::dialect::Manner;
-use crate::scim::{AttributePath, Filter, Query, ResourceType};
+use crate::scim::{AttributePath, Filter, Query, ResourceType, mirror};
 use crate::store::{RowKey, TypeName};
 
 /// Longer query texts are understood each time.
@@ -119,6 +119,7 @@ impl Federation {
     /// The plan of a query over the resources of one type.
     pub fn plan(&self, kind: &Arc<ResourceType>, query: Query) -> Plan {
         let filter = query.filter.clone().unwrap_or(Filter::Constant(true));
+        let filter = if is_user(kind) { mirror::asked(filter, kind) } else { filter };
         let filter = for_type(filter, kind);
         let photos_decide = filter.paths().chain(&query.sort_by).any(is_photos);
         let photos = photos_decide || query.projection.asks_for("photos");

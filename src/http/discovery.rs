@@ -43,7 +43,10 @@ pub fn schema(
     headers: &HeaderMap,
     urn: &str,
 ) -> Result<Response, Failure> {
-    one(mount, uri, headers, urn, dialect::schema)
+    let manner = mount.manner(None, uri);
+    let describe =
+        |urn: &str, types: &[&ResourceType], base: &str| dialect::schema(urn, types, base, manner);
+    one(mount, uri, headers, urn, describe)
 }
 
 pub fn resource_types(mount: &TenantMount, uri: &Uri) -> Result<Response, Failure> {
@@ -62,14 +65,12 @@ pub fn resource_type(
     one(mount, uri, headers, name, dialect::resource_type)
 }
 
-type Describe = fn(&str, &[&ResourceType], &str) -> Option<Document>;
-
 fn one(
     mount: &TenantMount,
     uri: &Uri,
     headers: &HeaderMap,
     written: &str,
-    describe: Describe,
+    describe: impl Fn(&str, &[&ResourceType], &str) -> Option<Document>,
 ) -> Result<Response, Failure> {
     unfiltered(uri)?;
     let name = query::segment(written).ok_or(Failure::UnknownPath)?;

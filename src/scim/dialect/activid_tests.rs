@@ -139,6 +139,31 @@ fn members_of_a_group_are_its_subgroups() {
 }
 
 #[test]
+fn schemas_say_who_writes_what() {
+    let user = ResourceType::user(&[]);
+    let mutability = |manner: &Manner, name: &str| {
+        let document = schema(&user.schema.id, &[&user], BASE, manner).unwrap();
+        let document: Value = serde_json::from_slice(&document.body).unwrap();
+        let attributes = document["attributes"].as_array().unwrap().clone();
+        let found = attributes.iter().find(|attribute| attribute["name"] == name).unwrap();
+        (found["mutability"].as_str().unwrap().to_owned(), found["required"] == true)
+    };
+    let (read_only, read_write) = ("readOnly".to_owned(), "readWrite".to_owned());
+    for (name, before_four, from_four, rfc) in [
+        ("userName", (&read_only, false), (&read_write, true), (&read_write, true)),
+        ("displayName", (&read_only, false), (&read_only, false), (&read_write, false)),
+        ("groups", (&read_write, false), (&read_write, false), (&read_only, false)),
+        ("roles", (&read_write, false), (&read_write, false), (&read_write, false)),
+    ] {
+        for (manner, (expected, required)) in
+            [(&*manner(3), before_four), (&*manner(4), from_four), (&Manner::rfc(), rfc)]
+        {
+            assert_eq!(mutability(manner, name), (expected.clone(), required), "{name}");
+        }
+    }
+}
+
+#[test]
 fn lists_and_errors_have_their_own_members() {
     let manner = manner(1);
     let head = ListHead { start_index: Some(1), ..ListHead::default() };

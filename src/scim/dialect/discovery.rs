@@ -5,7 +5,8 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use super::{ListHead, Manner, render_list};
+use super::{ListHead, Manner, Names, render_list};
+use crate::scim::schema::standard::USER;
 use crate::scim::schema::{ResourceType, Schema};
 
 /// One discovery resource.
@@ -90,14 +91,14 @@ impl Part {
 /// Every schema of these resource types, each once.
 pub fn schemas_list(types: &[&ResourceType], base: &str, part: Part, manner: &Manner) -> Vec<u8> {
     let documents: Vec<_> =
-        all_schemas(types).map(|schema| schema_document(schema, base).body).collect();
+        all_schemas(types).map(|schema| schema_document(schema, base, manner).body).collect();
     list(&documents, part, manner)
 }
 
 /// The schema with this URN, in any case.
-pub fn schema(urn: &str, types: &[&ResourceType], base: &str) -> Option<Document> {
+pub fn schema(urn: &str, types: &[&ResourceType], base: &str, manner: &Manner) -> Option<Document> {
     let found = all_schemas(types).find(|schema| schema.id.eq_ignore_ascii_case(urn))?;
-    Some(schema_document(found, base))
+    Some(schema_document(found, base, manner))
 }
 
 pub fn resource_types_list(
@@ -127,17 +128,38 @@ fn all_schemas<'a>(types: &'a [&ResourceType]) -> impl Iterator<Item = &'a Schem
         .filter(move |schema| seen.insert(schema.id.as_str()))
 }
 
-fn schema_document(schema: &Schema, base: &str) -> Document {
+fn schema_document(schema: &Schema, base: &str, manner: &Manner) -> Document {
     let location = format!("{base}/Schemas/{}", schema.id);
     let mut document = json!({ "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Schema"] });
     if let (Value::Object(document), Ok(Value::Object(members))) =
         (&mut document, serde_json::to_value(schema))
     {
         document.extend(members);
+        if schema.id == USER {
+            let attributes = document.get_mut("attributes").and_then(Value::as_array_mut);
+            attributes.into_iter().flatten().for_each(|attribute| in_manner(attribute, manner));
+        }
         document
             .insert("meta".to_owned(), json!({ "resourceType": "Schema", "location": location }));
     }
     Document { body: bytes(&document), location }
+}
+
+/// What a user's attributes are to clients of this manner.
+fn in_manner(attribute: &mut Value, manner: &Manner) {
+    let name = attribute["name"].as_str().unwrap_or_default();
+    let (mutability, required) = match name {
+        "displayName" if manner.derives_display_name => ("readOnly", false),
+        "userName" if manner.names == Names::ExternalId => ("readOnly", false),
+        "groups" if manner.groups_writable => ("readWrite", false),
+        _ => return,
+    };
+    attribute["mutability"] = mutability.into();
+    attribute["required"] = required.into();
+    let parts = attribute.get_mut("subAttributes").and_then(Value::as_array_mut);
+    for part in parts.into_iter().flatten().filter(|part| part["name"] == "value") {
+        part["mutability"] = mutability.into();
+    }
 }
 
 fn type_document(kind: &ResourceType, base: &str) -> Document {

@@ -299,12 +299,12 @@ fn discovery_tells_what_the_data_say() {
     assert!(ids.contains(&USER) && ids.contains(&GROUP) && ids.contains(&SOURCE));
     assert_eq!(list["totalResults"], all);
 
-    let one = parsed(schema(&USER.to_uppercase(), &types, BASE).unwrap().body);
+    let one = parsed(schema(&USER.to_uppercase(), &types, BASE, &Manner::rfc()).unwrap().body);
     assert_eq!(one["schemas"], json!(["urn:ietf:params:scim:schemas:core:2.0:Schema"]));
     assert_eq!(one["meta"]["location"], format!("{BASE}/Schemas/{USER}"));
     assert_eq!(one["attributes"][0]["name"], "userName");
     assert_eq!(one["attributes"][0]["uniqueness"], "server");
-    assert!(schema("urn:nobody", &types, BASE).is_none());
+    assert!(schema("urn:nobody", &types, BASE, &Manner::rfc()).is_none());
 
     let list = parsed(resource_types_list(&types, BASE, Part::WHOLE, &Manner::rfc()));
     assert_eq!(list["Resources"][1]["schema"], GROUP);

@@ -34,6 +34,8 @@ pub struct Checked {
     pub user_type: Option<String>,
     /// The URNs of the extensions that the body has something to say of, be it that there is nothing.
     pub extensions: Vec<String>,
+    /// Whether the body holds `groups`, be it an empty list.
+    pub holds_groups: bool,
 }
 
 impl ResourceType {
@@ -193,6 +195,7 @@ impl Reader<'_> {
                 return handed_out(&mut self.checked.user_type, path, &value);
             }
             (None, "schemas") => return Ok(()),
+            (None, "groups") => self.checked.holds_groups |= !value.is_null(),
             _ => {}
         }
         if let Some(urn) = &path.extension

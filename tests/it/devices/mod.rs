@@ -1,5 +1,6 @@
 //! Devices and authenticators: resources of their own, and what users have of them.
 
+mod activid;
 mod authenticators;
 mod sections;
 
