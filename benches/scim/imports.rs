@@ -74,6 +74,7 @@ async fn import(config: &Config, path: &Path, many: usize) -> Duration {
         customs: tenant.customs.clone(),
         groups: Vec::new(),
         roles: Vec::new(),
+        provisioned: Vec::new(),
     };
     let federation = Federation::new(
         Arc::from(TENANT),
