@@ -262,6 +262,7 @@ fn federation(
         allow_scan: tenant.allow_scan,
         walk_limit: tenant.walk_limit,
         cursor_timeout: tenant.cursor_timeout,
+        codes: tenant.codes.clone(),
         policies: tenant.authenticator_policies.clone(),
         customs: tenant.customs.clone(),
         groups: tenant.groups.clone(),

@@ -5,6 +5,7 @@
 //! files that the configuration names.
 
 mod callers;
+mod codes;
 mod customs;
 mod fault;
 mod later;

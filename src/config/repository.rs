@@ -304,14 +304,15 @@ fn attribute(place: &Spanned<written::Attribute>) -> Result<AttributeOverride, F
         ));
     }
     let kind = file.kind.as_ref().map(|kind| kind.get_ref().clone());
-    if attribute.is_none() && authority.is_none() && kind.is_none() {
+    let several = file.multi_valued.as_ref().is_some_and(|several| *several.get_ref());
+    if attribute.is_none() && authority.is_none() && kind.is_none() && !several {
         return Err(Fault::at(
             place,
             "the table is empty",
             "write attribute, template, authority or type into it",
         ));
     }
-    Ok(AttributeOverride { attribute, authority, kind })
+    Ok(AttributeOverride { attribute, authority, kind, several })
 }
 
 /// An attribute description (RFC 4512 section 2.5) with options.

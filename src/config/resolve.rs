@@ -16,7 +16,7 @@ use super::settings::{
     Role, Server, Tenant, VanishBrake,
 };
 use super::written::{self, Words};
-use super::{callers, customs, manners, repository, store, tls, value};
+use super::{callers, codes, customs, manners, repository, store, tls, value};
 use crate::scim::schema::ResourceTypes;
 use crate::scim::text::comparable;
 
@@ -154,6 +154,7 @@ fn tenant(
     let tokens = callers::tokens(&file.token, &name, known, taken)?;
     let clients = callers::clients(&file.client, &name, known, &tokens)?;
     let repositories = repository::repositories(&file.repository, known, around)?;
+    let codes = codes::types(&file.user_attributes, &repositories)?;
     let customs = customs::customs(file, &roles)?;
     for id in file.group.iter().map(|group| &group.id).chain(file.role.iter().map(|role| &role.id))
     {
@@ -200,6 +201,7 @@ fn tenant(
         cursor_timeout: value::duration(file.cursor_timeout.as_ref(), 10 * MINUTE, SECOND..=DAY)?,
         customs,
         resource_types,
+        codes,
         groups,
         roles,
         authenticator_policies,

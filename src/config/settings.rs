@@ -14,6 +14,7 @@ use super::customs::Customs;
 use super::tls::TlsFiles;
 use crate::caller::Caller;
 use crate::scim::dialect::{Dialect, Manners};
+use crate::scim::mirror::CodeTypes;
 use crate::scim::schema::ResourceTypes;
 use crate::secret::Secret;
 
@@ -99,6 +100,8 @@ pub struct Tenant {
     pub customs: Customs,
     /// The shipped ones with what the files of `schemas` add.
     pub resource_types: Arc<ResourceTypes>,
+    /// What values under the codes of `UserAttribute` are, as the tenant and its mappings say.
+    pub codes: CodeTypes,
     pub groups: Vec<Group>,
     pub roles: Vec<Role>,
     pub authenticator_policies: Vec<AuthenticatorPolicy>,
@@ -325,6 +328,8 @@ pub struct AttributeOverride {
     /// How values are read, as the repository's mappings name it (one word); where absent, what the
     /// mapping or else the schema says.
     pub kind: Option<String>,
+    /// Whether every value is read where a code of `UserAttribute` holds one.
+    pub several: bool,
 }
 
 /// Where a value comes from in an entry.

@@ -87,6 +87,7 @@ fn the_shipped_example_is_what_its_comments_say() {
         attribute: Some(Source::Attributes(vec!["title".to_owned()])),
         authority: Some(Authority::Local),
         kind: None,
+        several: false,
     };
     assert_eq!(corp.attributes, [("title".to_owned(), title)]);
 }

@@ -154,6 +154,9 @@ pub struct Tenant {
     /// Files with Schema and ResourceType documents.
     #[serde(default)]
     pub schemas: Words,
+    /// Codes of `UserAttribute`, each with what its values are.
+    #[serde(default)]
+    pub user_attributes: BTreeMap<Spanned<String>, Spanned<UserAttribute>>,
     #[serde(default)]
     pub group: Vec<Group>,
     #[serde(default)]
@@ -166,6 +169,13 @@ pub struct Tenant {
     pub client: Vec<Client>,
     #[serde(default)]
     pub repository: Vec<Repository>,
+}
+
+/// `"date"` or `{ type = "date", multi_valued = true }`.
+#[derive(Debug)]
+pub struct UserAttribute {
+    pub kind: Option<String>,
+    pub multi_valued: bool,
 }
 
 /// `"path"` or `{ path = "…", dialect = "…" }`.
@@ -352,6 +362,7 @@ pub struct Attribute {
     pub template: Key<String>,
     pub authority: Key<String>,
     pub kind: Key<String>,
+    pub multi_valued: Key<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -439,6 +450,39 @@ impl<'de> Deserialize<'de> for Mount {
     }
 }
 
+impl<'de> Deserialize<'de> for UserAttribute {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Table {
+            #[serde(rename = "type")]
+            kind: Option<String>,
+            #[serde(default)]
+            multi_valued: bool,
+        }
+
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = UserAttribute;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a type or { type = \"…\", multi_valued = … }")
+            }
+
+            fn visit_str<E: Error>(self, kind: &str) -> Result<UserAttribute, E> {
+                Ok(UserAttribute { kind: Some(kind.to_owned()), multi_valued: false })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<UserAttribute, A::Error> {
+                let table = Table::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(UserAttribute { kind: table.kind, multi_valued: table.multi_valued })
+            }
+        }
+
+        deserializer.deserialize_any(Reader)
+    }
+}
+
 impl<'de> Deserialize<'de> for Attribute {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
@@ -449,6 +493,7 @@ impl<'de> Deserialize<'de> for Attribute {
             authority: Key<String>,
             #[serde(rename = "type")]
             kind: Key<String>,
+            multi_valued: Key<bool>,
         }
 
         struct Reader;
@@ -475,6 +520,7 @@ impl<'de> Deserialize<'de> for Attribute {
                     template: table.template,
                     authority: table.authority,
                     kind: table.kind,
+                    multi_valued: table.multi_valued,
                 })
             }
         }

@@ -26,6 +26,7 @@ use crate::scim::filter::{Filter, Literal, Operator, Text};
 use crate::scim::patch::Membership;
 use crate::scim::schema::check::Checked;
 use crate::scim::text::is_code;
+use crate::scim::written::{Posting, Writing};
 use crate::scim::{Attributes, ErrorKind, ResourceType, ScimError};
 use crate::store::{
     Joining, LinkState, NewResource, ResourceRow, RowKey, StoreError, TypeName, UserType,
@@ -77,11 +78,15 @@ impl Federation {
             let _writing = self.writing.hold(&id).await;
             let standing = Standing::unbound(&directory, &known);
             let joining = self.at_birth(caller, Some(&standing), groups, wanted, view).await?;
-            let beside = (sections, joining);
-            return self.bind_by_post(caller, (&directory, &known), wanted, beside, view).await;
+            let (people, beside) = ((&directory, &known), (sections, joining));
+            return self.bind_by_post(caller, people, &checked, beside, view).await;
         }
         let joining = self.at_birth(caller, None, groups, wanted, view).await?;
-        let own = self.local_user(wanted)?;
+        let writing = Writing { kind, manner: &view.manner, owns_name: true };
+        let given = writing.posted(&Attributes::new(), &checked, Posting::Creates)?;
+        kind.require(&given)?;
+        writing.limited(&Attributes::new(), &given)?;
+        let own = self.local_user(&given)?;
         self.create_local(caller, kind, own, (sections, joining), view).await
     }
 
@@ -129,7 +134,9 @@ impl Federation {
 
     /// What is stored of a new user of whom all is ours.
     pub(super) fn local_user(&self, wanted: &Attributes) -> Result<Attributes, Problem> {
-        Ok(self.with_default_role(self.owned_by_store(wanted)?))
+        let mut own = self.with_default_role(self.owned_by_store(wanted)?);
+        self.rules.codes.apply(&mut own, &Attributes::new())?;
+        Ok(own)
     }
 
     /// Which directory person a POST means, if any: by the mapped `externalId` alone.
@@ -195,7 +202,7 @@ impl Federation {
         &self,
         caller: &Caller,
         (directory, known): (&Arc<Directory>, &Arc<Known>),
-        wanted: &Attributes,
+        checked: &Checked,
         (sections, joining): (Attributes, Joining),
         view: &View,
     ) -> Result<Created, Problem> {
@@ -212,7 +219,13 @@ impl Federation {
             None => false,
         };
         let standing = Standing::unbound(directory, known);
-        let own = divided(self.users(), &standing, wanted, Mode::Replace, true)?;
+        let owns_name = standing.owns(&self.user_name);
+        let writing = Writing { kind: self.users(), manner: &view.manner, owns_name };
+        let wanted = writing.posted(&known.values(), checked, Posting::Binds)?;
+        let mut own = divided(self.users(), &standing, &wanted, Mode::Replace, true)?;
+        self.rules.codes.apply(&mut own, &Attributes::new())?;
+        standing.within_limits(self, self.users(), &own, &wanted, &view.manner)?;
+        self.users().require(&standing.with_own(self, &own))?;
         let id = directory.long_id(&known.key.0);
         let row = loop {
             let owning = self.beside(caller, &id, &sections, &joining).await?;

@@ -66,7 +66,7 @@ impl Federation {
         if let Subject::Unbound { directory, .. } = subject {
             return Err(nothing_of_ours(&directory));
         }
-        let wanted = |current: &Attributes| {
+        let wanted = |current: &Attributes, _| {
             let mut after = current.clone();
             after.insert("active".into(), Value::Bool(false));
             if kind.extension(LIFE_CYCLE).is_some() {

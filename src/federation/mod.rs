@@ -51,7 +51,8 @@ use crate::clock::Clock;
 use crate::config::{AuthenticatorPolicy, Customs, Group, OnConflict, OnFailure, Role, Rule};
 use crate::repository::{Repository, RepositoryError};
 use crate::scim::dialect::Manner;
-use crate::scim::{ErrorKind, ResourceType, ScimError};
+use crate::scim::mirror::CodeTypes;
+use crate::scim::{AttributePath, ErrorKind, ResourceType, ScimError};
 use crate::secret::Secret;
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::{CacheNumbers, RepositoryMetrics};
@@ -72,6 +73,8 @@ pub struct Federation {
     types: Vec<Arc<ResourceType>>,
     /// The users' type where their groups are written through them.
     joining_users: Arc<ResourceType>,
+    /// `userName`
+    user_name: AttributePath,
     store: Arc<Store>,
     rows: rows::Rows,
     directories: Vec<Arc<directory::Directory>>,
@@ -101,6 +104,8 @@ pub struct Rules {
     pub walk_limit: u64,
     /// How long a cursor is good for, and what it needs kept, since either was last used.
     pub cursor_timeout: Duration,
+    /// What values under the codes of `UserAttribute` are.
+    pub codes: CodeTypes,
     /// Under which authenticators there may be.
     pub policies: Vec<AuthenticatorPolicy>,
     pub customs: Customs,
@@ -244,6 +249,7 @@ impl Federation {
             shares: shares.clone(),
             tenant,
             rules,
+            user_name: types[0].resolve("userName"),
             types,
             store,
             directories,

@@ -15,7 +15,7 @@ use super::rows::{StoredKey, external_id_key, name_key};
 use super::sort::Order;
 use super::{Federation, is_group, is_user};
 use crate::scim::dialect::Manner;
-use crate::scim::{AttributePath, Filter, Query, ResourceType};
+use crate::scim::{AttributePath, Filter, Query, ResourceType, mirror};
 use crate::store::{RowKey, TypeName};
 
 /// Longer query texts are understood each time.
@@ -78,10 +78,19 @@ impl Plan {
 }
 
 impl Federation {
+    /// Whether rules of some repository give anything.
+    fn rules_give(&self) -> bool {
+        self.directories.iter().any(|directory| !directory.giving().is_nothing())
+    }
+
     /// What the store is asked for, as it can tell it; nothing where everybody is wanted.
     pub(super) fn stored_filter<'a>(&self, plan: &'a Plan) -> Option<Cow<'a, Filter>> {
         let wanted = plan.wanted()?;
-        let stored = if plan.of_roles { self.roles.as_stored(wanted, self.users()) } else { None };
+        let stored = if plan.of_roles {
+            self.roles.as_stored(wanted, self.users(), self.rules_give())
+        } else {
+            None
+        };
         Some(stored.map_or(Cow::Borrowed(wanted), Cow::Owned))
     }
 }
@@ -132,6 +141,7 @@ impl Federation {
     /// The plan of a query over the resources of one type.
     pub fn plan(&self, kind: &Arc<ResourceType>, query: Query) -> Plan {
         let filter = query.filter.clone().unwrap_or(Filter::Constant(true));
+        let filter = if is_user(kind) { mirror::asked(filter, kind) } else { filter };
         let filter = for_type(filter, kind);
         let photos_decide = filter.paths().chain(&query.sort_by).any(is_photos);
         let photos = photos_decide || query.projection.asks_for("photos");

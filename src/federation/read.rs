@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::directory::Directory;
 use super::identity::{Care, Subject, nobody};
-use super::resource::{Half, Resource};
+use super::resource::{Half, Resource, SOURCE_URN};
 use super::{Deed, Federation, Problem, View, is_group, is_user, permit, unavailable};
 use crate::caller::Caller;
-use crate::repository::RepositoryError;
+use crate::repository::{Authority, RepositoryError};
 use crate::scim::ResourceType;
+use crate::scim::mirror::Mirror;
 use crate::store::{ResourceRow, RowKey};
 
 impl Federation {
@@ -94,6 +95,23 @@ impl Federation {
             Err(error) => Half::Shadow(failure(directory, &error)),
         };
         self.people.stored(row, Some(directory), &half)
+    }
+}
+
+impl Federation {
+    /// Whether a directory decides what a mirrored code says of somebody, of an element of a list by
+    /// its type.
+    pub fn owns(&self, resource: &Resource, mirror: &Mirror, kind: Option<&str>) -> bool {
+        let source = resource.attributes.get(SOURCE_URN);
+        let repository = source.and_then(|source| source.get("userRepositoryId")?.as_str());
+        let Some(directory) = repository.and_then(|id| self.directory(id)) else { return false };
+        let path = self.users().resolve(&mirror.path());
+        let authority = if path.multi_valued {
+            directory.repository().authority_of_type(&path, kind)
+        } else {
+            directory.repository().authority(&path)
+        };
+        authority == Some(Authority::Directory)
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, LazyLock};
 
-use super::authority::{Division, Mode, Owner, merge};
+use serde_json::Value;
+
+use super::authority::{Division, Mode, Owned, Owner, merge};
 use super::create::with_default_active;
 use super::directory::{Directory, Known};
 use super::given::Given;
@@ -11,8 +13,10 @@ use super::read::failure;
 use super::resource::{Half, Resource, given};
 use super::{Federation, IfMatch, Problem, RETRY_AFTER, is_user};
 use crate::cache::State;
-use crate::repository::Repository;
-use crate::scim::{Attributes, ResourceType};
+use crate::repository::{Authority, Repository};
+use crate::scim::dialect::Manner;
+use crate::scim::written::Writing;
+use crate::scim::{AttributePath, Attributes, ResourceType};
 use crate::store::ResourceRow;
 
 /// A person before a write, as the sources themselves have it.
@@ -103,6 +107,50 @@ impl Standing {
         match self.values() {
             Some(values) => merge(federation.users(), self.owner(), &values, own),
             None => own.clone(),
+        }
+    }
+
+    /// Whether a value of `path` is kept here; else a directory gives it.
+    pub(super) fn owns(&self, path: &AttributePath) -> bool {
+        match self {
+            Self::Stored { row, .. } if row.link.is_none() => true,
+            _ => self
+                .repository()
+                .is_some_and(|own| own.authority(path) != Some(Authority::Directory)),
+        }
+    }
+
+    /// Refuses more values than a user may have, and one beside those of a directory where there may be
+    /// no more than these: what there is belongs to it.
+    pub(super) fn within_limits(
+        &self,
+        federation: &Federation,
+        kind: &ResourceType,
+        own: &Attributes,
+        wanted: &Attributes,
+        manner: &Manner,
+    ) -> Result<(), Problem> {
+        if manner.limits.is_empty() || !is_user(kind) {
+            return Ok(());
+        }
+        let before = self.merged(federation);
+        Writing { kind, manner, owns_name: true }.limited(&before, wanted)?;
+        let Some(repository) = self.repository() else { return Ok(()) };
+        let count = |attributes: &Attributes, name: &str| {
+            attributes.get(name).and_then(Value::as_array).map_or(0, Vec::len)
+        };
+        let after = self.with_own(federation, own);
+        let beside = manner.limits.iter().find(|limit| {
+            let name = limit.attribute.as_str();
+            let there = count(&after, name);
+            there > limit.most && there > count(&before, name) && count(wanted, name) <= limit.most
+        });
+        match beside {
+            None => Ok(()),
+            Some(limit) => {
+                let owned = Owned { path: limit.attribute.clone() };
+                Err(Problem::Scim(owned.into_error(repository.id())))
+            }
         }
     }
 

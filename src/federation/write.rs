@@ -28,6 +28,7 @@ use crate::audit::{Action, AuditRecord, Outcome};
 use crate::caller::{Caller, Permission};
 use crate::scim::patch::{Membership, Tolerance};
 use crate::scim::schema::check::Checked;
+use crate::scim::written::Writing;
 use crate::scim::{Attributes, Patch, ResourceType, ScimError};
 use crate::store::{
     LinkRow, ResourceRow, ResourceWrite, RowKey, StoreError, TypeName, UniqueValue,
@@ -50,7 +51,7 @@ impl Federation {
         let list = list(kind, view);
         let given = list.and_then(|list| checked.attributes.shift_remove(list));
         let membership = match list {
-            Some(GROUPS) if !checked.says_groups => {
+            Some(GROUPS) if !checked.holds_groups => {
                 if view.manner.requires_groups {
                     return Err(missing_groups());
                 }
@@ -67,8 +68,12 @@ impl Federation {
             None
         };
         let all_stand = is_owned(kind) && view.manner.sections_stand;
-        let wanted = |current: &Attributes| {
-            let mut wanted = kind.over(current, &checked.attributes)?;
+        let wanted = |current: &Attributes, owns_name| {
+            let mut wanted = if is_user(kind) {
+                Writing { kind, manner: &view.manner, owns_name }.replaced(current, &checked)?
+            } else {
+                kind.over(current, &checked.attributes)?
+            };
             owning::keep(current, &checked.extensions, &mut wanted, all_stand);
             settled(kind, current, wanted)
         };
@@ -103,8 +108,15 @@ impl Federation {
             (None, None) => (patch, Asked::Of(Membership::default())),
         };
         let tolerance = Tolerance::from(caller.client);
-        let wanted =
-            |current: &Attributes| settled(kind, current, patch.apply(current, kind, tolerance)?);
+        let wanted = |current: &Attributes, owns_name| {
+            let after = if is_user(kind) {
+                let writing = Writing { kind, manner: &view.manner, owns_name };
+                writing.modified(current, patch, tolerance)?
+            } else {
+                patch.apply(current, kind, tolerance)?
+            };
+            settled(kind, current, after)
+        };
         let names = |attribute: &str| {
             patch.paths().any(|path| path.extension.is_none() && path.attribute == attribute)
         };
@@ -162,7 +174,9 @@ impl Federation {
             if is_user(kind) {
                 owning.joining = std::mem::take(&mut enrolling.joining);
             }
-            let after = divided(kind, &standing, &wanted, change.mode, change.says_active)?;
+            let mut after = divided(kind, &standing, &wanted, change.mode, change.says_active)?;
+            self.rules.codes.apply(&mut after, standing.own())?;
+            standing.within_limits(self, kind, &after, &wanted, &view.manner)?;
             if after == *standing.own() && enrolling.is_nothing() && owning.is_nothing() {
                 return self.told(standing, view).await;
             }
@@ -216,6 +230,7 @@ impl Federation {
         view: &View,
     ) -> Result<(Attributes, Enrolling), Problem> {
         let mut current = standing.merged(self);
+        let owns_name = standing.owns(&self.user_name);
         if let Some(row) = standing.row() {
             current.extend(owning::named(self.types(), row, view.manner.numbers));
         }
@@ -229,7 +244,7 @@ impl Federation {
         }
         match &change.membership {
             Asked::Of(membership) => {
-                let wanted = (change.wanted)(&current)?;
+                let wanted = (change.wanted)(&current, owns_name)?;
                 let mut enrolling = self.asked(caller, kind, standing, membership, view).await?;
                 // Who is not shown is not left out.
                 enrolling.groups_only = view.manner.subgroups_only;
@@ -244,7 +259,7 @@ impl Federation {
                     let members = shown.attributes.get(MEMBERS).filter(|list| **list != json!([]));
                     current.extend(members.map(|members| (MEMBERS.to_owned(), members.clone())));
                 }
-                let mut wanted = (change.wanted)(&current)?;
+                let mut wanted = (change.wanted)(&current, owns_name)?;
                 let membership = listed(wanted.shift_remove(*list).as_ref())?;
                 Ok((wanted, self.asked(caller, kind, standing, &membership, view).await?))
             }
@@ -485,8 +500,8 @@ pub(super) enum Asked {
 
 /// What PUT and PATCH do to a resource.
 pub(super) struct Change<'a> {
-    /// From the resource as it is to the resource as it shall be.
-    pub(super) wanted: &'a (dyn Fn(&Attributes) -> Result<Attributes, ScimError> + Sync),
+    /// From the resource as it is, and whether its `userName` is ours, to the resource as it shall be.
+    pub(super) wanted: &'a (dyn Fn(&Attributes, bool) -> Result<Attributes, ScimError> + Sync),
     pub(super) membership: Asked,
     /// What a PUT says of the owner of an authenticator.
     pub(super) owner: Option<&'a Value>,

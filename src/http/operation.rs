@@ -4,6 +4,7 @@
 //!
 //! Knows nothing of headers.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
@@ -16,8 +17,9 @@ use super::error::Failure;
 use crate::caller::Client;
 use crate::federation::{IfMatch, Resource};
 use crate::scim::dialect::{self, Look, render_resource};
+use crate::scim::mirror::Mirror;
 use crate::scim::schema::check::{Checked, Purpose};
-use crate::scim::{Patch, Projection, ResourceType};
+use crate::scim::{Attributes, Patch, Projection, ResourceType};
 
 /// What an operation came to.
 #[derive(Debug)]
@@ -59,8 +61,11 @@ pub async fn create(
     projection: &Projection,
 ) -> Result<Done, Failure> {
     known(call, kind, &body)?;
+    // What a user must have may come from elsewhere; that is seen later.
+    let is_user = kind.name == call.federation().users().name;
+    let purpose = if is_user { Purpose::Replace } else { Purpose::Create };
     let written = call.federation().written(kind, call.manner());
-    let checked = written.check(body, Purpose::Create)?;
+    let checked = written.check(body, purpose)?;
     let projection = &shown(projection, kind, &checked);
     let created = call.federation().create(&call.caller, written, checked, &call.view).await?;
     Ok(Done::new(call, kind, created.resource, projection, call.created()))
@@ -139,13 +144,29 @@ pub fn message(
 ) -> Bytes {
     let render = || {
         let (base, manner) = (&*call.mount.base, call.manner());
+        let attributes = presented(call, kind, resource, projection);
         let look = Look { kind, projection, base, show_source: source, manner };
-        render_resource(&resource.attributes, &resource.numbers, look).into()
+        render_resource(&attributes, &resource.numbers, look).into()
     };
     match projection {
         Projection::Default => resource.rendered(call.form(), source, render),
         Projection::Only(_) | Projection::Without(_) | Projection::Also(_) => render(),
     }
+}
+
+/// A user's attributes as the call's manner shows them; those of other resources as they are.
+fn presented<'a>(
+    call: &Call,
+    kind: &ResourceType,
+    resource: &'a Resource,
+    projection: &Projection,
+) -> Cow<'a, Attributes> {
+    let federation = call.federation();
+    if kind.name != federation.users().name {
+        return Cow::Borrowed(&*resource.attributes);
+    }
+    let owned = |mirror: &Mirror, of: Option<&str>| federation.owns(resource, mirror, of);
+    dialect::presented(&resource.attributes, projection, kind, call.manner(), &owned)
 }
 
 /// The resource's address under the call's mount.

@@ -21,6 +21,7 @@ use crate::config::{AuthenticatorPolicy, Config, Customs, OnConflict, OnFailure}
 use crate::federation::{Federation, Rules, Shares};
 use crate::scim::ResourceType;
 use crate::scim::dialect::{Dialect, Manners, Settings};
+use crate::scim::mirror::CodeTypes;
 use crate::scim::schema::ResourceTypes;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
@@ -40,6 +41,7 @@ fn federation(
         allow_scan: true,
         walk_limit: 1000,
         cursor_timeout: Duration::from_mins(10),
+        codes: CodeTypes::default(),
         policies: ["AT_A", "AT_B"]
             .map(|id| AuthenticatorPolicy { id: id.to_owned(), kind: "login".to_owned() })
             .into(),

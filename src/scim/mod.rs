@@ -6,8 +6,10 @@ pub mod bulk;
 #[cfg(test)]
 pub(crate) mod cases;
 pub mod dialect;
+pub mod display;
 pub mod error;
 pub mod filter;
+pub mod mirror;
 pub mod patch;
 pub mod projection;
 pub mod query;
@@ -16,6 +18,7 @@ pub mod resource;
 mod rfc;
 pub mod schema;
 pub mod text;
+pub mod written;
 
 pub use error::{ErrorKind, ScimError};
 pub use filter::Filter;

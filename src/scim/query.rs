@@ -5,9 +5,11 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::dialect::Manner;
+use super::display;
 use super::error::{ErrorKind, ScimError};
 use super::filter::Filter;
 use super::projection::Projection;
+use super::schema::standard::USER;
 use super::schema::{AttributePath, Kind, ResourceType, Returned};
 
 /// A path list longer than this asks for more attributes than there are.
@@ -170,7 +172,12 @@ impl<'a> Written<'a> {
         }
         let filter = text(&self.filter);
         let read = |text: String| Filter::read(&text, resource, manner.language);
-        let filter = filter.map(read).transpose()?;
+        let mut filter = filter.map(read).transpose()?;
+        let mut sort_by = text(&self.sort_by).map(|text| sort_by(&text, resource)).transpose()?;
+        if manner.derives_display_name && resource.schema.id == USER {
+            filter = filter.map(|filter| display::asked(filter, resource)).transpose()?;
+            sort_by = sort_by.map(|path| display::sorted(path, resource));
+        }
         let search_repositories =
             boolean("searchRepositories", text(&self.search_repositories).as_deref())?;
         if search_repositories {
@@ -189,7 +196,7 @@ impl<'a> Written<'a> {
         }
         Ok(Query {
             filter,
-            sort_by: text(&self.sort_by).map(|text| sort_by(&text, resource)).transpose()?,
+            sort_by,
             descending: descending(text(&self.sort_order).as_deref())?,
             start_index: start_index.unwrap_or(1).max(1).unsigned_abs(),
             count: count.map(|count| count.max(0).unsigned_abs()),

@@ -61,16 +61,16 @@ impl Store {
             values.push(value);
             format!("${}", values.len())
         };
-        let mut still = String::new();
+        let mut still = Vec::with_capacity(given.len());
         for (repository, gift) in given {
             let repository = bind((*repository).into());
             let kind = bind(gift.kind.number().into());
             let id = bind(gift.id.as_str().into());
             let rules = bind(gift.rules.into());
-            still += &format!(
+            still.push(format!(
                 " AND NOT (l.repository = {repository} AND g.kind = {kind} AND g.id = {id} \
                  AND g.rules = {rules})"
-            );
+            ));
         }
         let mut change = Change::default();
         change.statements.push(Statement {
@@ -79,7 +79,8 @@ impl Store {
                  JOIN links l ON l.user_key = g.resource_key \
                  WHERE l.tenant = (SELECT key FROM tenants WHERE name = $1) \
                  AND g.resource_key = gifts.resource_key AND g.kind = gifts.kind \
-                 AND g.id = gifts.id{still})"
+                 AND g.id = gifts.id{})",
+                still.concat()
             )
             .into(),
             values,

@@ -27,7 +27,7 @@ pub(super) const WIDTH: usize = 256;
 const FORM: u32 = 2;
 
 /// Indexed of users without being asked for, beside what stands in columns of its own ([`column`]).
-const OF_USERS: [&str; 14] = [
+const OF_USERS: [&str; 15] = [
     "displayName",
     "name.formatted",
     "name.familyName",
@@ -42,6 +42,7 @@ const OF_USERS: [&str; 14] = [
     "roles.value",
     "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:employeeNumber",
     "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager.value",
+    CODES,
 ];
 
 /// The same of devices.
@@ -51,6 +52,10 @@ const OF_DEVICES: [&str; 5] =
 /// The same of authenticators.
 const OF_AUTHENTICATORS: [&str; 4] =
     ["policy.value", "status.status", "status.startDate", "status.expiryDate"];
+
+/// What users have under codes. Most have nothing there, and nobody sorts by it, so that who has
+/// nothing has no row in the index.
+const CODES: &str = "urn:hid:scim:api:idp:2.0:UserAttribute:attributes.value";
 
 /// The indexed attributes, by resource type.
 #[derive(Debug)]
@@ -272,7 +277,7 @@ impl Index {
             let value = values.next()?;
             return values.next().is_none().then_some(Place::Attribute(value));
         }
-        self.place(type_name, path)
+        self.place(type_name, path).filter(|_| path.text != CODES)
     }
 
     fn indexed(&self, type_name: &TypeName, text: &str) -> Option<impl Iterator<Item = &Indexed>> {
@@ -329,7 +334,8 @@ impl Indexed {
     /// Adds the index rows of a resource for this path.
     pub(super) fn rows(&self, id: &str, view: &Attributes, rows: &mut Vec<IndexRow>) {
         let terms = terms(&self.path, view);
-        if self.is_sorted() && terms.first().is_none_or(|term| term.foreign) {
+        let sorted = self.is_sorted() && self.path.text != CODES;
+        if sorted && terms.first().is_none_or(|term| term.foreign) {
             rows.push([self.absent().into(), 0.into(), "".into(), "".into(), id.into()]);
         }
         rows.extend(terms.into_iter().zip(0_i64..).map(|(term, ordinal)| {
@@ -551,6 +557,14 @@ mod tests {
     }
 
     #[test]
+    fn who_has_no_codes_has_no_row_for_them() {
+        let codes = Indexed { key: 1, path: ResourceType::user(&[]).resolve(CODES) };
+        let mut rows = Vec::new();
+        codes.rows("id", &Attributes::new(), &mut rows);
+        assert!(rows.is_empty());
+    }
+
+    #[test]
     fn instants_sort_as_texts() {
         let texts: Vec<_> = [
             Timestamp::MIN,
@@ -582,7 +596,7 @@ mod tests {
             wanted(&[IndexedType { resource_type: &user, further }]).map(|paths| paths.len())
         };
         let standard = texts(&[]).unwrap();
-        assert_eq!(texts(&["nickName", "roles", "userName", "title"]).unwrap(), standard + 2);
+        assert_eq!(texts(&["nickName", "roles", "userName", "title"]).unwrap(), standard + 1);
         for odd in ["shoeSize", "password", "addresses", "x509Certificates"] {
             assert!(matches!(texts(&[odd]), Err(OpenError::Unindexable { .. })), "{odd}");
         }

@@ -144,8 +144,8 @@ impl Store {
         let mut groups = self.memberships(&keys(&|one| one.member)).await?;
         let mut possessions = self.owned(&keys(&|one| owned && one.owner)).await?;
         let mut owners = self.owners(&keys(&|one| one.row.type_name.is_owned())).await?;
-        let gives = self.gives();
-        let mut given = self.given(&keys(&|one| gives && one.row.link.is_some())).await?;
+        let expected = self.gives();
+        let mut gifts = self.given(&keys(&|one| expected && one.row.link.is_some())).await?;
         let whole = |Decoded { mut row, .. }: Decoded| {
             if let Some(groups) = groups.remove(&row.key) {
                 row.groups = groups.into();
@@ -155,7 +155,7 @@ impl Store {
             }
             row.owner = owners.remove(&row.key).map(Arc::new);
             if let Some(link) = &mut row.link {
-                link.given = given.remove(&row.key).unwrap_or_default();
+                link.given = gifts.remove(&row.key).unwrap_or_default();
             }
             Arc::new(row)
         };

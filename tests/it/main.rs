@@ -14,6 +14,7 @@ mod bound;
 mod bulk;
 mod cache;
 mod clients;
+mod codes;
 mod configuration;
 mod cursors;
 mod devices;

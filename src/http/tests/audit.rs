@@ -34,6 +34,8 @@ fn changes(route: Route<'_>, method: &str) -> Changes {
         (Route::Resource(..) | Route::Me(_), "PATCH") => Records(&["update{}"]),
         (Route::Resource(..) | Route::Me(_), "DELETE") => Records(&["delete{}"]),
         (Route::Forget(_), "POST") => Records(&["forgetUser"]),
+        (Route::Import, "POST") => Records(&["importUser"]),
+        (Route::ImportOf(_), "DELETE") => Records(&["cancelImportOfUser"]),
         (Route::ForgetOne(..), "POST") => Records(&["deleteUser", "forgetUser"]),
         (Route::Bulk, "POST") => Records(&[
             "createUser",
@@ -47,6 +49,7 @@ fn changes(route: Route<'_>, method: &str) -> Changes {
             Route::Resources(_)
             | Route::Resource(..)
             | Route::Me(_)
+            | Route::ImportOf(_)
             | Route::ServiceProviderConfig
             | Route::Schemas
             | Route::Schema(_)
@@ -114,6 +117,16 @@ impl Walk {
         made["id"].as_str().unwrap().to_owned()
     }
 
+    /// A group, and an import into it.
+    async fn import(&self, name: &str) -> (String, String) {
+        let text = |made: &Value, name: &str| made[name].as_str().unwrap().to_owned();
+        let (_, _, made) = self.ask("POST", "/Groups", &json!({ "displayName": name })).await;
+        let group = text(&made, "id");
+        let body = json!({ "users": [], "group": { "value": group } });
+        let (_, _, made) = self.ask("POST", "/Users/.import", &body).await;
+        (group, text(&made, "correlationId"))
+    }
+
     /// The records since the last look.
     async fn records(&mut self) -> Vec<AuditEntry> {
         assert!(self.store.audit_records("beta", None).await.unwrap().is_empty());
@@ -129,6 +142,8 @@ impl Walk {
         let id = match route {
             // The token stands for the first user there is.
             Route::Me(_) => "10001".to_owned(),
+            Route::Import => self.import(&case).await.0,
+            Route::ImportOf(_) => self.import(&case).await.1,
             _ => self.make(kind, "walked").await,
         };
         if matches!(route, Route::Forget(_)) {
@@ -137,12 +152,13 @@ impl Walk {
         let path = match route {
             Route::Schema(_) => "/Schemas/urn:ietf:params:scim:schemas:core:2.0:User".to_owned(),
             Route::ResourceType(_) => "/ResourceTypes/User".to_owned(),
-            route => route.name().replace("{id}", &id),
+            route => route.name().replace("{id}", &id).replace("{correlationId}", &id),
         };
         let body = match (route, method) {
             (Route::Resources(_), "POST") => resource(kind, "new"),
             (Route::Forget(_), _) => json!({ "externalId": "walked", "userName": "ignored" }),
             (Route::Bulk, _) => bulk(),
+            (Route::Import, _) => json!({ "users": [], "group": { "value": id } }),
             (_, "PUT") => resource(kind, "replaced"),
             (_, "PATCH") => patch(kind),
             _ => json!({}),
@@ -159,7 +175,8 @@ impl Walk {
             events.iter().map(|event| event.replace("{}", &kind.name)).collect();
         let found: Vec<&str> = records.iter().map(|record| record.event.as_str()).collect();
         assert_eq!(found, events, "{case}");
-        let id = answer["id"].as_str().unwrap_or(&id);
+        let told = answer["id"].as_str().or_else(|| answer["correlationId"].as_str());
+        let id = told.unwrap_or(&id);
         for record in &records {
             assert_eq!((record.caller.as_str(), record.outcome.as_str()), ("test", "success"));
             assert_eq!(record.request_id, request_id, "{case}");

@@ -333,7 +333,7 @@ impl Form {
         Some(match name {
             "string" | "reference" => Self::Text,
             "boolean" => Self::Boolean,
-            "integer" => Self::Integer,
+            "integer" | "int" | "long" => Self::Integer,
             "decimal" => Self::Decimal,
             "date" => Self::Date,
             "dateTime" => Self::DateTime,

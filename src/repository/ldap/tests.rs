@@ -27,6 +27,7 @@ fn from(attribute: &str) -> AttributeOverride {
         attribute: Some(Source::Attributes(vec![attribute.to_owned()])),
         authority: None,
         kind: None,
+        several: false,
     }
 }
 
@@ -43,6 +44,7 @@ fn template(text: &str) -> AttributeOverride {
         attribute: Some(Source::Template(text.to_owned())),
         authority: None,
         kind: None,
+        several: false,
     }
 }
 

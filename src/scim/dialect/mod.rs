@@ -16,6 +16,7 @@ mod report;
 mod resource;
 #[cfg(test)]
 mod tests;
+mod user;
 
 pub use bulk::{BulkOutcome, render_bulk};
 pub use discovery::{
@@ -31,6 +32,7 @@ pub use import::{
 pub use manner::{Dialect, Language, Limit, Manner, Manners, Names, Settings};
 pub use report::{ReportState, RepositoryReport};
 pub use resource::{Look, location, render_resource};
+pub use user::presented;
 
 use super::error::ErrorKind;
 use json::Writer;

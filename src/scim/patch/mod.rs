@@ -22,6 +22,7 @@ use serde_json::Value;
 use super::error::ScimError;
 use super::filter::Filter;
 use super::schema::AttributePath;
+use super::schema::standard::USER_ATTRIBUTE;
 use crate::caller::Client;
 
 pub use membership::{Membership, Parted};
@@ -87,6 +88,16 @@ impl Patch {
     /// without it.
     pub fn paths(&self) -> impl Iterator<Item = &AttributePath> {
         self.operations.iter().map(|operation| &operation.path)
+    }
+
+    /// Whether elements of `UserAttribute` are named one by one; `None` where no operation leads into
+    /// that extension.
+    pub fn codes(&self) -> Option<bool> {
+        let into =
+            |operation: &&Operation| operation.path.extension.as_deref() == Some(USER_ATTRIBUTE);
+        let mut into = self.operations.iter().filter(into).peekable();
+        into.peek()?;
+        Some(into.any(|operation| operation.filter.is_some()))
     }
 
     /// Whether there is nothing to do.

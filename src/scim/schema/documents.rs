@@ -261,6 +261,7 @@ fn attribute(at: &At, value: &Value, holder: Option<&str>) -> Result<Attribute, 
             .unwrap_or_default(),
         reference_types: at.texts(members, "referenceTypes")?,
         closed: true,
+        loose: false,
         name,
     };
     agree(at, &attribute, holder)?;

@@ -66,6 +66,10 @@ pub struct Attribute {
     /// suggestions: those of the RFC's own schemas are, an administrator's are meant.
     #[serde(skip)]
     pub closed: bool,
+    /// Whether a list of values may stand in place of one, and numbers and booleans in place of their
+    /// text: so it is with what `UserAttribute` holds under a code.
+    #[serde(skip)]
+    pub loose: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -121,8 +121,10 @@ impl ResourceType {
             return (None, rest);
         }
         for (schema, _) in &self.extensions {
-            if let Some(rest) = after_urn(text, &schema.id) {
-                return (Some(schema.id.clone()), rest);
+            for spelling in spellings(&schema.id) {
+                if let Some(rest) = after_urn(text, spelling) {
+                    return (Some(schema.id.clone()), rest);
+                }
             }
         }
         match text.rsplit_once(':') {
@@ -143,6 +145,12 @@ fn find<'a>(attributes: &'a [Attribute], name: &str) -> Option<&'a Attribute> {
     attributes.iter().find(|attribute| attribute.name.eq_ignore_ascii_case(name))
 }
 
+/// A URN, and what stands for it besides.
+fn spellings(urn: &str) -> impl Iterator<Item = &str> {
+    let aliases = standard::ALIASES.into_iter().filter(move |(_, meant)| *meant == urn);
+    std::iter::once(urn).chain(aliases.map(|(alias, _)| alias))
+}
+
 fn after_urn<'a>(text: &'a str, urn: &str) -> Option<&'a str> {
     let head = text.get(..urn.len())?;
     if !head.eq_ignore_ascii_case(urn) {
@@ -161,10 +169,16 @@ fn all_paths(common: &[Attribute], core: &Schema, extensions: &[(Arc<Schema>, bo
         }
     }
     for (schema, required) in extensions {
-        paths.insert(schema.id.to_ascii_lowercase(), whole(schema, *required));
-        for attribute in &schema.attributes {
-            for path in with_sub_attributes(Some(&schema.id), attribute) {
-                paths.insert(path.text.to_ascii_lowercase(), path);
+        let whole = whole(schema, *required);
+        let inner = schema
+            .attributes
+            .iter()
+            .flat_map(|attribute| with_sub_attributes(Some(&schema.id), attribute))
+            .collect::<Vec<AttributePath>>();
+        for spelling in spellings(&schema.id) {
+            for path in std::iter::once(&whole).chain(&inner) {
+                let rest = path.text.get(schema.id.len()..).unwrap_or_default();
+                paths.insert(format!("{spelling}{rest}").to_ascii_lowercase(), path.clone());
             }
         }
     }
@@ -247,6 +261,22 @@ mod tests {
         assert_eq!((path.attribute.as_str(), path.sub.as_deref()), ("emails", Some("value")));
         assert!(path.multi_valued);
         leads("urn:ietf:params:scim:schemas:core:2.0:User:emails.value", "emails.value");
+    }
+
+    #[test]
+    fn urns_are_known_by_their_vendors_other_spellings() {
+        for (urn, list) in [
+            (standard::USER_ATTRIBUTE, "attributes"),
+            (standard::USER_DEVICE, "devices"),
+            (standard::USER_AUTHENTICATOR, "authenticators"),
+        ] {
+            let short = urn.replace("2.0:", "").to_uppercase();
+            leads(&short, urn);
+            leads(&format!("{short}:{list}.value"), &format!("{urn}:{list}.value"));
+        }
+        let code = ResourceType::user(&[]).resolve("urn:hid:scim:api:idp:2.0:Attribute:DOB");
+        assert_eq!(code.extension.as_deref(), Some(standard::USER_ATTRIBUTE));
+        assert!(!code.known);
     }
 
     #[test]

@@ -31,6 +31,14 @@ pub const AUTHENTICATOR: &str = "urn:hid:scim:api:idp:2.0:Authenticator";
 /// The URN of the ActivID extension that holds an authenticator's password.
 pub const PASSWORD: &str = "urn:hid:scim:api:idp:2.0:Password";
 
+/// Other spellings of URNs, in lower case, that the documents of their vendor use for the same.
+pub(super) const ALIASES: [(&str, &str); 4] = [
+    ("urn:hid:scim:api:idp:2.0:attribute", USER_ATTRIBUTE),
+    ("urn:hid:scim:api:idp:userattribute", USER_ATTRIBUTE),
+    ("urn:hid:scim:api:idp:userdevice", USER_DEVICE),
+    ("urn:hid:scim:api:idp:userauthenticator", USER_AUTHENTICATOR),
+];
+
 impl Schema {
     /// The shipped schema with this URN, spelled exactly so.
     pub fn shipped(urn: &str) -> Option<Schema> {
@@ -50,7 +58,14 @@ impl Schema {
             PASSWORD => include_str!("password.json"),
             _ => return None,
         };
-        serde_json::from_str(text).ok()
+        let mut schema: Schema = serde_json::from_str(text).ok()?;
+        if urn == USER_ATTRIBUTE {
+            let subs = schema.attributes.iter_mut().flat_map(|list| &mut list.sub_attributes);
+            for value in subs.filter(|sub| sub.name == "value") {
+                value.loose = true;
+            }
+        }
+        Some(schema)
     }
 }
 

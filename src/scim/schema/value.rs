@@ -83,6 +83,9 @@ pub(super) fn single(
     place: &Place<'_>,
 ) -> Result<Option<Value>, ScimError> {
     match (attribute.kind, given) {
+        (_, given) if attribute.loose && !matches!(given, Value::String(_)) => {
+            loose(attribute, given, place)
+        }
         (_, Value::Null) => Ok(None),
         (_, Value::Array(values)) if values.is_empty() => Ok(None),
         (Kind::Complex, given) => {
@@ -108,6 +111,36 @@ pub(super) fn single(
             place,
             format_args!("is {} where {} is expected", found(&given), expected(kind)),
         )),
+    }
+}
+
+/// The value of an attribute that is [`Attribute::loose`].
+fn loose(
+    attribute: &Attribute,
+    given: Value,
+    place: &Place<'_>,
+) -> Result<Option<Value>, ScimError> {
+    match given {
+        Value::Null => Ok(None),
+        Value::String(text) => string(attribute, text, place),
+        Value::Bool(truth) => Ok(Some(truth.to_string().into())),
+        Value::Number(number) => Ok(Some(number.to_string().into())),
+        Value::Array(values) => {
+            elements::bounded(values.len(), place)?;
+            let mut kept = Vec::with_capacity(values.len());
+            for (index, value) in values.into_iter().enumerate() {
+                let place = Place::index(place, index);
+                if matches!(value, Value::Array(_)) {
+                    return Err(invalid(&place, format_args!("is a list in a list")));
+                }
+                let value = loose(attribute, value, &place)?;
+                kept.extend(value.filter(|value| !kept.contains(value)));
+            }
+            Ok((!kept.is_empty()).then_some(Value::Array(kept)))
+        }
+        Value::Object(_) => {
+            Err(invalid(place, format_args!("is an object where a value or a list is expected")))
+        }
     }
 }
 
@@ -193,6 +226,7 @@ fn string(
             place,
             format_args!("is no RFC 3339 date and time such as 2026-01-31T08:30:00Z"),
         )),
+        Kind::DateTime => Ok(Some(Value::String(with_colon(text)))),
         Kind::Binary if !is_base64(&text) => {
             Err(invalid(place, format_args!("is not encoded in base 64 (RFC 4648)")))
         }
@@ -229,6 +263,17 @@ fn whole(number: &serde_json::Number) -> Option<i64> {
 
 fn is_date_time(text: &str) -> bool {
     matches!(text.as_bytes().get(10), Some(b'T' | b't')) && instant(text).is_some()
+}
+
+/// RFC 3339 section 5.6: `time-numoffset = ("+" / "-") time-hour ":" time-minute`; ISO 8601 allows to
+/// leave out the colon, and some clients do.
+fn with_colon(mut text: String) -> String {
+    if let [.., b'+' | b'-', a, b, c, d] = text.as_bytes()
+        && [a, b, c, d].into_iter().all(u8::is_ascii_digit)
+    {
+        text.insert(text.len() - 2, ':');
+    }
+    text
 }
 
 /// Either alphabet of RFC 4648, with or without padding and line breaks: certificates come in all

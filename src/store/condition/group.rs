@@ -66,8 +66,8 @@ impl Builder<'_> {
                  WHERE m.group_key = r.key AND {test})"
             ),
             Place::Group(Part::Name) => {
-                let test = format!("g.name_absent = 0 AND {test}");
-                self.or_given(above(&test), &test)
+                let named = format!("g.name_absent = 0 AND {test}");
+                self.or_given(above(&named), &named)
             }
             _ => self.or_given(above(test), test),
         };
@@ -159,7 +159,7 @@ impl Builder<'_> {
 
 /// Whether there is such a group, or such a member.
 pub(super) fn belongs(place: Place<'_>, gives: bool) -> String {
-    let given = "EXISTS (SELECT 1 FROM gifts v WHERE v.resource_key = r.key AND v.kind = 0)";
+    let by_rule = "EXISTS (SELECT 1 FROM gifts v WHERE v.resource_key = r.key AND v.kind = 0)";
     let kept = match place {
         Place::Member { .. } => {
             "EXISTS (SELECT 1 FROM members m WHERE m.group_key = r.key)".to_owned()
@@ -171,7 +171,7 @@ pub(super) fn belongs(place: Place<'_>, gives: bool) -> String {
         _ => "EXISTS (SELECT 1 FROM members m WHERE m.member_key = r.key)".to_owned(),
     };
     match place {
-        Place::Group(_) if gives => format!("({kept} OR {given})"),
+        Place::Group(_) if gives => format!("({kept} OR {by_rule})"),
         _ => kept,
     }
 }

@@ -25,6 +25,7 @@ fn repository(server: &Server) -> LdapRepository {
         attribute: Some(Source::Template("{givenName} {sn}".to_owned())),
         authority: None,
         kind: None,
+        several: false,
     };
     let user = ResourceType::user(&[]);
     LdapRepository::new(LdapSettings {

@@ -14,6 +14,7 @@ fn mapping() -> Mapping {
         attribute: Some(From::Attributes(vec![name.to_owned()])),
         authority: None,
         kind: kind.map(str::to_owned),
+        several: false,
     };
     let code = |code: &str| format!("urn:hid:scim:api:idp:2.0:UserAttribute:{code}");
     let overrides = [
@@ -27,6 +28,7 @@ fn mapping() -> Mapping {
                 attribute: Some(From::Template("{givenName} ({sn})".into())),
                 authority: None,
                 kind: None,
+                several: false,
             },
         ),
     ];
@@ -108,7 +110,7 @@ fn an_entry_becomes_a_person() {
             "urn:hid:scim:api:idp:2.0:UserAttribute": {"attributes": [
                 {"name": "DOB", "type": "date", "readOnly": true, "value": "1980-02-29"},
                 {"name": "VIP", "type": "boolean", "readOnly": true, "value": "true"},
-                {"name": "NR", "type": "integer", "readOnly": true, "value": "1001"},
+                {"name": "NR", "type": "long", "readOnly": true, "value": "1001"},
             ]},
         })
     );

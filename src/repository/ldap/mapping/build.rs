@@ -11,6 +11,7 @@ use crate::repository::Authority;
 use crate::repository::ldap::filter::is_attribute_name;
 use crate::repository::ldap::key::KeyForm;
 use crate::repository::ldap::literal::Comparison;
+use crate::scim::mirror::CodeType;
 use crate::scim::schema::ResourceType;
 use crate::scim::schema::standard::{SOURCE, USER_ATTRIBUTE};
 
@@ -20,7 +21,8 @@ pub(super) fn overridden(
     change: &AttributeOverride,
     resource: &ResourceType,
 ) -> Result<(Key, Written), MappingError> {
-    let mut written = Written { authority: change.authority, ..Written::default() };
+    let mut written =
+        Written { authority: change.authority, several: change.several, ..Written::default() };
     match &change.attribute {
         Some(config::Source::Attributes(names)) => written.attributes.clone_from(names),
         Some(config::Source::Template(template)) => written.template = Some(template.clone()),
@@ -54,6 +56,7 @@ pub(super) fn apply(entries: &mut Vec<(Key, Written)>, key: Key, change: Written
             written.attributes.clone_from(&change.attributes);
             written.template.clone_from(&change.template);
             written.form.clone_from(&change.form);
+            written.several = change.several;
         } else if change.form.is_some() {
             written.form.clone_from(&change.form);
         }
@@ -107,15 +110,19 @@ impl Builder {
         let mapped = Mapped { source, form, authority, kind: key.path.kind, case_exact };
         if let Some(code) = &key.code {
             let list = resource.resolve(&format!("{USER_ATTRIBUTE}:attributes"));
-            let data_type = written.form.map_or_else(|| "string".to_owned(), |(name, _)| name);
+            let kind = written.form.and_then(|(name, _)| CodeType::named(&name));
             let read_only = authority == Authority::Directory;
-            let fixed = vec![
+            let mut fixed = vec![
                 ("name".to_owned(), Value::from(code.as_str())),
-                ("type".to_owned(), Value::from(data_type)),
+                ("type".to_owned(), Value::from(kind.unwrap_or_default().name())),
                 ("readOnly".to_owned(), Value::from(read_only)),
             ];
+            if written.several {
+                fixed.push(("multiValued".to_owned(), Value::from(true)));
+            }
             let subs = vec![("value".to_owned(), mapped)];
-            self.elements.push(Element { list, fixed, subs, primary: false, each: false });
+            let each = written.several;
+            self.elements.push(Element { list, fixed, subs, primary: false, each });
             return Ok(());
         }
         let (true, Some(sub)) = (key.path.multi_valued, key.path.sub.clone()) else {

@@ -11,7 +11,7 @@ fn user() -> ResourceType {
 
 fn change(key: &str, attribute: Option<From>, kind: Option<&str>) -> (String, AttributeOverride) {
     let kind = kind.map(str::to_owned);
-    (key.to_owned(), AttributeOverride { attribute, authority: None, kind })
+    (key.to_owned(), AttributeOverride { attribute, authority: None, kind, several: false })
 }
 
 fn named(key: &str, attribute: &str) -> (String, AttributeOverride) {
@@ -98,8 +98,12 @@ fn the_shipped_mapping_says_what_it_should() {
 #[test]
 fn a_configuration_adds_and_overrides_key_by_key() {
     let user = user();
-    let local =
-        AttributeOverride { attribute: None, authority: Some(Authority::Local), kind: None };
+    let local = AttributeOverride {
+        attribute: None,
+        authority: Some(Authority::Local),
+        kind: None,
+        several: false,
+    };
     let mapping = mapping(&[
         named("TITLE", "employeeType"),
         ("displayName".to_owned(), local.clone()),

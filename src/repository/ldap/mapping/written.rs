@@ -8,6 +8,7 @@ use super::{Form, MappingError};
 use crate::repository::Authority;
 use crate::repository::ldap::key::KeyForm;
 use crate::repository::ldap::literal::Comparison;
+use crate::scim::mirror::Mirror;
 use crate::scim::schema::standard::USER_ATTRIBUTE;
 use crate::scim::schema::{AttributePath, Kind, ResourceType};
 
@@ -44,6 +45,8 @@ struct Table {
     authority: Option<String>,
     #[serde(rename = "type")]
     form: Option<String>,
+    #[serde(default)]
+    multi_valued: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -73,6 +76,8 @@ pub(super) struct Written {
     pub authority: Option<Authority>,
     /// With the name under which it was asked for.
     pub form: Option<(String, Form)>,
+    /// Whether a code has every value that there is; else one.
+    pub several: bool,
 }
 
 /// What a value is for.
@@ -166,11 +171,12 @@ impl Value {
             Some(Names::One(name)) => vec![name],
             Some(Names::Several(names)) => names,
         };
-        Ok(Written { attributes, template: table.template, authority, form })
+        let (template, several) = (table.template, table.multi_valued);
+        Ok(Written { attributes, template, authority, form, several })
     }
 }
 
-const FORMS: &str = "use one of string, boolean, integer, decimal, date, dateTime, binary, \
+const FORMS: &str = "use one of string, boolean, integer, int, long, decimal, date, dateTime, binary, \
                      reference, trueWhileAbsent, accountState, postalAddress, labeledUri, \
                      proxyAddress, jpeg";
 
@@ -216,6 +222,14 @@ impl Key {
             let remedy = format!("write the code behind the URN, as in {USER_ATTRIBUTE}:DOB");
             return Err(MappingError::new(text, what, remedy));
         }
+        if let Some(mirror) = Mirror::of(&path.attribute) {
+            let what = format!("{} is another name for {}", mirror.code, mirror.path());
+            return Err(MappingError::new(
+                text,
+                what,
+                format!("map {} in its place", mirror.path()),
+            ));
+        }
         let code = Some(path.attribute.clone());
         Ok(Self { text: text.to_owned(), path, element_type: None, code })
     }
@@ -257,6 +271,10 @@ impl Key {
             Kind::String | Kind::Reference | Kind::Complex => !form.is_account(),
         };
         let name = written.form.as_ref().map_or("string", |(name, _)| name);
+        if written.several && self.code.is_none() {
+            let what = "multi_valued is for the codes of UserAttribute";
+            return Err(MappingError::new(&self.text, what, "take multi_valued out"));
+        }
         if !fits {
             let what = format!("the attribute is not of type \"{name}\"");
             return Err(MappingError::new(&self.text, what, "take the type out"));

@@ -36,6 +36,7 @@ fn mapping() -> Mapping {
         attribute: Some(From::Attributes(vec![name.to_owned()])),
         authority: None,
         kind: kind.map(str::to_owned),
+        several: false,
     };
     let overrides = [
         ("locale".to_owned(), from("loginShell", None)),
@@ -47,6 +48,7 @@ fn mapping() -> Mapping {
                 attribute: Some(From::Template("{givenName} {sn}".into())),
                 authority: None,
                 kind: None,
+                several: false,
             },
         ),
     ];
