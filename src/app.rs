@@ -94,7 +94,7 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         let app = http::router(HttpState {
             tenants,
             metrics: Arc::clone(&metrics),
-            gate: Arc::new(Gate::new(config, &store, &clock, verified)),
+            gate: Arc::new(Gate::new(config, &store, &clock, verified)?),
             limits: Limits {
                 request_timeout: config.server.request_timeout,
                 max_body: config.server.max_body,

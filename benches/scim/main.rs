@@ -1,5 +1,5 @@
 //! What the protocol and the store cost in process, as ratios measured in one run:
-//! `cargo bench --bench scim`. Yardstick and subject are measured in turn, round by round, and the
+//! `cargo bench --bench scim`, or one kind of them by its name behind `--`. Yardstick and subject are measured in turn, round by round, and the
 //! median of the rounds' ratios counts, so that a busy machine slows both.
 
 #![expect(
@@ -8,6 +8,7 @@
     reason = "a bench that cannot go on says where it stands and ends"
 )]
 
+mod imports;
 mod protocol;
 mod rows;
 
@@ -27,8 +28,18 @@ fn main() {
         return;
     }
     println!("{:<58} {:>10} {:>10} {:>7}", "", "subject", "yardstick", "ratio");
-    protocol::run();
-    rows::run();
+    let chosen: Vec<String> = std::env::args().skip(1).collect();
+    let all = !chosen.iter().any(|name| ["protocol", "rows", "imports"].contains(&&**name));
+    let runs = |name: &str| all || chosen.iter().any(|chosen| chosen == name);
+    if runs("protocol") {
+        protocol::run();
+    }
+    if runs("rows") {
+        rows::run();
+    }
+    if runs("imports") {
+        imports::run();
+    }
 }
 
 /// Measures `subject` against `yardstick` and prints the medians; `bar` is what the ratio must not

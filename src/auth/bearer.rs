@@ -7,6 +7,7 @@ use std::time::Instant;
 use subtle::ConstantTimeEq;
 
 use super::gate::Known;
+use super::jwt::Rejected;
 use crate::config::Config;
 
 /// Bytes of an `Authorization` header that are looked at; a longer one is malformed.
@@ -29,6 +30,9 @@ pub enum Denied {
     /// Unknown altogether, or of another tenant: the answer is the same.
     #[error("the token is not one of this tenant")]
     Unknown,
+    /// A JWT that no issuer of this tenant made, or not for this use.
+    #[error("the token is not accepted: {0}")]
+    Rejected(#[from] Rejected),
 }
 
 impl Tokens {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::bearer::{self, Denied, Tokens};
 use super::client::Clients;
+use super::jwt::{IssuerFault, Issuers};
 use super::mint::{ISSUED, hex, sha256};
 use super::rate::Rate;
 use super::throttle::Throttle;
@@ -22,6 +23,8 @@ pub struct Gate {
     tokens: Tokens,
     /// Of tenants that have any.
     pub(super) clients: HashMap<Arc<str>, Clients>,
+    /// Of tenants that have any.
+    issuers: HashMap<Arc<str>, Issuers>,
     verified: Verified,
     pub(super) throttle: Option<Throttle>,
     pub(super) store: Arc<Store>,
@@ -54,20 +57,33 @@ pub enum Refused {
 
 impl Gate {
     /// `capacity` is what the cache of verified tokens may take, in bytes.
-    pub fn new(config: &Config, store: &Arc<Store>, clock: &Clock, capacity: u64) -> Self {
+    ///
+    /// # Errors
+    /// When an issuer's keys are of no use.
+    pub fn new(
+        config: &Config,
+        store: &Arc<Store>,
+        clock: &Clock,
+        capacity: u64,
+    ) -> Result<Self, IssuerFault> {
         let start = Instant::now();
         let clients = config.tenants.iter().filter(|tenant| !tenant.clients.is_empty());
         let clients = clients
             .map(|tenant| (Arc::clone(&tenant.name), Clients::new(&tenant.clients, start)))
             .collect();
-        Self {
+        let issuing = config.tenants.iter().filter(|tenant| !tenant.issuers.is_empty());
+        let issuers = issuing
+            .map(|tenant| Ok((Arc::clone(&tenant.name), Issuers::new(&tenant.issuers, start)?)))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
             tokens: Tokens::new(config, start),
             clients,
+            issuers,
             verified: Verified::new(capacity),
             throttle: config.server.throttle.map(|failures| Throttle::new(failures, start)),
             store: Arc::clone(store),
             clock: clock.clone(),
-        }
+        })
     }
 
     /// Whether it matters where a request comes from.
@@ -124,12 +140,12 @@ impl Gate {
         digest: [u8; 32],
         tenant: &str,
     ) -> Result<Known, Refused> {
+        if !token.starts_with(ISSUED.as_bytes()) {
+            return Ok(self.of_issuer(token, digest, tenant)?);
+        }
         let Some((name, clients)) = self.clients.get_key_value(tenant) else {
             return Err(Denied::Unknown.into());
         };
-        if !token.starts_with(ISSUED.as_bytes()) {
-            return Err(Denied::Unknown.into());
-        }
         let at = self.clock.now();
         if let Some(known) = self.verified.find(name, &digest, at) {
             return Ok(known);
@@ -146,6 +162,23 @@ impl Gate {
                 tracing::debug!(%error, "the use of a token could not be noted");
             }
         });
+        Ok(known)
+    }
+}
+
+impl Gate {
+    /// Whom a token stands for that somebody else issued.
+    fn of_issuer(&self, token: &[u8], digest: [u8; 32], tenant: &str) -> Result<Known, Denied> {
+        let issuers = self.issuers.get_key_value(tenant);
+        // What is no JWT by its looks is told the same as where there is no issuer.
+        let issuers = issuers.filter(|_| token.split(|byte| *byte == b'.').count() == 3);
+        let (name, issuers) = issuers.ok_or(Denied::Unknown)?;
+        let at = self.clock.now();
+        if let Some(known) = self.verified.find(name, &digest, at) {
+            return Ok(known);
+        }
+        let (known, expires) = issuers.verify(token, at)?;
+        self.verified.keep(name, digest, &known, expires);
         Ok(known)
     }
 }

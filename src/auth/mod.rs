@@ -5,6 +5,8 @@
 mod bearer;
 mod client;
 mod gate;
+mod jwk;
+mod jwt;
 pub mod mint;
 mod rate;
 mod throttle;
@@ -13,3 +15,4 @@ mod verified;
 pub use bearer::Denied;
 pub use client::{IssueError, Issued};
 pub use gate::{Gate, Refused};
+pub use jwt::{IssuerFault, Rejected};

@@ -7,8 +7,10 @@ use toml::Spanned;
 
 use super::fault::{Fault, listed, nearest};
 use super::repository::Known;
-use super::resolve::{DAY, HOUR, MILLISECOND, MINUTE, SECOND, Taken, group_id, role, twice};
-use super::settings::{Allowance, OauthClient, Rights, Role, Token};
+use super::resolve::{
+    DAY, HOUR, MILLISECOND, MINUTE, SECOND, Surroundings, Taken, group_id, role, twice,
+};
+use super::settings::{Allowance, Issuer, OauthClient, Rights, Role, Token};
 use super::value;
 use super::written::{self, Words};
 use crate::caller::{Caller, Ceiling, Client, PERMISSIONS, PermissionSet};
@@ -77,6 +79,49 @@ pub fn clients(
         });
     }
     Ok(clients)
+}
+
+/// The issuers of a tenant, which are callers under their own names as well.
+pub fn issuers(
+    file: &[written::Trusted],
+    tenant: &Arc<str>,
+    known: Known<'_>,
+    (tokens, clients): (&[Token], &[OauthClient]),
+    around: &Surroundings<'_>,
+) -> Result<Vec<Issuer>, Fault> {
+    let mut issuers: Vec<Issuer> = Vec::with_capacity(file.len());
+    for written in file {
+        value::name(&written.issuer)?;
+        value::name(&written.audience)?;
+        let (issuer, audience) = (written.issuer.get_ref(), written.audience.get_ref());
+        if issuers.iter().any(|other| other.issuer == *issuer && other.audience == *audience) {
+            return Err(twice(&written.issuer, "issuer"));
+        }
+        if tokens.iter().any(|token| token.name == *issuer)
+            || clients.iter().any(|client| client.id == *issuer)
+        {
+            return Err(Fault::at(
+                &written.issuer,
+                format!("a token or client of this tenant is called \"{issuer}\" already"),
+                "give that one another name: the audit trail tells callers apart by their names",
+            ));
+        }
+        let path = around.path(written.jwks.file.get_ref());
+        let jwks = std::fs::read_to_string(&path).map_err(|error| {
+            Fault::at(
+                &written.jwks.file,
+                format!("{} cannot be read: {error}", path.display()),
+                "name a file with the issuer's JWK Set; relative to this file",
+            )
+        })?;
+        issuers.push(Issuer {
+            issuer: issuer.clone(),
+            audience: audience.clone(),
+            jwks,
+            rights: rights(written.rights(), tenant, issuer, known)?,
+        });
+    }
+    Ok(issuers)
 }
 
 fn lifetime(written: Option<&Spanned<String>>) -> Result<Duration, Fault> {

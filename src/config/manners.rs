@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::fault::{Fault, listed, nearest};
 use super::resolve::Taken;
-use super::settings::{Mount, OauthClient, Token};
+use super::settings::{Issuer, Mount, OauthClient, Token};
 use super::value;
 use super::written;
 use crate::scim::ResourceType;
@@ -40,6 +40,7 @@ pub fn manners(
     mounts: &[Mount],
     tokens: &[Token],
     clients: &[OauthClient],
+    issuers: &[Issuer],
 ) -> Result<Manners, Fault> {
     let settings = Settings {
         wildcards: file.wildcards,
@@ -50,6 +51,7 @@ pub fn manners(
     };
     let rights = tokens.iter().map(|token| &token.rights);
     let rights = rights.chain(clients.iter().map(|client| &client.rights));
+    let rights = rights.chain(issuers.iter().map(|issuer| &issuer.rights));
     let of_callers = rights.filter_map(|rights| rights.caller.dialect);
     let spoken: Vec<Dialect> = mounts.iter().map(|mount| mount.dialect).chain(of_callers).collect();
     Ok(Manners::new(&settings, spoken))

@@ -30,7 +30,7 @@ pub use customs::{Customs, Deletion};
 pub use fault::{ConfigError, Report};
 pub use settings::{
     Allowance, AttributeOverride, AuthenticatorPolicy, Authority, CacheTimes, Changes, Config,
-    Group, LogFormat, LogSettings, Mount, OauthClient, OnConflict, OnFailure, OnVanish,
+    Group, Issuer, LogFormat, LogSettings, Mount, OauthClient, OnConflict, OnFailure, OnVanish,
     RepositorySettings, Rights, Role, Rule, Server, ServerUrl, Source, StoreSettings, Tenant,
     Token, VanishBrake,
 };

@@ -153,6 +153,7 @@ fn tenant(
     let known = repository::Known { groups: &groups, roles: &roles };
     let tokens = callers::tokens(&file.token, &name, known, taken)?;
     let clients = callers::clients(&file.client, &name, known, &tokens)?;
+    let issuers = callers::issuers(&file.issuer, &name, known, (&tokens, &clients), around)?;
     let repositories = repository::repositories(&file.repository, known, around)?;
     let codes = codes::types(&file.user_attributes, &repositories)?;
     let customs = customs::customs(file, &roles)?;
@@ -176,7 +177,8 @@ fn tenant(
         authenticator_policies.iter().map(|policy| policy.id.clone()).collect();
     let resource_types = resource_types(&file.schemas, customs.lifecycle_api, around)?;
     let resource_types = Arc::new(resource_types.with_policies(&policies));
-    let manners = manners::manners(file, resource_types.user(), &mounts, &tokens, &clients)?;
+    let manners =
+        manners::manners(file, resource_types.user(), &mounts, &tokens, &clients, &issuers)?;
     let on_failure = [("partial", OnFailure::Partial), ("fail", OnFailure::Fail)];
     let on_conflict = [("show", OnConflict::Show), ("first", OnConflict::First)];
     let on_vanish = [("disable", OnVanish::Disable), ("keep", OnVanish::Keep)];
@@ -207,6 +209,7 @@ fn tenant(
         authenticator_policies,
         tokens,
         clients,
+        issuers,
         repositories,
         name,
     })

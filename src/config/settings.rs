@@ -107,6 +107,7 @@ pub struct Tenant {
     pub authenticator_policies: Vec<AuthenticatorPolicy>,
     pub tokens: Vec<Token>,
     pub clients: Vec<OauthClient>,
+    pub issuers: Vec<Issuer>,
     /// In the order of the file, which is the priority of `on_conflict = "first"`.
     pub repositories: Vec<RepositorySettings>,
 }
@@ -217,6 +218,19 @@ pub struct OauthClient {
     pub rights: Rights,
     /// Of each of its tokens.
     pub lifetime: Duration,
+}
+
+/// Somebody whose signed tokens are accepted.
+#[derive(Clone, Debug)]
+pub struct Issuer {
+    /// As its tokens name it (`iss`), and the caller's name.
+    pub issuer: String,
+    /// As they name us (`aud`).
+    pub audience: String,
+    /// The text of its JWK Set.
+    pub jwks: String,
+    /// Of all of its tokens together.
+    pub rights: Rights,
 }
 
 /// One LDAP directory behind the bridge.

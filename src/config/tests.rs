@@ -165,7 +165,11 @@ fn what_is_to_come_is_refused_by_name() {
     let corp = "id = \"corp\"";
     let cases = [
         (tenant, "operators = \"cn=x,dc=y\"", "\"tenant.operators\""),
-        (tenant, "[[tenant.issuer]]", "\"tenant.issuer\""),
+        (
+            tenant,
+            "[[tenant.issuer]]\njwks = \"https://x/keys\"",
+            "\"tenant.issuer.jwks\" = \"https://\"",
+        ),
         (token, "creates = \"SCIM_FED\"", "\"tenant.token.creates\""),
         (token, "repository = \"entra\"", "\"tenant.token.repository\""),
         (corp, "kind = \"scim_fed\"", "\"tenant.repository.kind\" = \"scim_fed\""),

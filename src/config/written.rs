@@ -168,6 +168,8 @@ pub struct Tenant {
     #[serde(default)]
     pub client: Vec<Client>,
     #[serde(default)]
+    pub issuer: Vec<Trusted>,
+    #[serde(default)]
     pub repository: Vec<Repository>,
 }
 
@@ -275,6 +277,19 @@ callers!(Client {
     /// Of its tokens.
     lifetime: Key<String>,
 });
+
+callers!(Trusted {
+    issuer: Spanned<String>,
+    audience: Spanned<String>,
+    jwks: KeyFile,
+});
+
+/// `{ file = "jwks.json" }`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyFile {
+    pub file: Spanned<String>,
+}
 
 /// What tokens, clients and issuers have in common.
 #[derive(Clone, Copy, Debug)]

@@ -261,7 +261,9 @@ fn challenge(denied: Denied) -> &'static str {
     match denied {
         Denied::Missing => "Bearer realm=\"scimbridge\"",
         Denied::Malformed => "Bearer realm=\"scimbridge\", error=\"invalid_request\"",
-        Denied::Unknown => "Bearer realm=\"scimbridge\", error=\"invalid_token\"",
+        Denied::Unknown | Denied::Rejected(_) => {
+            "Bearer realm=\"scimbridge\", error=\"invalid_token\""
+        }
     }
 }
 

@@ -100,7 +100,7 @@ fn app_on(config: &Config, store: &Arc<Store>, types: &[Arc<ResourceType>]) -> A
             tenant("acme", &["/scim/acme/v2", "/scim/v2"]),
             tenant("beta", &["/scim/beta/v2"]),
         ],
-        gate: Arc::new(Gate::new(config, store, &Clock::system(), 1 << 20)),
+        gate: Arc::new(Gate::new(config, store, &Clock::system(), 1 << 20).unwrap()),
         limits: Limits {
             request_timeout: Duration::from_secs(5),
             max_body: 2048,

@@ -3,6 +3,7 @@
 //! Knows nothing of the systems themselves.
 
 mod accountmaker;
+mod activid;
 mod firstup;
 mod lumoauth;
 mod nevis;

@@ -1,0 +1,19 @@
+//! "Delete a User".
+
+use super::{id, john, tenant};
+use crate::support::bridge::{Settings, TestBridge};
+
+#[test]
+fn a_user_goes_with_what_the_user_had() {
+    let bridge = TestBridge::start(&tenant(Settings::local()));
+    let mut client = bridge.client();
+    let user = id(&client.post("/Users", &john("USG_FTEMP")).expect(200));
+    super::authenticator(&mut client, &user, "AT_EMPSMS");
+    let device = super::device(&mut client, &user, None);
+    let accept = [("Accept", "application/scim+json")];
+    assert_eq!(client.send("DELETE", &format!("/Users/{user}"), &accept, b"").status, 204);
+    let gone = client.get(&format!("/Users/{user}")).expect(404);
+    assert_eq!((&gone["status"], &gone["errorCode"]), (&"404".into(), &404.into()));
+    assert_eq!(client.get(&format!("/Authenticator/{user}.AT_EMPSMS")).status, 404);
+    assert_eq!(client.get(&format!("/Device/{device}")).expect(200).get("owner"), None);
+}

@@ -1,0 +1,106 @@
+//! The ActivID Appliance's "Users REST API", section by section and in its order: each sample request
+//! is sent, and each sample answer stands beside ours, with every deviation and its reason.
+//!
+//! | section of the document | here |
+//! |---|---|
+//! | Users REST API, Method Details | [`users_rest_api`] |
+//! | Get a User | [`get_a_user`] |
+//! | Replace a User | [`replace_a_user`] |
+//! | Search for Users | [`search_for_users`] |
+//! | Delete a User | [`delete_a_user`] |
+//! | Manage Users in a SCIM Federated Repository: Patch Users, Delete Users | [`federated`] |
+
+mod delete_a_user;
+mod federated;
+mod get_a_user;
+mod replace_a_user;
+mod sample;
+mod search_for_users;
+mod users_rest_api;
+
+use serde_json::{Value, json};
+
+use crate::support::bridge::Settings;
+use crate::support::client::Client;
+
+const ATTRIBUTE: &str = "urn:hid:scim:api:idp:2.0:UserAttribute";
+const AUTHENTICATOR: &str = "urn:hid:scim:api:idp:2.0:UserAuthenticator";
+const DEVICE: &str = "urn:hid:scim:api:idp:2.0:UserDevice";
+
+/// The groups, roles and policies of the document.
+const CONFIGURED: &str = r#"
+[[tenant.group]]
+id = "USG_CUST2"
+display = "Business Online Banking"
+[[tenant.group]]
+id = "USG_FTEMP"
+display = "Full Time Employees"
+[[tenant.group]]
+id = "FTADMIN"
+display = "ActivID Administrators"
+[[tenant.role]]
+id = "RL_AUDITV"
+display = "Audit Viewer"
+[[tenant.role]]
+id = "RL_CFGMGR"
+display = "Configuration Manager"
+[[tenant.role]]
+id = "RL_CONFIG"
+display = "Configuration"
+[[tenant.authenticator_policy]]
+id = "AT_EMPSMS"
+type = "otp"
+[[tenant.authenticator_policy]]
+id = "AT_CUSTSMS"
+type = "otp"
+[[tenant.authenticator_policy]]
+id = "OP_ATCODE"
+type = "otp"
+"#;
+
+/// A tenant like the document's.
+fn tenant(settings: Settings) -> Settings {
+    settings.tenant("dialect = \"activid\"").rest(CONFIGURED)
+}
+
+/// The first user of the document.
+fn john(group: &str) -> Value {
+    json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+        "externalId": "jdoe",
+        "name": { "familyName": "Doe", "givenName": "John" },
+        "groups": [{ "value": group }],
+    })
+}
+
+/// Puts a user into a group, who may be in it already.
+fn enrol(client: &mut Client, user: &str, group: &str) {
+    let members = json!([{ "value": user }]);
+    let body = json!({ "Operations": [{ "op": "add", "path": "members", "value": members }] });
+    client.patch(&format!("/Groups/{group}"), &body).expect(200);
+}
+
+fn id(resource: &Value) -> String {
+    resource["id"].as_str().expect("a resource has an id").to_owned()
+}
+
+/// Gives a user an authenticator of a policy.
+fn authenticator(client: &mut Client, user: &str, policy: &str) {
+    let body = json!({
+        "schemas": ["urn:hid:scim:api:idp:2.0:Authenticator"],
+        "policy": { "value": policy },
+        "owner": { "value": user },
+    });
+    client.post("/Authenticator", &body).expect(200);
+}
+
+/// Gives a user a device, and tells its id.
+fn device(client: &mut Client, user: &str, friendly_name: Option<&str>) -> String {
+    let body = json!({
+        "schemas": ["urn:hid:scim:api:idp:2.0:Device"],
+        "type": "DTC_TD898a",
+        "friendlyName": friendly_name,
+        "owner": { "value": user },
+    });
+    id(&client.post("/Device", &body).expect(200))
+}
