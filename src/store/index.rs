@@ -320,11 +320,6 @@ impl Indexed {
         self.key * 3 + 2
     }
 
-    /// Whether lists are sorted by it. Not by roles: groups bring more of them than the row tells.
-    fn is_sorted(&self) -> bool {
-        self.path.text != "roles.value"
-    }
-
     /// Whether few resources share a value.
     pub(super) fn is_identifying(&self) -> bool {
         let ends = ["externalId", "emails.value", "phoneNumbers.value", ":employeeNumber"];
@@ -334,7 +329,8 @@ impl Indexed {
     /// Adds the index rows of a resource for this path.
     pub(super) fn rows(&self, id: &str, view: &Attributes, rows: &mut Vec<IndexRow>) {
         let terms = terms(&self.path, view);
-        let sorted = self.is_sorted() && self.path.text != CODES;
+        // Nothing is sorted by those; of roles, groups bring more than the row tells.
+        let sorted = !matches!(self.path.text.as_str(), CODES | "roles.value");
         if sorted && terms.first().is_none_or(|term| term.foreign) {
             rows.push([self.absent().into(), 0.into(), "".into(), "".into(), id.into()]);
         }
