@@ -267,17 +267,15 @@ impl Index {
         type_name: &TypeName,
         path: &AttributePath,
     ) -> Option<Place<'_>> {
-        if matches!(path.text.as_str(), "roles" | "roles.value") && *type_name == TypeName::User {
-            return None;
-        }
-        if path.known && path.kind == Kind::Complex && column(type_name, path).is_none() {
+        let roles = *type_name == TypeName::User && path.attribute == "roles";
+        if !roles && path.known && path.kind == Kind::Complex && column(type_name, path).is_none() {
             // Whichever of its definitions it is: a list has one order only where there is one.
             let text = format!("{path}.value");
             let mut values = self.indexed(type_name, &text)?;
             let value = values.next()?;
             return values.next().is_none().then_some(Place::Attribute(value));
         }
-        self.place(type_name, path).filter(|_| path.text != CODES)
+        self.place(type_name, path).filter(|_| path.text != CODES && !roles)
     }
 
     fn indexed(&self, type_name: &TypeName, text: &str) -> Option<impl Iterator<Item = &Indexed>> {
