@@ -532,7 +532,6 @@ fn groups_roles_and_rules_name_what_exists() {
     let token = "name = \"helpdesk\"";
     says(&refusal(token, "max_role = \"x\""), &["max_role: ", "no role of this tenant has the id"]);
     says(&refusal(token, "groups = [\"x\"]"), &["groups: ", "no group of this tenant has the id"]);
-    says(&refusal(tenant, "default_role = \"x\""), &["default_role: ", "no role of this tenant"]);
     let rule = |lines: &str| {
         let text = format!(
             "{ENOUGH}[[tenant.repository.rule]]\n{lines}\n[[tenant.group]]\nid = \"staff\"\n"
