@@ -21,7 +21,20 @@ pub struct Caller {
     pub dialect: Option<Dialect>,
     /// The id that `/Me` answers, if the token stands for a person.
     pub user: Option<Arc<str>>,
+    /// How high it may reach; without one, up to everybody.
+    pub ceiling: Option<Ceiling>,
+    /// The ids of the groups that users whom it creates are in, where they are put into none.
+    pub groups: Arc<[Arc<str>]>,
     pub client: Client,
+}
+
+/// The highest rank of the roles that a caller may give and take, and of the users whom it may write
+/// to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ceiling {
+    pub rank: i64,
+    /// The id of the role whose rank it is, if the configuration names one.
+    pub role: Option<Arc<str>>,
 }
 
 /// As which client the caller is understood, where real ones contradict the RFC or each other.

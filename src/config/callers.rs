@@ -6,11 +6,14 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::fault::{Fault, listed, nearest};
-use super::resolve::{DAY, HOUR, MILLISECOND, MINUTE, SECOND, Surroundings, Taken, twice};
-use super::settings::{Allowance, Issuer, OauthClient, Rights, Token};
+use super::repository::Known;
+use super::resolve::{
+    DAY, HOUR, MILLISECOND, MINUTE, SECOND, Surroundings, Taken, group_id, role, twice,
+};
+use super::settings::{Allowance, Issuer, OauthClient, Rights, Role, Token};
 use super::value;
 use super::written::{self, Words};
-use crate::caller::{Caller, Client, PERMISSIONS, PermissionSet};
+use crate::caller::{Caller, Ceiling, Client, PERMISSIONS, PermissionSet};
 
 /// What a client sends, beside what the RFCs say.
 const MODES: [(&str, Client); 4] = [
@@ -23,6 +26,7 @@ const MODES: [(&str, Client); 4] = [
 pub fn tokens(
     file: &[written::Token],
     tenant: &Arc<str>,
+    known: Known<'_>,
     taken: &mut Taken,
 ) -> Result<Vec<Token>, Fault> {
     let mut tokens: Vec<Token> = Vec::with_capacity(file.len());
@@ -40,7 +44,7 @@ pub fn tokens(
                 "a token belongs to one tenant and one name: run `scimbridge token new` for another",
             ));
         }
-        let rights = rights(token.rights(), tenant, &name)?;
+        let rights = rights(token.rights(), tenant, &name, known)?;
         tokens.push(Token { name, sha256, rights });
     }
     Ok(tokens)
@@ -50,6 +54,7 @@ pub fn tokens(
 pub fn clients(
     file: &[written::Client],
     tenant: &Arc<str>,
+    known: Known<'_>,
     tokens: &[Token],
 ) -> Result<Vec<OauthClient>, Fault> {
     let mut clients: Vec<OauthClient> = Vec::with_capacity(file.len());
@@ -68,7 +73,7 @@ pub fn clients(
         }
         clients.push(OauthClient {
             secret_sha256: value::digest(&client.secret_sha256)?,
-            rights: rights(client.rights(), tenant, &id)?,
+            rights: rights(client.rights(), tenant, &id, known)?,
             lifetime: lifetime(client.lifetime.as_ref())?,
             id,
         });
@@ -80,6 +85,7 @@ pub fn clients(
 pub fn issuers(
     file: &[written::Trusted],
     tenant: &Arc<str>,
+    known: Known<'_>,
     (tokens, clients): (&[Token], &[OauthClient]),
     around: &Surroundings<'_>,
 ) -> Result<Vec<Issuer>, Fault> {
@@ -112,7 +118,7 @@ pub fn issuers(
             issuer: issuer.clone(),
             audience: audience.clone(),
             jwks,
-            rights: rights(written.rights(), tenant, issuer)?,
+            rights: rights(written.rights(), tenant, issuer, known)?,
         });
     }
     Ok(issuers)
@@ -122,7 +128,13 @@ fn lifetime(written: Option<&Spanned<String>>) -> Result<Duration, Fault> {
     value::duration(written, HOUR, MINUTE..=DAY)
 }
 
-fn rights(written: written::Rights<'_>, tenant: &Arc<str>, name: &str) -> Result<Rights, Fault> {
+fn rights(
+    written: written::Rights<'_>,
+    tenant: &Arc<str>,
+    name: &str,
+    known: Known<'_>,
+) -> Result<Rights, Fault> {
+    let group = |place: &Spanned<String>| group_id(place, known.groups).map(Arc::from);
     let caller = Arc::new(Caller {
         tenant: Arc::clone(tenant),
         name: Arc::from(name),
@@ -131,9 +143,23 @@ fn rights(written: written::Rights<'_>, tenant: &Arc<str>, name: &str) -> Result
         dialect: written.dialect.map(value::dialect).transpose()?,
         user: written.user.map(|place| Arc::from(place.get_ref().as_str())),
         client: value::choice(written.client, &MODES, Client::Rfc)?,
+        ceiling: ceiling(&written, known.roles)?,
+        groups: written.groups.iter().map(group).collect::<Result<_, _>>()?,
     });
     let rate = written.rate.map(|rate| allowance(&rate.requests, &rate.per)).transpose()?;
     Ok(Rights { caller, rate })
+}
+
+/// Whoever may do everything reaches everybody, unless a role is named; others reach nobody who has a
+/// role of any rank.
+fn ceiling(written: &written::Rights<'_>, roles: &[Role]) -> Result<Option<Ceiling>, Fault> {
+    let Some(place) = written.max_role else {
+        let all = |word: &Spanned<String>| matches!(word.get_ref().as_str(), "*" | "admin");
+        let unlimited = written.permissions.iter().any(all);
+        return Ok((!unlimited).then_some(Ceiling { rank: 0, role: None }));
+    };
+    let role = role(place, roles)?;
+    Ok(Some(Ceiling { rank: role.rank, role: Some(Arc::from(role.id.as_str())) }))
 }
 
 pub fn allowance(count: &Spanned<u64>, per: &Spanned<String>) -> Result<Allowance, Fault> {

@@ -150,10 +150,10 @@ fn tenant(
     let roles = roles(&file.role)?;
     let groups = groups(&file.group, &roles)?;
     let authenticator_policies = policies(&file.authenticator_policy)?;
-    let tokens = callers::tokens(&file.token, &name, taken)?;
-    let clients = callers::clients(&file.client, &name, &tokens)?;
-    let issuers = callers::issuers(&file.issuer, &name, (&tokens, &clients), around)?;
     let known = repository::Known { groups: &groups, roles: &roles };
+    let tokens = callers::tokens(&file.token, &name, known, taken)?;
+    let clients = callers::clients(&file.client, &name, known, &tokens)?;
+    let issuers = callers::issuers(&file.issuer, &name, known, (&tokens, &clients), around)?;
     let repositories = repository::repositories(&file.repository, known, around)?;
     let codes = codes::types(&file.user_attributes, &repositories)?;
     let customs = customs::customs(file, &roles)?;
@@ -353,6 +353,14 @@ pub fn role_ids(words: &Words, roles: &[Role]) -> Result<Vec<String>, Fault> {
 pub fn role_id(place: &Spanned<String>, roles: &[Role]) -> Result<String, Fault> {
     let known = roles.iter().map(|role| role.id.as_str());
     known_id(place, "role", "[[tenant.role]]", known)
+}
+
+/// The configured role with this id.
+pub fn role<'a>(place: &Spanned<String>, roles: &'a [Role]) -> Result<&'a Role, Fault> {
+    let known = roles.iter().map(|role| role.id.as_str());
+    let id = known_id(place, "role", "[[tenant.role]]", known.clone())?;
+    let found = roles.iter().find(|role| role.id == id);
+    found.ok_or_else(|| Fault::at(place, "there is no such role", "name one of this tenant"))
 }
 
 /// The id of a configured group.

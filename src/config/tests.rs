@@ -172,8 +172,6 @@ fn what_is_to_come_is_refused_by_name() {
         ),
         (token, "creates = \"SCIM_FED\"", "\"tenant.token.creates\""),
         (token, "repository = \"entra\"", "\"tenant.token.repository\""),
-        (token, "groups = [\"x\"]", "\"tenant.token.groups\""),
-        (token, "max_role = \"x\"", "\"tenant.token.max_role\""),
         (corp, "kind = \"scim_fed\"", "\"tenant.repository.kind\" = \"scim_fed\""),
         (corp, "role_by_group = { a = \"b\" }", "\"tenant.repository.role_by_group\""),
         (corp, "group = \"x\"", "\"tenant.repository.group\""),
@@ -531,6 +529,10 @@ fn groups_roles_and_rules_name_what_exists() {
     for (lines, problem) in cases {
         says(&refusal(tenant, lines), &[problem]);
     }
+    let token = "name = \"helpdesk\"";
+    says(&refusal(token, "max_role = \"x\""), &["max_role: ", "no role of this tenant has the id"]);
+    says(&refusal(token, "groups = [\"x\"]"), &["groups: ", "no group of this tenant has the id"]);
+    says(&refusal(tenant, "default_role = \"x\""), &["default_role: ", "no role of this tenant"]);
     let rule = |lines: &str| {
         let text = format!(
             "{ENOUGH}[[tenant.repository.rule]]\n{lines}\n[[tenant.group]]\nid = \"staff\"\n"

@@ -239,6 +239,11 @@ macro_rules! callers {
             pub user: Key<String>,
             /// `rfc`, `entra`, `okta` or `strict`.
             pub client: Key<String>,
+            /// The id of a role; nobody with a higher one is given, taken or edited.
+            pub max_role: Key<String>,
+            /// The ids of groups for what this caller creates.
+            #[serde(default)]
+            pub groups: Words,
             pub rate: Option<Rate>,
         }
 
@@ -250,6 +255,8 @@ macro_rules! callers {
                     dialect: self.dialect.as_ref(),
                     user: self.user.as_ref(),
                     client: self.client.as_ref(),
+                    max_role: self.max_role.as_ref(),
+                    groups: &self.groups,
                     rate: self.rate.as_ref(),
                 }
             }
@@ -292,6 +299,8 @@ pub struct Rights<'a> {
     pub dialect: Option<&'a Spanned<String>>,
     pub user: Option<&'a Spanned<String>>,
     pub client: Option<&'a Spanned<String>>,
+    pub max_role: Option<&'a Spanned<String>>,
+    pub groups: &'a Words,
     pub rate: Option<&'a Rate>,
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Federation, GROUP, Problem, ROLE};
 use crate::config::{Group, Role};
+use crate::scim::schema::standard::GROUP_PARENT;
 use crate::scim::{Attributes, ErrorKind, ResourceType, ScimError};
 use crate::store::{Configured, ResourceRow, StoreError};
 
@@ -58,6 +59,21 @@ impl Named {
         })
     }
 
+    /// Where the configuration says what a group stands beneath, nobody else does.
+    pub(super) fn parent_stays(&self, row: &ResourceRow) -> Result<(), Problem> {
+        match self.groups.get(&row.id).and_then(|group| group.parent.as_ref()) {
+            None => Ok(()),
+            Some(parent) => Err(Problem::Scim(ScimError::new(
+                ErrorKind::Mutability,
+                format!(
+                    "{GROUP_PARENT}:parent: the configuration puts this group beneath \"{parent}\"; \
+                     change it there ([[tenant.group]] with id = \"{}\").",
+                    row.id
+                ),
+            ))),
+        }
+    }
+
     /// What the configuration names is nobody else's to delete.
     pub(super) fn stays(&self, kind: &ResourceType, row: &ResourceRow) -> Result<(), Problem> {
         if !self.has(kind, &row.id) {
@@ -104,6 +120,7 @@ impl Federation {
         // On every node in the same order, so that no two wait for each other.
         configured.sort_unstable_by_key(|one| one.id);
         self.store.configure(&self.tenant, &configured).await?;
+        self.learn_roles().await?;
         let given = self.directories.iter().flat_map(|directory| {
             directory.giving().all().into_iter().map(|gift| (directory.id(), gift))
         });

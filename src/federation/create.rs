@@ -7,22 +7,31 @@ use serde_json::{Value, json};
 
 use super::authority::{Division, Mode, Owner};
 use super::directory::{Directory, Known};
+use super::joining::GROUPS;
 use super::life::settled;
 use super::members::{MEMBERS, listed};
 use super::owning::{self, Owning};
 use super::resource::{Half, Resource};
+use super::roles::{Held, ROLES, keys};
 use super::standing::{Standing, divided};
 use super::write::{local_write, record};
-use super::{Deed, Federation, Problem, View, demand, is_group, is_owned, is_user, permit};
+use super::{
+    Deed, Federation, GROUP, Problem, ROLE, View, ceiling, demand, hierarchy, is_group, is_owned,
+    is_user, permit,
+};
 use crate::audit::Action;
 use crate::cache::State;
 use crate::caller::{Caller, Permission};
 use crate::scim::dialect::Manner;
 use crate::scim::filter::{Filter, Literal, Operator, Text};
+use crate::scim::patch::Membership;
 use crate::scim::schema::check::Checked;
+use crate::scim::text::is_code;
 use crate::scim::written::{Posting, Writing};
 use crate::scim::{Attributes, ErrorKind, ResourceType, ScimError};
-use crate::store::{LinkState, NewResource, ResourceRow, StoreError, TypeName, UserType};
+use crate::store::{
+    Joining, LinkState, NewResource, ResourceRow, RowKey, StoreError, TypeName, UserType,
+};
 
 /// What POST made.
 #[derive(Clone, Debug)]
@@ -49,20 +58,67 @@ impl Federation {
             return self.create_possession(caller, kind, checked.attributes, view).await;
         }
         if !is_user(kind) {
-            let own = checked.attributes;
-            return self.create_local(caller, kind, own, Attributes::new(), view).await;
+            if kind.name == ROLE {
+                let rank = checked.attributes.get("rank").and_then(Value::as_i64).unwrap_or(0);
+                let name = checked.attributes.get("name").and_then(Value::as_str);
+                ceiling::may(caller, name.unwrap_or_default(), rank)?;
+                self.roles.room()?;
+            }
+            let (own, none) = (checked.attributes, (Attributes::new(), Joining::default()));
+            return self.create_local(caller, kind, own, none, view).await;
         }
-        let mut checked = self.posted(checked)?;
+        let checked = self.posted(checked)?;
+        let meant = self.meant(caller, &checked, view).await?;
+        let mut checked = checked;
+        let groups = checked.attributes.shift_remove(GROUPS);
         let sections = owning::taken(&mut checked.attributes);
-        if let Some((directory, known)) = self.meant(caller, &checked, view).await? {
+        let wanted = &mut checked.attributes;
+        if let Some((directory, known)) = meant {
             demand(caller, Permission::UsersBind)?;
             let id = directory.long_id(&known.key.0);
             let _writing = self.writing.hold(&id).await;
-            let people = (&directory, &known);
-            return self.bind_by_post(caller, people, &checked, sections, view).await;
+            let standing = Standing::unbound(&directory, &known);
+            let joining = self.at_birth(caller, Some(&standing), groups, wanted, view).await?;
+            let (people, beside) = ((&directory, &known), (sections, joining));
+            return self.bind_by_post(caller, people, &checked, beside, view).await;
         }
+        let joining = self.at_birth(caller, None, groups, wanted, view).await?;
         let own = self.local_user(&checked, &view.manner)?;
-        self.create_local(caller, kind, own, sections, view).await
+        self.create_local(caller, kind, own, (sections, joining), view).await
+    }
+
+    /// The groups that a new user is in; of its roles what is to be stored is left. Both are the
+    /// configuration's where the body says nothing of them; else the caller gives what it may.
+    async fn at_birth(
+        &self,
+        caller: &Caller,
+        unbound: Option<&Standing>,
+        groups: Option<Value>,
+        wanted: &mut Attributes,
+        view: &View,
+    ) -> Result<Joining, Problem> {
+        let given = unbound.map(Standing::given).unwrap_or_default();
+        let membership = match &groups {
+            Some(groups) if view.manner.groups_writable => listed(Some(groups))?,
+            _ => Membership::default(),
+        };
+        let mut joined = self.joined(None, &given, &membership, &view.manner).await?;
+        let by_rules = unbound.map(|one| one.derived_roles(self)).unwrap_or_default();
+        let reached = joined.roles.iter().chain(&by_rules);
+        self.within_ceiling(caller, reached.map(String::as_str))?;
+        if joined.joining.is_nothing() {
+            joined = self.preset(&caller.groups).await?;
+        }
+        let mut derived = joined.gained;
+        derived.extend(by_rules);
+        let values = unbound.and_then(Standing::values);
+        let theirs = values.as_ref().and_then(|values| values.get(ROLES));
+        let held = Held { own: None, theirs, derived: &derived };
+        self.roles.divide(wanted, held, Mode::Replace, &view.manner)?;
+        let own = keys(wanted.get(ROLES));
+        self.within_ceiling(caller, own.iter().map(String::as_str))?;
+        *wanted = self.with_default_role(std::mem::take(wanted));
+        Ok(joined.joining)
     }
 
     /// A body that shall make a user, by a POST of its own or as a row of an import, held against all
@@ -172,7 +228,7 @@ impl Federation {
         caller: &Caller,
         (directory, known): (&Arc<Directory>, &Arc<Known>),
         checked: &Checked,
-        sections: Attributes,
+        (sections, joining): (Attributes, Joining),
         view: &View,
     ) -> Result<Created, Problem> {
         let entry_key = known.key.0.to_string();
@@ -190,7 +246,7 @@ impl Federation {
         let own = self.bound_user(directory, known, checked, &view.manner)?;
         let id = directory.long_id(&known.key.0);
         let row = loop {
-            let owning = self.sections(caller, &id, &[], sections.clone()).await?;
+            let owning = self.beside(caller, &id, &sections, &joining).await?;
             let own = own.clone();
             match self.insert_bound(caller, directory, known, own, revive, &owning, view).await {
                 Err(StoreError::Stale) if Instant::now() < view.deadline => {}
@@ -236,11 +292,11 @@ impl Federation {
         caller: &Caller,
         kind: &ResourceType,
         own: Attributes,
-        sections: Attributes,
+        (sections, joining): (Attributes, Joining),
         view: &View,
     ) -> Result<Created, Problem> {
         let at = self.clock.now();
-        let id = self.clock.new_id().to_string();
+        let id = self.id_of_new(kind, &own, view).await?;
         let type_name = TypeName::new(&kind.name);
         let write = local_write(kind, own, at);
         let audit = record(caller, kind, Action::Create, &id, at, view);
@@ -253,13 +309,14 @@ impl Federation {
             record: audit,
         };
         let row = loop {
-            let owning = self.sections(caller, &id, &[], sections.clone()).await?;
+            let owning = self.beside(caller, &id, &sections, &joining).await?;
             match self.created(caller, new.clone(), &owning, view).await {
                 // A device is not what it was a moment before.
                 Err(StoreError::Stale) if Instant::now() < view.deadline => {}
                 made => break made?,
             }
         };
+        self.told_role(&row);
         Ok(Created { resource: self.people.stored(&row, None, &Half::Unasked), bound: false })
     }
 
@@ -271,10 +328,20 @@ impl Federation {
         view: &View,
     ) -> Result<Created, Problem> {
         let membership = listed(own.shift_remove(MEMBERS).as_ref())?;
-        let id = self.clock.new_id().to_string();
+        let moved = hierarchy::moved(None, &mut own, Mode::Replace);
+        let _moving = match &moved {
+            Some(_) => Some(self.moving.lock().await),
+            None => None,
+        };
+        let id = self.id_of_new(kind, &own, view).await?;
         loop {
             let at = self.clock.now();
-            let enrolling = self.enrolling(caller, &membership).await?;
+            let mut enrolling = self.enrolling(caller, &membership).await?;
+            if let Some(moved) = &moved {
+                let placed = self.placed(None, moved).await?;
+                self.within_ceiling(caller, placed.roles.iter().map(String::as_str))?;
+                enrolling.joining = placed.joining;
+            }
             let write = local_write(kind, own.clone(), at);
             let bindings = self.bindings(&enrolling, at);
             let bind = self.new_rows(caller, &bindings, view);
@@ -307,6 +374,49 @@ impl Federation {
             };
             return Ok(Created { resource, bound: false });
         }
+    }
+
+    /// The id of a new resource: the code that a group or role is posted with, where codes are ids and
+    /// nothing of another kind has it; else one of ours.
+    async fn id_of_new(
+        &self,
+        kind: &ResourceType,
+        own: &Attributes,
+        view: &View,
+    ) -> Result<String, Problem> {
+        let coded = view.manner.codes && matches!(kind.name.as_str(), GROUP | ROLE);
+        let code = own.get("externalId").and_then(Value::as_str);
+        if let Some(code) = code.filter(|code| coded && is_code(code)) {
+            let of_directory = code
+                .split_once('.')
+                .is_some_and(|(repository, _)| self.directory(repository).is_some());
+            let found = self.store.find(&self.tenant, &RowKey::Id(code.to_owned())).await?;
+            let free = found.iter().all(|row| row.type_name.as_str() == kind.name);
+            if free && !of_directory {
+                return Ok(code.to_owned());
+            }
+        }
+        Ok(self.clock.new_id().to_string())
+    }
+
+    /// What a new user has and is in.
+    async fn beside(
+        &self,
+        caller: &Caller,
+        id: &str,
+        sections: &Attributes,
+        joining: &Joining,
+    ) -> Result<Owning, Problem> {
+        let mut owning = self.sections(caller, id, &[], sections.clone()).await?;
+        let there = self.store.read(&self.tenant, &joining.join).await?;
+        if there.len() < joining.join.len() {
+            return Err(Problem::Conflict(
+                "A group that the user was to be in has just gone; look, and repeat the request."
+                    .to_owned(),
+            ));
+        }
+        owning.joining = joining.clone();
+        Ok(owning)
     }
 
     /// Makes a row with what it has.

@@ -18,8 +18,8 @@ use crate::repository::EntryKey;
 use crate::scim::patch::Membership;
 use crate::scim::{Attributes, ErrorKind, ScimError};
 use crate::store::{
-    Enrolled, LinkState, Member, Members, NewResource, ResourceRow, ResourceWrite, TypeName,
-    UserType,
+    Enrolled, Joining, LinkState, Member, Members, NewResource, ResourceRow, ResourceWrite,
+    TypeName, UserType,
 };
 
 /// The name of the attribute that the table of memberships stands for.
@@ -42,16 +42,26 @@ pub(super) struct Enrolling {
     remove: Vec<String>,
     /// People whom only a directory knows: they are bound by the write.
     bind: Vec<(Arc<Directory>, Arc<Known>)>,
+    /// What the group, or the user, itself joins and leaves.
+    pub(super) joining: Joining,
+    /// Ids of the roles that come and go with that.
+    pub(super) roles: Vec<String>,
 }
 
 impl Enrolling {
     pub(super) fn is_nothing(&self) -> bool {
+        self.keeps_members() && self.joining.is_nothing()
+    }
+
+    /// Whether nothing is asked of who is in the group.
+    pub(super) fn keeps_members(&self) -> bool {
         !self.replace && self.add.is_empty() && self.remove.is_empty() && self.bind.is_empty()
     }
 
     pub(super) fn members<'a>(&'a self, bind: &'a [NewResource<'a>]) -> Members<'a> {
-        let Self { replace, groups_only, remove, add, .. } = self;
-        Members { replace: *replace, groups_only: *groups_only, remove, add, bind }
+        let Self { replace, groups_only, remove, add, joining, .. } = self;
+        let (replace, groups_only, joining) = (*replace, *groups_only, Some(joining));
+        Members { replace, groups_only, remove, add, bind, joining }
     }
 }
 
@@ -198,10 +208,10 @@ impl Federation {
     }
 
     /// After a group's change: drops what is kept of the users whose groups are others now, or are
-    /// called otherwise.
-    pub(super) async fn regrouped(&self, enrolled: &Enrolled, bindings: &[Binding], renamed: bool) {
+    /// called otherwise; `all` where that may be everybody in the group.
+    pub(super) async fn regrouped(&self, enrolled: &Enrolled, bindings: &[Binding], all: bool) {
         let mut keys: Vec<i64> = enrolled.added.iter().chain(&enrolled.removed).copied().collect();
-        keys.extend(renamed.then_some(enrolled.row.key));
+        keys.extend(all.then_some(enrolled.row.key));
         if !keys.is_empty() {
             self.forget(&self.inside(&keys).await);
         }

@@ -5,6 +5,8 @@
 
 mod addressed;
 mod authority;
+mod carried;
+mod ceiling;
 mod compare;
 mod configured;
 mod create;
@@ -13,8 +15,10 @@ mod everywhere;
 mod folding;
 mod forget;
 mod given;
+mod hierarchy;
 mod identity;
 mod import;
+mod joining;
 mod life;
 mod listing;
 mod members;
@@ -29,6 +33,7 @@ mod plan;
 mod possession;
 mod read;
 mod resource;
+mod roles;
 mod rows;
 mod search;
 mod sort;
@@ -66,15 +71,20 @@ pub struct Federation {
     tenant: Arc<str>,
     rules: Rules,
     types: Vec<Arc<ResourceType>>,
+    /// The users' type where their groups are written through them.
+    joining_users: Arc<ResourceType>,
     /// `userName`
     user_name: AttributePath,
     store: Arc<Store>,
     rows: rows::Rows,
     directories: Vec<Arc<directory::Directory>>,
     named: configured::Named,
+    roles: Arc<roles::Roles>,
     shares: Shares,
     people: resource::Resources,
     writing: Locks,
+    /// One at a time moves groups, so that no two make a circle together.
+    moving: Mutex<()>,
     walks: walk::Walks,
     passwords: password::Passwords,
     clock: Clock,
@@ -218,16 +228,21 @@ impl Federation {
         let directories = parts.into_iter().map(directory).collect();
         // Good for as long as this process, where nobody gives another one.
         let seal = [clock.new_token(), clock.new_token()].map(uuid::Uuid::into_bytes).concat();
+        let of_users = Arc::new(roles::Roles::new(&rules.groups, &rules.roles));
         Self {
+            joining_users: Arc::new(types[0].with_writable(joining::GROUPS)),
             rows: rows::Rows::new(Arc::clone(&tenant), Arc::clone(&store), shares.rows.clone()),
             people: resource::Resources::new(
                 Arc::clone(&tenant),
                 &types,
                 shares.people.clone(),
+                Arc::clone(&of_users),
                 forms,
                 numbered,
             ),
+            roles: of_users,
             writing: Locks::new(),
+            moving: Mutex::new(()),
             passwords: password::Passwords::new(&clock),
             walks: walk::Walks::new(&seal, &tenant, &rules, &shares.walks),
             named: configured::Named::new(&rules.groups, &rules.roles),
@@ -262,6 +277,15 @@ impl Federation {
     /// The resource type of users.
     pub fn users(&self) -> &Arc<ResourceType> {
         &self.types[0]
+    }
+
+    /// The type as which a body is understood that is to be written in this manner.
+    pub fn written<'a>(
+        &'a self,
+        kind: &'a Arc<ResourceType>,
+        manner: &Manner,
+    ) -> &'a Arc<ResourceType> {
+        if manner.groups_writable && is_user(kind) { &self.joining_users } else { kind }
     }
 
     /// The longest list that is given, in resources.

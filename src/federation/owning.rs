@@ -19,7 +19,7 @@ use crate::scim::schema::standard::{PASSWORD, USER_AUTHENTICATOR, USER_DEVICE};
 use crate::scim::text::fold;
 use crate::scim::{Attributes, ErrorKind, ResourceType, ScimError};
 use crate::store::{
-    Changed, NewOwner, NewResource, Owned, Owner, Ownership, ResourceRow, ResourceWrite,
+    Changed, Joining, NewOwner, NewResource, Owned, Owner, Ownership, ResourceRow, ResourceWrite,
     StoreError, TypeName, UserType,
 };
 
@@ -45,6 +45,8 @@ pub(super) struct Owning {
     /// Authenticators that are made.
     make: Vec<Making>,
     remove: Vec<Owned>,
+    /// The groups that the user joins and leaves.
+    pub(super) joining: Joining,
 }
 
 /// Whose something shall be.
@@ -90,6 +92,7 @@ impl Owning {
             && self.unassign.is_empty()
             && self.make.is_empty()
             && self.remove.is_empty()
+            && self.joining.is_nothing()
     }
 
     /// What the change of a device is called, where its owner is what changes.
@@ -116,6 +119,7 @@ impl Prepared<'_> {
             unassign: &self.unassign,
             make: &self.make,
             remove: &self.remove,
+            joining: Some(&self.owning.joining),
             records: &self.records,
         }
     }
@@ -278,7 +282,10 @@ impl Federation {
                 Ok(Whose::Same)
             }
             Subject::Row(row) if row.owned.len() >= MOST => Err(too_much()),
-            Subject::Row(row) => Ok(Whose::User(row)),
+            Subject::Row(row) => {
+                self.may_write_to(caller, &row).await?;
+                Ok(Whose::User(row))
+            }
             Subject::Unbound { directory, known, .. } => {
                 demand(caller, Permission::UsersBind)?;
                 let (id, at) = (directory.long_id(&known.key.0), self.clock.now());

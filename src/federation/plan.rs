@@ -1,8 +1,10 @@
 //! A search as it is understood: what the store and each repository are asked. Kept under the query's
 //! text, so that a query which comes again is not parsed again.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::carried::is_role;
 use super::directory::AskedKey;
 use super::folding::{Asked, concerns, for_directory, for_type};
 use super::members::MEMBERS;
@@ -36,6 +38,8 @@ pub struct Plan {
     /// Of groups: members are shown; or they decide who is in the list, where SQL cannot tell.
     pub(super) members: bool,
     pub(super) members_decide: bool,
+    /// Whether the filter asks for roles of users.
+    of_roles: bool,
     /// Of users: what they have is shown, or decides who is in the list.
     pub(super) owned: bool,
     /// Whether the filter can concern rows of the store.
@@ -68,8 +72,26 @@ pub(super) struct Page {
 
 impl Plan {
     /// What the store is asked for; nothing where everybody is wanted.
-    pub(super) fn stored_filter(&self) -> Option<&Filter> {
+    fn wanted(&self) -> Option<&Filter> {
         Some(&self.filter).filter(|filter| **filter != Filter::Constant(true))
+    }
+}
+
+impl Federation {
+    /// Whether rules of some repository give anything.
+    fn rules_give(&self) -> bool {
+        self.directories.iter().any(|directory| !directory.giving().is_nothing())
+    }
+
+    /// What the store is asked for, as it can tell it; nothing where everybody is wanted.
+    pub(super) fn stored_filter<'a>(&self, plan: &'a Plan) -> Option<Cow<'a, Filter>> {
+        let wanted = plan.wanted()?;
+        let stored = if plan.of_roles {
+            self.roles.as_stored(wanted, self.users(), self.rules_give())
+        } else {
+            None
+        };
+        Some(stored.map_or(Cow::Borrowed(wanted), Cow::Owned))
     }
 }
 
@@ -125,6 +147,7 @@ impl Federation {
         let photos = photos_decide || query.projection.asks_for("photos");
         let of_members = |path: &AttributePath| path.attribute == MEMBERS;
         let members_decide = is_group(kind) && filter.paths().chain(&query.sort_by).any(of_members);
+        let of_roles = is_user(kind) && filter.paths().any(is_role);
         let members = query.projection.includes(MEMBERS);
         let is_owned = |path: &AttributePath| {
             path.extension.as_deref().is_some_and(|urn| OWNED.contains(&urn))
@@ -158,6 +181,7 @@ impl Federation {
             photos_decide,
             members,
             members_decide,
+            of_roles,
             owned,
             asks,
             memory: Memory::default(),

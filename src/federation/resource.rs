@@ -10,7 +10,8 @@ use super::authority::{Owner, merge};
 use super::directory::{Directory, Known};
 use super::given::Given;
 use super::members::MEMBERS;
-use super::{GROUP, USER, is_group, owning};
+use super::roles::Roles;
+use super::{GROUP, USER, hierarchy, is_group, owning};
 use crate::cache::{Derived, State};
 use crate::repository::EntryKey;
 use crate::scim::dialect::{Numbers, location};
@@ -27,8 +28,9 @@ pub struct Resource {
     pub id: String,
     /// The inner text of the entity tag: `<row version>`, `<row version>.<hash of the entry>` for a
     /// bound user, the hash alone for an unbound one; then, where they are shown, `.<hash of the
-    /// directory's photos>`, `.g<hash of the user's groups>`, `.o<hash of what the user has, or of whose
-    /// a device or an authenticator is>` or `.m<hash of the group's members>`.
+    /// directory's photos>`, `.r<hash of what the roles are called>`, `.g<hash of the groups that it
+    /// is in>`, `.o<hash of what the user has, or of whose a device or an authenticator is>` or
+    /// `.m<hash of the group's members>`.
     pub version: String,
     /// Of itself and of those that it refers to, where any dialect shows them.
     pub numbers: Numbers,
@@ -88,6 +90,7 @@ pub(super) struct Resources {
     groups: Arc<ResourceType>,
     types: Box<[Arc<ResourceType>]>,
     kept: Arc<Derived<ResourceKey, Arc<Resource>>>,
+    roles: Arc<Roles>,
     forms: usize,
     /// Whether anybody is shown numbers.
     numbered: bool,
@@ -102,6 +105,8 @@ pub struct ResourceKey {
     entry: (u64, i64),
     /// How fresh the entry is, and whether photos came along.
     state: u8,
+    /// [`Roles::stamp`].
+    roles: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -120,13 +125,14 @@ impl Resources {
         tenant: Arc<str>,
         types: &[Arc<ResourceType>],
         kept: Arc<Derived<ResourceKey, Arc<Resource>>>,
+        roles: Arc<Roles>,
         forms: usize,
         numbered: bool,
     ) -> Self {
         let groups = types.iter().find(|kind| is_group(kind)).cloned();
         let groups = groups.unwrap_or_else(|| Arc::new(ResourceType::group(&[])));
         let (resource_type, types) = (Arc::clone(&types[0]), types.into());
-        Self { tenant, resource_type, groups, types, kept, forms, numbered }
+        Self { tenant, resource_type, groups, types, kept, roles, forms, numbered }
     }
 
     /// Somebody whom only a directory knows.
@@ -156,6 +162,7 @@ impl Resources {
             who: Who::Entry { repository: directory.shared_id(), key: known.key.clone() },
             entry: (known.digest, known.fetched.as_millisecond()),
             state: u8::from(known.photos),
+            roles: self.roles.stamp(),
         };
         self.keep(key, make)
     }
@@ -212,6 +219,7 @@ impl Resources {
             },
             entry,
             state,
+            roles: self.roles.stamp(),
         };
         self.keep(key, || self.make_stored(row, directory, half))
     }
@@ -282,6 +290,17 @@ impl Resources {
         }
         if let Some(directory) = directory.filter(|_| !given.is_empty()) {
             directory.giving().show(&given, &mut attributes);
+        }
+        if row.type_name == TypeName::User {
+            let groups = row.groups.iter().map(|group| group.id.as_str());
+            let derived = self.roles.derived(groups, Some(&given));
+            if let Some(digest) = self.roles.show(&mut attributes, &derived) {
+                version = format!("{version}.r{digest:016x}");
+            }
+        }
+        if row.type_name == TypeName::Group && !row.groups.is_empty() {
+            hierarchy::show(&mut attributes, row, &self.groups);
+            version = format!("{version}.g{:016x}", groups_digest(row));
         }
         let owned = owning::digest(row);
         if owned != 0 {

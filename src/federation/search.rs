@@ -260,12 +260,12 @@ impl Federation {
             let stored = self.rows.find_key(key.clone(), no_cache).await?;
             return Ok(Matching { rows: of_type(&stored.rows, &plan.type_name), total: None });
         }
-        let filter = plan.stored_filter();
+        let filter = self.stored_filter(plan);
         let sort = Sort { path: page.order.path.clone(), descending: page.order.descending };
         let search = |skip, limit, count_total| {
             let search = Search {
                 type_name: &plan.type_name,
-                filter,
+                filter: filter.as_deref(),
                 rows,
                 sort: &sort,
                 start: Start::Offset(skip),

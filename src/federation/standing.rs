@@ -7,9 +7,10 @@ use serde_json::Value;
 use super::authority::{Division, Mode, Owned, Owner, merge};
 use super::create::with_default_active;
 use super::directory::{Directory, Known};
+use super::given::Given;
 use super::identity::{Care, Subject};
 use super::read::failure;
-use super::resource::{Half, Resource};
+use super::resource::{Half, Resource, given};
 use super::{Federation, IfMatch, Problem, RETRY_AFTER, is_user};
 use crate::cache::State;
 use crate::repository::{Authority, Repository};
@@ -66,13 +67,28 @@ impl Standing {
     }
 
     /// The directory's values, from the entry or else from the shadow.
-    fn values(&self) -> Option<Arc<Attributes>> {
+    pub(super) fn values(&self) -> Option<Arc<Attributes>> {
         match self {
             Self::Unbound { known, .. } | Self::Stored { half: Half::Entry(known, _), .. } => {
                 Some(known.values())
             }
             Self::Stored { .. } => self.shadow().map(|shadow| Arc::new(shadow.clone())),
         }
+    }
+
+    /// What rules give the person.
+    pub(super) fn given(&self) -> Given {
+        match self {
+            Self::Unbound { known, .. } => known.given.clone(),
+            Self::Stored { row, half, .. } => given(row, half),
+        }
+    }
+
+    /// The ids of the roles that come of the person's groups and rules.
+    pub(super) fn derived_roles(&self, federation: &Federation) -> Vec<String> {
+        let groups = self.row().map_or(&[][..], |row| &row.groups);
+        let groups = groups.iter().map(|group| group.id.as_str());
+        federation.roles.derived(groups, Some(&self.given()))
     }
 
     fn shadow(&self) -> Option<&Attributes> {

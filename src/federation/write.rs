@@ -13,14 +13,16 @@ use super::authority::{Mode, Owner, merge};
 use super::create::checked_user_type;
 use super::directory::{Directory, Known};
 use super::identity::{Care, Subject};
+use super::joining::{GROUPS, list, missing_groups, own_groups};
 use super::life::{says_status, settled};
 use super::members::{Enrolling, MEMBERS, listed};
 use super::owning::{self, Owning};
 use super::resource::{Half, Resource};
+use super::roles::{Held, ROLES};
 use super::standing::{Standing, changed_meanwhile, divided, first_part};
 use super::{
-    Deed, Federation, IfMatch, Problem, View, demand, is_authenticator, is_group, is_owned,
-    is_user, permit,
+    Deed, Federation, IfMatch, Problem, View, demand, hierarchy, is_authenticator, is_group,
+    is_owned, is_user, permit,
 };
 use crate::audit::{Action, AuditRecord, Outcome};
 use crate::caller::{Caller, Permission};
@@ -46,11 +48,19 @@ impl Federation {
         permit(caller, kind, Deed::Replace)?;
         checked_user_type(&checked)?;
         let mut checked = checked;
-        let membership = if is_group(kind) {
-            Asked::Of(listed(checked.attributes.shift_remove(MEMBERS).as_ref())?)
-        } else {
-            Asked::Of(Membership::default())
+        let list = list(kind, view);
+        let given = list.and_then(|list| checked.attributes.shift_remove(list));
+        let membership = match list {
+            Some(GROUPS) if !checked.holds_groups => {
+                if view.manner.requires_groups {
+                    return Err(missing_groups());
+                }
+                Membership::default()
+            }
+            Some(_) => listed(given.as_ref())?,
+            None => Membership::default(),
         };
+        let membership = Asked::Of(membership);
         // Of an authenticator it is compared by who is meant, not by how that is written.
         let owner = if is_authenticator(kind) {
             checked.attributes.shift_remove(owning::OWNER)
@@ -90,11 +100,12 @@ impl Federation {
         view: &View,
     ) -> Result<Arc<Resource>, Problem> {
         permit(caller, kind, Deed::Replace)?;
-        let parted = if is_group(kind) { patch.parted(MEMBERS, kind)? } else { None };
-        let (patch, membership) = match &parted {
-            Some(parted) => (&parted.rest, Asked::Of(parted.membership.clone())),
-            None if is_group(kind) => (patch, Asked::Seen),
-            None => (patch, Asked::Of(Membership::default())),
+        let list = list(kind, view);
+        let parted = list.map(|list| patch.parted(list, kind)).transpose()?.flatten();
+        let (patch, membership) = match (&parted, list) {
+            (Some(parted), _) => (&parted.rest, Asked::Of(parted.membership.clone())),
+            (None, Some(list)) => (patch, Asked::Seen(list)),
+            (None, None) => (patch, Asked::Of(Membership::default())),
         };
         let tolerance = Tolerance::from(caller.client);
         let wanted = |current: &Attributes, owns_name| {
@@ -137,9 +148,32 @@ impl Federation {
         loop {
             let standing = self.standing(kind, &canonical, change.photos).await?;
             standing.must_match(if_match)?;
-            let (wanted, enrolling) = self.wanted(caller, &standing, change, view).await?;
-            let (wanted, owning) =
+            let (mut wanted, mut enrolling) =
+                self.wanted(caller, kind, &standing, change, view).await?;
+            let derived = standing.derived_roles(self);
+            if is_user(kind) {
+                let values = standing.values();
+                let theirs = values.as_ref().and_then(|values| values.get(ROLES));
+                let held = Held { own: standing.own().get(ROLES), theirs, derived: &derived };
+                self.roles.divide(&mut wanted, held, change.mode, &view.manner)?;
+            }
+            let row = standing.row().map(Arc::as_ref);
+            let moved = row
+                .filter(|_| is_group(kind))
+                .and_then(|row| hierarchy::moved(Some(row), &mut wanted, change.mode));
+            let _moving = match &moved {
+                Some(_) => Some(self.moving.lock().await),
+                None => None,
+            };
+            if let Some(moved) = &moved {
+                let placed = self.placed(row, moved).await?;
+                (enrolling.joining, enrolling.roles) = (placed.joining, placed.roles);
+            }
+            let (wanted, mut owning) =
                 self.parted(caller, kind, (&canonical, &standing), change, wanted).await?;
+            if is_user(kind) {
+                owning.joining = std::mem::take(&mut enrolling.joining);
+            }
             let mut after = divided(kind, &standing, &wanted, change.mode, change.says_active)?;
             self.rules.codes.apply(&mut after, standing.own())?;
             standing.within_limits(self, kind, &after, &wanted, &view.manner)?;
@@ -153,6 +187,10 @@ impl Federation {
             kind.require(&whole)?;
             if let Some(row) = standing.row() {
                 self.named.keep(kind, row, &after)?;
+            }
+            self.reaches(caller, &standing, &after, &derived, &enrolling)?;
+            if let Some(row) = standing.row() {
+                self.may_write_to_owner(caller, row).await?;
             }
             let written = match &standing {
                 Standing::Unbound { directory, known } => {
@@ -186,6 +224,7 @@ impl Federation {
     async fn wanted(
         &self,
         caller: &Caller,
+        kind: &ResourceType,
         standing: &Standing,
         change: &Change<'_>,
         view: &View,
@@ -195,23 +234,34 @@ impl Federation {
         if let Some(row) = standing.row() {
             current.extend(owning::named(self.types(), row, view.manner.numbers));
         }
+        if is_group(kind)
+            && let Some(row) = standing.row()
+        {
+            hierarchy::show(&mut current, row, kind);
+        }
+        if is_user(kind) {
+            self.roles.show(&mut current, &standing.derived_roles(self));
+        }
         match &change.membership {
             Asked::Of(membership) => {
                 let wanted = (change.wanted)(&current, owns_name)?;
-                let mut enrolling = self.enrolling(caller, membership).await?;
+                let mut enrolling = self.asked(caller, kind, standing, membership, view).await?;
                 // Who is not shown is not left out.
                 enrolling.groups_only = view.manner.subgroups_only;
                 Ok((wanted, enrolling))
             }
-            Asked::Seen => {
-                if let Some(row) = standing.row() {
+            Asked::Seen(list) => {
+                if is_user(kind) {
+                    let groups = own_groups(standing.row().map(Arc::as_ref));
+                    current.extend(groups.map(|groups| (GROUPS.to_owned(), groups)));
+                } else if let Some(row) = standing.row() {
                     let shown = self.with_members(row).await?;
                     let members = shown.attributes.get(MEMBERS).filter(|list| **list != json!([]));
                     current.extend(members.map(|members| (MEMBERS.to_owned(), members.clone())));
                 }
                 let mut wanted = (change.wanted)(&current, owns_name)?;
-                let membership = listed(wanted.shift_remove(MEMBERS).as_ref())?;
-                Ok((wanted, self.enrolling(caller, &membership).await?))
+                let membership = listed(wanted.shift_remove(*list).as_ref())?;
+                Ok((wanted, self.asked(caller, kind, standing, &membership, view).await?))
             }
         }
     }
@@ -272,6 +322,7 @@ impl Federation {
                 return Err(changed_meanwhile());
             }
             self.named.stays(kind, &row)?;
+            self.may_remove(caller, &row).await?;
             let audit = record(caller, kind, Action::Delete, &row.id, self.clock.now(), view);
             let tombstone = row.link.is_some();
             // Of a group that goes, nobody can tell afterwards who was in it.
@@ -280,6 +331,7 @@ impl Federation {
             match deleted {
                 Ok(_) => {
                     self.rows.touched(&row, &[&self.stored_view(&row)]);
+                    self.gone_role(&row);
                     if let Some(inside) = &inside {
                         self.forget(inside);
                     }
@@ -346,6 +398,7 @@ impl Federation {
                 let owner: Vec<i64> = row.owner.iter().map(|owner| owner.key).collect();
                 self.users_touched(&owner).await;
             }
+            self.told_role(&updated);
             return Ok(updated);
         }
         let bindings = self.bindings(enrolling, at);
@@ -356,7 +409,8 @@ impl Federation {
             self.store.update_group(&self.tenant, row, rewritten, members, audit).await?;
         self.rows.touched(&enrolled.row, &[&before, &write.view]);
         let renamed = before.get("displayName") != write.view.get("displayName");
-        self.regrouped(&enrolled, &bindings, renamed).await;
+        let moved = !enrolling.joining.is_nothing();
+        self.regrouped(&enrolled, &bindings, renamed || moved).await;
         Ok(Arc::new(enrolled.row))
     }
 
@@ -437,11 +491,11 @@ pub(super) fn nothing_of_ours(directory: &Directory) -> Problem {
     ))
 }
 
-/// What is asked of a group's members.
+/// What is asked of a list of memberships.
 pub(super) enum Asked {
     Of(Membership),
-    /// What can be told only with the members at hand: they are part of the attributes then.
-    Seen,
+    /// What can be told only with the list of this name at hand: it is part of the attributes then.
+    Seen(&'static str),
 }
 
 /// What PUT and PATCH do to a resource.

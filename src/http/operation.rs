@@ -64,9 +64,10 @@ pub async fn create(
     // What a user must have may come from elsewhere; that is seen later.
     let is_user = kind.name == call.federation().users().name;
     let purpose = if is_user { Purpose::Replace } else { Purpose::Create };
-    let checked = kind.check(body, purpose)?;
+    let written = call.federation().written(kind, call.manner());
+    let checked = written.check(body, purpose)?;
     let projection = &shown(projection, kind, &checked);
-    let created = call.federation().create(&call.caller, kind, checked, &call.view).await?;
+    let created = call.federation().create(&call.caller, written, checked, &call.view).await?;
     Ok(Done::new(call, kind, created.resource, projection, call.created()))
 }
 
@@ -80,11 +81,12 @@ pub async fn replace(
     projection: &Projection,
 ) -> Result<Done, Failure> {
     known(call, kind, &body)?;
-    let checked = kind.check(body, Purpose::Replace)?;
+    let written = call.federation().written(kind, call.manner());
+    let checked = written.check(body, Purpose::Replace)?;
     let projection = &shown(projection, kind, &checked);
     let id = &addressed::by_body(call, kind, id, &checked).await?;
     let (caller, view) = (&call.caller, &call.view);
-    let resource = call.federation().replace(caller, kind, id, if_match, checked, view).await?;
+    let resource = call.federation().replace(caller, written, id, if_match, checked, view).await?;
     Ok(Done::new(call, kind, resource, projection, StatusCode::OK))
 }
 
@@ -97,12 +99,13 @@ pub async fn modify(
     body: &Value,
     projection: &Projection,
 ) -> Result<Done, Failure> {
-    let patch = Patch::parse(body, kind, call.caller.client.into())?;
+    let into = call.federation().written(kind, call.manner());
+    let patch = Patch::parse(body, into, call.caller.client.into())?;
     let core = patch.paths().filter(|path| path.extension.is_none());
     let written: Vec<_> = core.map(|path| kind.resolve(&path.attribute)).collect();
     let projection = &projection.with_written(written.iter());
     let (caller, view) = (&call.caller, &call.view);
-    let resource = call.federation().modify(caller, kind, id, if_match, &patch, view).await?;
+    let resource = call.federation().modify(caller, into, id, if_match, &patch, view).await?;
     Ok(Done::new(call, kind, resource, projection, StatusCode::OK))
 }
 

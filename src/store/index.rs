@@ -27,7 +27,7 @@ pub(super) const WIDTH: usize = 256;
 const FORM: u32 = 2;
 
 /// Indexed of users without being asked for, beside what stands in columns of its own ([`column`]).
-const OF_USERS: [&str; 14] = [
+const OF_USERS: [&str; 15] = [
     "displayName",
     "name.formatted",
     "name.familyName",
@@ -39,6 +39,7 @@ const OF_USERS: [&str; 14] = [
     "phoneNumbers.value",
     "title",
     "active",
+    "roles.value",
     "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:employeeNumber",
     "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager.value",
     CODES,
@@ -266,14 +267,15 @@ impl Index {
         type_name: &TypeName,
         path: &AttributePath,
     ) -> Option<Place<'_>> {
-        if path.known && path.kind == Kind::Complex && column(type_name, path).is_none() {
+        let roles = *type_name == TypeName::User && path.attribute == "roles";
+        if !roles && path.known && path.kind == Kind::Complex && column(type_name, path).is_none() {
             // Whichever of its definitions it is: a list has one order only where there is one.
             let text = format!("{path}.value");
             let mut values = self.indexed(type_name, &text)?;
             let value = values.next()?;
             return values.next().is_none().then_some(Place::Attribute(value));
         }
-        self.place(type_name, path).filter(|_| path.text != CODES)
+        self.place(type_name, path).filter(|_| path.text != CODES && !roles)
     }
 
     fn indexed(&self, type_name: &TypeName, text: &str) -> Option<impl Iterator<Item = &Indexed>> {
@@ -325,7 +327,9 @@ impl Indexed {
     /// Adds the index rows of a resource for this path.
     pub(super) fn rows(&self, id: &str, view: &Attributes, rows: &mut Vec<IndexRow>) {
         let terms = terms(&self.path, view);
-        if terms.first().is_none_or(|term| term.foreign) && self.path.text != CODES {
+        // Nothing is sorted by those; of roles, groups bring more than the row tells.
+        let sorted = !matches!(self.path.text.as_str(), CODES | "roles.value");
+        if sorted && terms.first().is_none_or(|term| term.foreign) {
             rows.push([self.absent().into(), 0.into(), "".into(), "".into(), id.into()]);
         }
         rows.extend(terms.into_iter().zip(0_i64..).map(|(term, ordinal)| {
@@ -586,7 +590,7 @@ mod tests {
             wanted(&[IndexedType { resource_type: &user, further }]).map(|paths| paths.len())
         };
         let standard = texts(&[]).unwrap();
-        assert_eq!(texts(&["nickName", "roles", "userName", "title"]).unwrap(), standard + 2);
+        assert_eq!(texts(&["nickName", "roles", "userName", "title"]).unwrap(), standard + 1);
         for odd in ["shoeSize", "password", "addresses", "x509Certificates"] {
             assert!(matches!(texts(&[odd]), Err(OpenError::Unindexable { .. })), "{odd}");
         }

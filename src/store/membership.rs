@@ -9,7 +9,8 @@ use super::engine::{Change, Datum, Expect, Failure, Query, Statement, Value};
 use super::resource::{KEYS, list, number};
 use super::write::{Made, rewritten};
 use super::{
-    NewResource, ResourceRow, ResourceWrite, Store, StoreError, audit, milliseconds, timestamp,
+    Joining, NewResource, ResourceRow, ResourceWrite, Store, StoreError, audit, milliseconds,
+    timestamp,
 };
 use crate::audit::AuditRecord;
 
@@ -26,6 +27,14 @@ pub struct Members<'a> {
     pub add: &'a [String],
     /// Directory people without a row, who get one by the same change, and come.
     pub bind: &'a [NewResource<'a>],
+    /// What the group itself becomes a member of, and is no more.
+    pub joining: Option<&'a Joining>,
+}
+
+impl Members<'_> {
+    fn joins(&self) -> bool {
+        self.joining.is_some_and(|joining| !joining.is_nothing())
+    }
 }
 
 /// A group after a change of its members.
@@ -73,9 +82,12 @@ impl Store {
         let made = self.push_create(&mut change, tenant, &new)?;
         let enrolling = change.statements.len();
         let bound = self.push_members(&mut change, tenant, &made.key(), &difference, members)?;
+        if let Some(joining) = members.joining {
+            joining.push(&mut change, &made.key(), milliseconds(new.write.at));
+        }
         match self.engine.execute(change).await {
             Ok(returned) => Ok(Enrolled {
-                row: made.row(&new, &returned)?,
+                row: self.joined(tenant, made.row(&new, &returned)?, members).await?,
                 added: difference.added,
                 removed: Vec::new(),
                 unchanged: difference.unchanged,
@@ -101,8 +113,10 @@ impl Store {
         record: AuditRecord,
     ) -> Result<Enrolled, StoreError> {
         let difference = self.difference(tenant, Some(row.key), members).await?;
-        let same =
-            difference.added.is_empty() && difference.removed.is_empty() && members.bind.is_empty();
+        let same = difference.added.is_empty()
+            && difference.removed.is_empty()
+            && members.bind.is_empty()
+            && !members.joins();
         if same && write.is_none() {
             // Every change of members makes a new version: with the old one all is as it was.
             self.still(tenant, row).await?;
@@ -123,6 +137,9 @@ impl Store {
         let enrolling = change.statements.len();
         let bound =
             self.push_members(&mut change, tenant, &row.key.into(), &difference, members)?;
+        if let Some(joining) = members.joining {
+            joining.push(&mut change, &row.key.into(), at);
+        }
         audit::push(&mut change, tenant, record, || self.token());
         match self.engine.execute(change).await {
             Ok(returned) => {
@@ -135,6 +152,7 @@ impl Store {
                         ..row.clone()
                     },
                 };
+                let row = self.joined(tenant, row, members).await?;
                 Ok(difference.enrolled(row, rows(&bound, members.bind, &returned)?))
             }
             Err(Failure::Unexpected { statement, .. }) if statement == updated => {
@@ -147,6 +165,16 @@ impl Store {
                 _ => Err(self.refused_members(tenant, &bound, members.bind, failure).await),
             },
         }
+    }
+
+    /// The group after the change, with the groups that it is in.
+    async fn joined(
+        &self,
+        tenant: &str,
+        row: ResourceRow,
+        members: Members<'_>,
+    ) -> Result<ResourceRow, StoreError> {
+        if members.joins() { self.with_groups(tenant, row).await } else { Ok(row) }
     }
 
     /// What `members` would change in the group, or in a new one. It holds as long as the group keeps

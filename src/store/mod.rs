@@ -12,6 +12,7 @@ mod forget;
 mod gift;
 mod import;
 mod index;
+mod joining;
 mod lease;
 mod link;
 mod member;
@@ -51,6 +52,7 @@ pub use import::{
     Clash, FAULTS, ImportBatch, ImportCounts, ImportFault, ImportRefusal, ImportRow, ImportState,
     Numbers,
 };
+pub use joining::Joining;
 pub use member::{Member, Membership};
 pub use membership::{Enrolled, Members};
 pub use owner::{Changed, NewOwner, Owned, Owner, Ownership};

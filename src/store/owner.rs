@@ -7,7 +7,8 @@ use super::engine::{Change, Expect, Failure, Query, Returned, Value};
 use super::resource::{KEYS, list};
 use super::write::{Made, rewritten};
 use super::{
-    NewResource, ResourceRow, ResourceWrite, Store, StoreError, TypeName, audit, milliseconds,
+    Joining, NewResource, ResourceRow, ResourceWrite, Store, StoreError, TypeName, audit,
+    milliseconds,
 };
 use crate::audit::AuditRecord;
 use crate::scim::Attributes;
@@ -54,6 +55,8 @@ pub struct Ownership<'a> {
     pub make: &'a [NewResource<'a>],
     /// Of a user: internal keys of authenticators that go.
     pub remove: &'a [i64],
+    /// Of a user: the groups that it joins and leaves.
+    pub joining: Option<&'a Joining>,
     /// What is written down of devices that come and go.
     pub records: &'a [AuditRecord],
 }
@@ -230,6 +233,9 @@ impl Store {
         for new in ownership.make {
             let one = self.push_owned(change, tenant, key, new)?;
             made.push((one, change.statements.len()));
+        }
+        if let Some(joining) = ownership.joining {
+            joining.push(change, key, at);
         }
         for record in ownership.records {
             audit::push(change, tenant, record.clone(), || self.token());

@@ -86,6 +86,7 @@ impl Federation {
         let row = row.ok_or_else(|| {
             invalid(format!("group.value: there is no group with the id \"{shown}\"."))
         })?;
+        self.may_fill(caller, row)?;
         if let Some(policy) = policy {
             let shown: String = policy.chars().take(200).collect();
             return Err(invalid(format!(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::caller::{Caller, Client, PERMISSIONS, PermissionSet};
+use crate::caller::{Caller, Ceiling, Client, PERMISSIONS, PermissionSet};
 use crate::federation::View;
 
 /// As the store keeps it.
@@ -18,6 +18,9 @@ pub(super) struct Terms {
     client: Word,
     /// [`Manner::index`]
     manner: usize,
+    /// [`Ceiling`]: the rank, and the role whose it is.
+    #[serde(default)]
+    ceiling: Option<(i64, Option<String>)>,
     request_id: String,
 }
 
@@ -47,6 +50,10 @@ impl Terms {
                 Client::Strict => Word::Strict,
             },
             manner: view.manner.index,
+            ceiling: caller
+                .ceiling
+                .as_ref()
+                .map(|ceiling| (ceiling.rank, ceiling.role.as_deref().map(str::to_owned))),
             request_id: view.request_id.clone(),
         }
     }
@@ -65,6 +72,12 @@ impl Terms {
             binds: Some(self.binds),
             dialect: None,
             user: self.user.as_deref().map(Arc::from),
+            ceiling: self
+                .ceiling
+                .as_ref()
+                .map(|(rank, role)| Ceiling { rank: *rank, role: role.as_deref().map(Arc::from) }),
+            // The import says itself in which group its users are.
+            groups: Arc::default(),
             client: match self.client {
                 Word::Rfc => Client::Rfc,
                 Word::Entra => Client::Entra,

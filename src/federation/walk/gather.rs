@@ -254,9 +254,9 @@ impl Gather<'_> {
             return Err(busy());
         }
         let (store, tenant) = (&self.federation.store, &self.federation.tenant);
-        let filter = self.plan.stored_filter();
-        let chunk =
-            store.candidates(tenant, &self.plan.type_name, filter, rows, *after, CHUNK).await?;
+        let filter = self.federation.stored_filter(self.plan);
+        let (type_name, filter) = (&self.plan.type_name, filter.as_deref());
+        let chunk = store.candidates(tenant, type_name, filter, rows, *after, CHUNK).await?;
         *after = chunk.last().map(|row| row.number);
         Ok(Some(chunk).filter(|chunk| !chunk.is_empty()))
     }

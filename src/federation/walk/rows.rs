@@ -33,9 +33,10 @@ impl Federation {
         let size = plan.page.count.max(1);
         let sort =
             Sort { path: plan.page.order.path.clone(), descending: plan.page.order.descending };
+        let filter = self.stored_filter(plan);
         let search = Search {
             type_name: &plan.type_name,
-            filter: plan.stored_filter(),
+            filter: filter.as_deref(),
             rows: Rows::All,
             sort: &sort,
             start,

@@ -91,6 +91,9 @@ pub struct Manner {
     pub limits: Vec<Limit>,
     /// Whether `groups` of a user are written through the user; else they are passed over.
     pub groups_writable: bool,
+    /// Whether a group or role that is posted with an `externalId` that can stand for an id gets it for
+    /// its id.
+    pub codes: bool,
     /// Whether a role that does not exist is refused; else it is a text like any other.
     pub known_roles_only: bool,
     /// Whether a POST may bind by `externalId` where the token does not say.
@@ -216,6 +219,7 @@ impl Manner {
             required: Vec::new(),
             limits: Vec::new(),
             groups_writable: false,
+            codes: false,
             known_roles_only: false,
             binds: false,
             sections_stand: false,
@@ -255,6 +259,7 @@ impl Manner {
             required: Vec::new(),
             limits: limits.map(limit).into(),
             groups_writable: true,
+            codes: true,
             known_roles_only: true,
             binds: true,
             sections_stand: true,

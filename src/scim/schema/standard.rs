@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Attribute, ResourceType, Schema};
+use super::{Attribute, Mutability, ResourceType, Schema};
 
 /// The URN of the core schema of users (RFC 7643 section 4.1).
 pub const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
@@ -191,6 +191,22 @@ impl ResourceType {
     pub fn other_endpoints(&self) -> &'static [&'static str] {
         let shipped = SHIPPED.iter().find(|shipped| shipped.name == self.name);
         shipped.map_or(&[], |shipped| shipped.other_endpoints)
+    }
+}
+
+impl ResourceType {
+    /// The same type, whose core attribute of this name is written by clients, sub-attributes and
+    /// all but its `$ref`.
+    #[must_use]
+    pub fn with_writable(&self, name: &str) -> Self {
+        let mut schema = (*self.schema).clone();
+        for attribute in schema.attributes.iter_mut().filter(|attribute| attribute.name == name) {
+            attribute.mutability = Mutability::ReadWrite;
+            let subs = attribute.sub_attributes.iter_mut().filter(|sub| sub.name != "$ref");
+            subs.for_each(|sub| sub.mutability = Mutability::ReadWrite);
+        }
+        let extensions = self.extensions.clone();
+        Self::new(&self.name, &self.endpoint, &self.description, Arc::new(schema), extensions)
     }
 }
 

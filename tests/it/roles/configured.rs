@@ -3,15 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::company;
+use super::{company, patch};
 use crate::support::bridge::TestBridge;
-use crate::support::client::Client;
-
-const PATCH: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
-
-fn patch(client: &mut Client, path: &str, operation: &Value) -> crate::support::client::Answer {
-    client.patch(path, &json!({ "schemas": [PATCH], "Operations": [operation] }))
-}
 
 fn ids(list: &Value) -> Vec<&str> {
     list["Resources"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect()

@@ -1,8 +1,25 @@
 //! Groups and roles that the configuration names, and roles that clients make.
 
+mod ceilings;
 mod configured;
+mod filters;
+mod hierarchy;
+mod through;
+
+use serde_json::{Value, json};
 
 use crate::support::bridge::Settings;
+use crate::support::client::{Answer, Client};
+
+const PATCH: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
+
+fn patch(client: &mut Client, path: &str, operation: &Value) -> Answer {
+    client.patch(path, &json!({ "schemas": [PATCH], "Operations": [operation] }))
+}
+
+fn operation(op: &str, path: &str, value: impl Into<Value>) -> Value {
+    json!({ "op": op, "path": path, "value": value.into() })
+}
 
 /// A company with a hierarchy of three groups, of which the highest and the lowest carry roles.
 pub fn company() -> Settings {

@@ -1,0 +1,261 @@
+//! Nobody reaches above its own rank, by whatever door.
+
+use serde_json::{Value, json};
+
+use super::{PATCH, TABLES, operation};
+use crate::support::bridge::{Settings, TestBridge};
+use crate::support::client::{Answer, Client};
+
+/// The last line of a token that reaches up to the auditors.
+const LOW: &str = "max_role = \"RL_AUDITV\"";
+
+const PARENT: &str = "urn:hid:scim:api:idp:2.0:GroupParent";
+
+fn settings(dialect: &str) -> Settings {
+    Settings::local()
+        .tenant(&format!("dialect = \"{dialect}\""))
+        .token("low", "reaches-auditors", &["users:*", "groups:*", "roles:*"])
+        .token_line(LOW)
+        .token("none", "reaches-nobody", &["users:*", "groups:*", "roles:*"])
+        .token("bounded", "may-all-but", &["*"])
+        .token_line(LOW)
+        .rest(TABLES)
+        .rest("[[tenant.group]]\nid = \"ADMINS\"\nroles = [\"RL_CFGMGR\"]\n[[tenant.group]]\nid = \"PLAIN\"")
+}
+
+/// A request, and what it is about.
+struct Door {
+    name: &'static str,
+    method: &'static str,
+    path: String,
+    body: Value,
+}
+
+fn door(name: &'static str, method: &'static str, path: String, body: Value) -> Door {
+    Door { name, method, path, body }
+}
+
+fn patch(operation: &Value) -> Value {
+    json!({ "schemas": [PATCH], "Operations": [operation] })
+}
+
+impl Door {
+    fn go(&self, client: &mut Client) -> Answer {
+        client.send(self.method, &self.path, &[], self.body.to_string().as_bytes())
+    }
+
+    /// The same as the only operation of a bulk request.
+    fn in_bulk(&self, client: &mut Client) -> (String, String) {
+        let mut operation = json!({ "method": self.method, "path": self.path, "bulkId": "b" });
+        if self.method != "DELETE" {
+            operation["data"] = self.body.clone();
+        }
+        let body = json!({ "schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],
+            "Operations": [operation] });
+        let answer = client.post("/Bulk", &body).expect(200);
+        let done = &answer["Operations"][0];
+        (done["status"].as_str().unwrap().to_owned(), done["response"].to_string())
+    }
+}
+
+/// Users and groups with and without a role above the auditors', for one attempt.
+struct Cast {
+    admin: String,
+    plain: String,
+    /// A group beneath one that carries a role, and one beneath none.
+    beneath: String,
+    free: String,
+    /// A role that is higher, and nobody's.
+    role: String,
+}
+
+fn cast(client: &mut Client, round: usize) -> Cast {
+    let mut make = |path: &str, body: Value| {
+        let made = client.post(path, &body).expect(201);
+        made["id"].as_str().unwrap().to_owned()
+    };
+    let admin =
+        make("/Users", json!({ "userName": format!("admin{round}"), "roles": ["RL_CFGMGR"] }));
+    let plain = make("/Users", json!({ "userName": format!("plain{round}") }));
+    let beneath = make(
+        "/Groups",
+        json!({ "displayName": format!("beneath{round}"),
+        (PARENT): { "parent": { "value": "ADMINS" } } }),
+    );
+    let free = make("/Groups", json!({ "displayName": format!("free{round}") }));
+    let role = make("/Roles", json!({ "name": format!("high{round}"), "rank": 15 }));
+    Cast { admin, plain, beneath, free, role }
+}
+
+/// Every way to give, to take, or to write to somebody above.
+fn doors(cast: &Cast, round: usize) -> Vec<Door> {
+    let Cast { admin, plain, beneath, free, role } = cast;
+    let user = |id: &str| format!("/Users/{id}");
+    let group = |id: &str| format!("/Groups/{id}");
+    let member = |id: &str| json!([{ "value": id }]);
+    let named = |name: &str| json!({ "userName": format!("{name}{round}") });
+    let with = |mut body: Value, name: &str, value: Value| {
+        body[name] = value;
+        body
+    };
+    let p = |path: String, name: &'static str, operation: &Value| {
+        let body = patch(operation);
+        door(name, "PATCH", path, body)
+    };
+    vec![
+        door(
+            "POST with a role",
+            "POST",
+            "/Users".into(),
+            with(named("new"), "roles", json!(["RL_CFGMGR"])),
+        ),
+        door(
+            "POST in any case",
+            "POST",
+            "/Users".into(),
+            with(named("new"), "roles", json!(["rl_CFGmgr"])),
+        ),
+        door(
+            "PUT that gives",
+            "PUT",
+            user(plain),
+            with(named("plain"), "roles", json!([{ "value": "RL_CFGMGR" }])),
+        ),
+        p(
+            user(plain),
+            "PATCH that gives",
+            &operation("add", "roles", json!([{ "value": "RL_CFGMGR" }])),
+        ),
+        p(
+            user(plain),
+            "PATCH without a path",
+            &json!({ "op": "add", "value": { "roles": ["RL_CFGMGR"] } }),
+        ),
+        door("PUT that takes", "PUT", user(admin), named("admin")),
+        p(user(admin), "PATCH that takes", &json!({ "op": "remove", "path": "roles" })),
+        p(user(admin), "PATCH of something else", &operation("replace", "title", json!("x"))),
+        p(user(admin), "PATCH that disables", &operation("replace", "active", json!(false))),
+        door("DELETE of a user", "DELETE", user(admin), Value::Null),
+        p(group("ADMINS"), "a member comes", &operation("add", "members", member(plain))),
+        p(group("ADMINS"), "members go", &json!({ "op": "remove", "path": "members" })),
+        door(
+            "PUT of members",
+            "PUT",
+            group("ADMINS"),
+            json!({ "displayName": "ADMINS", "members": member(plain) }),
+        ),
+        p(group(beneath), "a member comes beneath", &operation("add", "members", member(plain))),
+        p(group("ADMINS"), "a group comes", &operation("add", "members", member(free))),
+        p(
+            group(free),
+            "a group moves beneath",
+            &operation("add", PARENT, json!({ "parent": { "value": "ADMINS" } })),
+        ),
+        p(
+            group(beneath),
+            "a group moves away",
+            &json!({ "op": "remove", "path": format!("{PARENT}:parent") }),
+        ),
+        door(
+            "POST of a group beneath",
+            "POST",
+            "/Groups".into(),
+            json!({ "displayName": format!("x{round}"),
+            (PARENT): { "parent": { "value": "ADMINS" } } }),
+        ),
+        door("DELETE of a group between", "DELETE", group(beneath), Value::Null),
+        door("POST of a role", "POST", "/Roles".into(), json!({ "name": "x", "rank": 11 })),
+        p(format!("/Roles/{role}"), "PATCH of a role", &operation("replace", "name", json!("x"))),
+        door("DELETE of a role", "DELETE", format!("/Roles/{role}"), Value::Null),
+    ]
+}
+
+#[test]
+fn no_door_leads_above() {
+    let bridge = TestBridge::start(&settings("rfc"));
+    let mut admin = bridge.client();
+    let count = doors(&cast(&mut admin, 0), 0).len();
+    for token in ["reaches-auditors", "reaches-nobody", "may-all-but"] {
+        let mut low = bridge.client_as(token);
+        let round = token.len();
+        let cast = cast(&mut admin, round);
+        let doors = doors(&cast, round);
+        let before = bridge.audit().len();
+        for door in &doors {
+            let refused = door.go(&mut low);
+            assert_eq!(refused.status, 403, "{token}: {}: {}", door.name, refused.text());
+            let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+            assert!(detail.contains("has rank") && detail.contains("reaches up to"), "{detail}");
+            if token != "reaches-nobody" {
+                assert!(detail.contains("\"RL_AUDITV\", which has rank 10"), "{detail}");
+            }
+            let (status, response) = door.in_bulk(&mut low);
+            assert_eq!(status, "403", "{token}: {} in bulk: {response}", door.name);
+        }
+        assert_eq!(bridge.audit().len(), before, "what is refused is no change");
+    }
+    // They are doors: whoever reaches that far goes through each of them.
+    for place in 0..count {
+        let cast = cast(&mut admin, 100 + place);
+        let doors = doors(&cast, 100 + place);
+        let gone = doors[place].go(&mut admin);
+        assert!((200..300).contains(&gone.status), "{}: {}", doors[place].name, gone.text());
+    }
+}
+
+#[test]
+fn what_is_not_above_is_open() {
+    let bridge = TestBridge::start(&settings("rfc"));
+    let mut admin = bridge.client();
+    let mut low = bridge.client_as("reaches-auditors");
+    let mut none = bridge.client_as("reaches-nobody");
+    let anna = low.post("/Users", &json!({ "userName": "anna", "roles": ["RL_AUDITV", "poet"] }));
+    let anna = anna.expect(201);
+    let path = format!("/Users/{}", anna["id"].as_str().unwrap());
+    let title = |title: &str| patch(&operation("replace", "title", json!(title)));
+    low.patch(&path, &title("a")).expect(200);
+    none.patch(&path, &title("b")).expect(403);
+    // What changes nothing is no change, and a text that is no role is of no rank.
+    none.patch(&path, &title("a")).expect(200);
+    let body = json!({ "userName": "berta", "roles": ["poet", "RL_STAFF"] });
+    let berta = none.post("/Users", &body).expect(201);
+    none.delete(&format!("/Users/{}", berta["id"].as_str().unwrap())).expect(204);
+    // Groups without roles are everybody's; those with low ones are theirs who reach as high.
+    let members = patch(&operation("add", "members", json!([{ "value": anna["id"] }])));
+    none.patch("/Groups/PLAIN", &members).expect(200);
+    none.patch("/Groups/USG_AUDIT", &members).expect(403);
+    low.patch("/Groups/USG_AUDIT", &members).expect(200);
+    // In a group that carries a higher role, everybody is above.
+    admin.patch("/Groups/ADMINS", &members).expect(200);
+    low.patch(&path, &title("c")).expect(403);
+    low.delete(&path).expect(403);
+}
+
+#[test]
+fn groups_through_the_user_are_a_door_too() {
+    let bridge = TestBridge::start(&settings("activid"));
+    let mut admin = bridge.client();
+    let person = |id: &str, group: &str| {
+        json!({ "externalId": id, "userName": id, "groups": [{ "value": group }],
+            "name": { "familyName": "Doe", "givenName": "John" } })
+    };
+    let plain = admin.post("/Users", &person("plain", "PLAIN")).expect(200);
+    let high = admin.post("/Users", &person("high", "ADMINS")).expect(200);
+    let (plain, high) = (&plain["id"], &high["id"]);
+    let path = |id: &Value| format!("/Users/{}", id.as_str().unwrap());
+    let replace = |group: &str| patch(&operation("replace", "groups", json!([{ "value": group }])));
+    for token in ["reaches-auditors", "reaches-nobody", "may-all-but"] {
+        let mut low = bridge.client_as(token);
+        low.post("/Users", &person("new", "ADMINS")).expect(403);
+        low.put(&path(plain), &person("plain", "ADMINS")).expect(403);
+        low.patch(&path(plain), &replace("ADMINS")).expect(403);
+        low.put(&path(high), &person("high", "PLAIN")).expect(403);
+        low.patch(&path(high), &replace("PLAIN")).expect(403);
+        low.patch(&path(high), &patch(&json!({ "op": "remove", "path": "groups" }))).expect(403);
+        low.put(&path(plain), &person("plain", "PLAIN")).expect(200);
+    }
+    let mut low = bridge.client_as("reaches-auditors");
+    low.patch(&path(plain), &replace("USG_AUDIT")).expect(200);
+    admin.patch(&path(high), &replace("PLAIN")).expect(200);
+    low.patch(&path(high), &replace("USG_AUDIT")).expect(200);
+}
