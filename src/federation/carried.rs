@@ -30,11 +30,11 @@ impl Roles {
         }
         let (known, path) = (self.known(), users.resolve("groups.value"));
         let groups = self.carriers().map(|(group, roles)| {
-            let roles = roles.iter().filter_map(|role| known.get(&key(role)));
-            let roles: Vec<Value> = roles.map(super::roles::KnownRole::shown).collect();
+            let carried = roles.iter().filter_map(|role| known.get(&key(role)));
+            let carried: Vec<Value> = carried.map(super::roles::KnownRole::shown).collect();
             let value = Literal::String(Text::new(group, &path));
             let member = Filter::Compare { path: path.clone(), operator: Operator::Eq, value };
-            (member, Attributes::from_iter([(ROLES.to_owned(), json!(roles))]))
+            (member, Attributes::from_iter([(ROLES.to_owned(), json!(carried))]))
         });
         let by_rules = rules.then(|| Filter::Present(users.resolve("roles.primary")));
         let mut carriers = Carriers { groups: groups.collect(), by_rules };
