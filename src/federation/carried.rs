@@ -29,8 +29,8 @@ impl Roles {
             return None;
         }
         let (known, path) = (self.known(), users.resolve("groups.value"));
-        let groups = self.carriers().map(|(group, carried)| {
-            let carried = carried.iter().filter_map(|role| known.get(&key(role)));
+        let groups = self.carriers().map(|(group, roles)| {
+            let carried = roles.iter().filter_map(|role| known.get(&key(role)));
             let carried: Vec<Value> = carried.map(super::roles::KnownRole::shown).collect();
             let value = Literal::String(Text::new(group, &path));
             let member = Filter::Compare { path: path.clone(), operator: Operator::Eq, value };

@@ -159,16 +159,16 @@ impl Federation {
         }
         let meant = self.meant_by(&job.caller, &rows).await?;
         for (row, meant) in rows.into_iter().zip(meant) {
-            job.ready.push_back(self.made_ready(row, meant, &job.view.manner)?);
+            job.ready.push_back(self.made_ready(row, &meant, &job.view.manner)?);
         }
         Ok(())
     }
 
     /// What is to be written of a row.
-    fn made_ready(&self, row: Judged, meant: Meant, manner: &Manner) -> Result<Ready, Problem> {
+    fn made_ready(&self, row: Judged, meant: &Meant, manner: &Manner) -> Result<Ready, Problem> {
         let Judged { place, name, checked } = row;
         let at = self.clock.now();
-        let made = match (&checked, &meant) {
+        let made = match (&checked, meant) {
             (Err(reason), _) | (Ok(_), Meant::Refused(reason)) => {
                 return Ok(Ready { place, name, what: What::Refused(reason.clone()) });
             }
