@@ -12,26 +12,36 @@ use crate::scim::{AttributePath, Attributes, Filter, ResourceType};
 /// The groups that carry roles, each with these as a user would have them.
 struct Carriers {
     groups: Vec<(Filter, Attributes)>,
+    /// Whoever may have roles by rules, which no index holds: only memory decides of them.
+    by_rules: Option<Filter>,
 }
 
 impl Roles {
     /// The filter with the groups in it; `None` where it stays as it is.
-    pub(super) fn as_stored(&self, filter: &Filter, users: &ResourceType) -> Option<Filter> {
+    /// `rules`: whether rules may give roles.
+    pub(super) fn as_stored(
+        &self,
+        filter: &Filter,
+        users: &ResourceType,
+        rules: bool,
+    ) -> Option<Filter> {
         if !filter.paths().any(is_role) {
             return None;
         }
         let (known, path) = (self.known(), users.resolve("groups.value"));
         let groups = self.carriers().map(|(group, roles)| {
-            let roles = roles.iter().filter_map(|role| known.get(&key(role)));
-            let roles: Vec<Value> = roles.map(super::roles::KnownRole::shown).collect();
+            let carried = roles.iter().filter_map(|role| known.get(&key(role)));
+            let carried: Vec<Value> = carried.map(super::roles::KnownRole::shown).collect();
             let value = Literal::String(Text::new(group, &path));
             let member = Filter::Compare { path: path.clone(), operator: Operator::Eq, value };
-            (member, Attributes::from_iter([(ROLES.to_owned(), json!(roles))]))
+            (member, Attributes::from_iter([(ROLES.to_owned(), json!(carried))]))
         });
-        let mut carriers = Carriers { groups: groups.collect() };
+        let by_rules = rules.then(|| Filter::Present(users.resolve("roles.primary")));
+        let mut carriers = Carriers { groups: groups.collect(), by_rules };
         // The same text for the same question, whatever the order of a map.
         carriers.groups.sort_by_cached_key(|(member, _)| member.canonical());
-        (!carriers.groups.is_empty()).then(|| carriers.rewrite(filter))
+        let any = !carriers.groups.is_empty() || rules;
+        any.then(|| carriers.rewrite(filter))
     }
 }
 
@@ -54,12 +64,16 @@ impl Carriers {
                 let present = Filter::Present(path.clone());
                 let any = self.members(&present);
                 let alone = Filter::Or(vec![Filter::Not(Box::new(any)), differs.clone(), present]);
-                Filter::Or(vec![Filter::And(vec![filter.clone(), alone]), differs])
+                let mut parts = vec![Filter::And(vec![filter.clone(), alone]), differs];
+                parts.extend(self.by_rules.clone());
+                Filter::Or(parts)
             }
             Filter::Compare { path, .. } | Filter::Present(path) | Filter::Element { path, .. }
                 if is_role(path) =>
             {
-                Filter::Or(vec![filter.clone(), self.members(filter)])
+                let mut parts = vec![filter.clone(), self.members(filter)];
+                parts.extend(self.by_rules.clone());
+                Filter::Or(parts)
             }
             other => other.clone(),
         }

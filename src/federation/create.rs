@@ -22,6 +22,7 @@ use super::{
 use crate::audit::Action;
 use crate::cache::State;
 use crate::caller::{Caller, Permission};
+use crate::scim::dialect::Manner;
 use crate::scim::filter::{Filter, Literal, Operator, Text};
 use crate::scim::patch::Membership;
 use crate::scim::schema::check::Checked;
@@ -82,19 +83,12 @@ impl Federation {
             let standing = Standing::unbound(&directory, &known);
             let wanted = &mut checked.attributes;
             let joining = self.at_birth(caller, Some(&standing), groups, wanted, view).await?;
-            let people = (&directory, &known);
-            return self.bind_by_post(caller, people, &checked, (sections, joining), view).await;
+            let (people, beside) = ((&directory, &known), (sections, joining));
+            return self.bind_by_post(caller, people, &checked, beside, view).await;
         }
         let wanted = &mut checked.attributes;
         let joining = self.at_birth(caller, None, groups, wanted, view).await?;
-        let writing = Writing { kind, manner: &view.manner, owns_name: true };
-        let given = writing.posted(&Attributes::new(), &checked, Posting::Creates)?;
-        kind.require(&given)?;
-        writing.limited(&Attributes::new(), &given)?;
-        let mut own = self.local_user(&given)?;
-        if let Some(repository) = own_repository {
-            own.insert(SOURCE_URN.into(), json!({ "userRepositoryId": repository }));
-        }
+        let own = self.local_user(caller, &checked, &view.manner)?;
         self.create_local(caller, kind, own, (sections, joining), view).await
     }
 
@@ -141,9 +135,43 @@ impl Federation {
     }
 
     /// What is stored of a new user of whom all is ours.
-    pub(super) fn local_user(&self, wanted: &Attributes) -> Result<Attributes, Problem> {
-        let mut own = self.with_default_role(self.owned_by_store(wanted)?);
+    pub(super) fn local_user(
+        &self,
+        caller: &Caller,
+        checked: &Checked,
+        manner: &Manner,
+    ) -> Result<Attributes, Problem> {
+        let (kind, nothing) = (self.users(), Attributes::new());
+        let writing = Writing { kind, manner, owns_name: true };
+        let posting = if caller.agent.is_some() { Posting::Provisions } else { Posting::Creates };
+        let given = writing.posted(&nothing, checked, posting)?;
+        kind.require(&given)?;
+        writing.limited(&nothing, &given)?;
+        let mut own = self.with_default_role(self.owned_by_store(&given)?);
         self.rules.codes.apply(&mut own, &Attributes::new())?;
+        if let Some(repository) = caller.agent.as_ref().and_then(|agent| agent.repository.as_ref())
+        {
+            own.insert(SOURCE_URN.into(), json!({ "userRepositoryId": repository }));
+        }
+        Ok(own)
+    }
+
+    /// What is stored as ours of a directory person who is bound by a body.
+    pub(super) fn bound_user(
+        &self,
+        directory: &Arc<Directory>,
+        known: &Arc<Known>,
+        checked: &Checked,
+        manner: &Manner,
+    ) -> Result<Attributes, Problem> {
+        let standing = Standing::unbound(directory, known);
+        let owns_name = standing.owns(&self.user_name);
+        let writing = Writing { kind: self.users(), manner, owns_name };
+        let wanted = writing.posted(&known.values(), checked, Posting::Binds)?;
+        let mut own = divided(self.users(), &standing, &wanted, Mode::Replace, true)?;
+        self.rules.codes.apply(&mut own, &Attributes::new())?;
+        standing.within_limits(self, self.users(), &own, &wanted, manner)?;
+        self.users().require(&standing.with_own(self, &own))?;
         Ok(own)
     }
 
@@ -226,14 +254,7 @@ impl Federation {
             Some(LinkState::Tombstone { .. }) => true,
             None => false,
         };
-        let standing = Standing::unbound(directory, known);
-        let owns_name = standing.owns(&self.user_name);
-        let writing = Writing { kind: self.users(), manner: &view.manner, owns_name };
-        let wanted = writing.posted(&known.values(), checked, Posting::Binds)?;
-        let mut own = divided(self.users(), &standing, &wanted, Mode::Replace, true)?;
-        self.rules.codes.apply(&mut own, &Attributes::new())?;
-        standing.within_limits(self, self.users(), &own, &wanted, &view.manner)?;
-        self.users().require(&standing.with_own(self, &own))?;
+        let own = self.bound_user(directory, known, checked, &view.manner)?;
         let id = directory.long_id(&known.key.0);
         let row = loop {
             let owning = self.beside(caller, &id, &sections, &joining).await?;

@@ -78,10 +78,19 @@ impl Plan {
 }
 
 impl Federation {
+    /// Whether rules of some repository give anything.
+    fn rules_give(&self) -> bool {
+        self.directories.iter().any(|directory| !directory.giving().is_nothing())
+    }
+
     /// What the store is asked for, as it can tell it; nothing where everybody is wanted.
     pub(super) fn stored_filter<'a>(&self, plan: &'a Plan) -> Option<Cow<'a, Filter>> {
         let wanted = plan.wanted()?;
-        let stored = if plan.of_roles { self.roles.as_stored(wanted, self.users()) } else { None };
+        let stored = if plan.of_roles {
+            self.roles.as_stored(wanted, self.users(), self.rules_give())
+        } else {
+            None
+        };
         Some(stored.map_or(Cow::Borrowed(wanted), Cow::Owned))
     }
 }

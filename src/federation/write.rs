@@ -51,7 +51,7 @@ impl Federation {
         let list = list(kind, view);
         let given = list.and_then(|list| checked.attributes.shift_remove(list));
         let membership = match list {
-            Some(GROUPS) if !checked.says_groups => {
+            Some(GROUPS) if !checked.holds_groups => {
                 if view.manner.requires_groups {
                     return Err(missing_groups());
                 }

@@ -61,10 +61,10 @@ pub async fn create(
     projection: &Projection,
 ) -> Result<Done, Failure> {
     known(call, kind, &body)?;
-    let written = call.federation().written(kind, call.manner());
     // What a user must have may come from elsewhere; that is seen later.
     let is_user = kind.name == call.federation().users().name;
     let purpose = if is_user { Purpose::Replace } else { Purpose::Create };
+    let written = call.federation().written(kind, call.manner());
     let checked = written.check(body, purpose)?;
     let projection = &shown(projection, kind, &checked);
     let created = call.federation().create(&call.caller, written, checked, &call.view).await?;

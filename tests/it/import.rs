@@ -183,6 +183,34 @@ fn a_row_that_makes_no_user_says_why() {
 }
 
 #[test]
+fn a_row_is_judged_in_the_dialect_in_which_it_came() {
+    let bridge = TestBridge::start(&Settings::local().tenant("dialect = \"activid\""));
+    let mut client = bridge.client();
+    let group = json!({ "displayName": "Imported", "externalId": "USG_FTEMP" });
+    let group = client.post("/Groups", &group).expect(200)["id"].as_str().unwrap().to_owned();
+    let mut rows = users(100_000, 2);
+    for row in &mut rows {
+        row.as_object_mut().unwrap().remove("userName");
+    }
+    rows.push(json!({ "name": { "familyName": "nobody", "givenName": "in particular" } }));
+    let mut mails = users(7, 1).remove(0);
+    mails["emails"] = json!([{ "value": "a@x.org" }, { "value": "b@x.org" }]);
+    rows.push(mails);
+    let id = import(&mut client, &group, &rows);
+    let told = ended(&mut client, &id);
+    assert_eq!((&told["nbImported"], &told["nbFailed"]), (&json!(2), &json!(2)), "{told}");
+    let said: Vec<&str> = told[MORE]["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["detail"].as_str().unwrap())
+        .collect();
+    assert!(said[0].contains("externalId") && said[1].contains("emails"), "{said:?}");
+    let found = client.get("/Users?filter=externalId%20eq%20%22bb0_100001%22").expect(200);
+    assert_eq!(found["resources"][0]["userName"], "bb0_100001");
+}
+
+#[test]
 fn jobs_wait_for_their_turn_and_can_be_called_off() {
     let bridge = TestBridge::start(&Settings::local());
     let mut client = bridge.client();

@@ -18,7 +18,7 @@ fn the_configuration_of_the_readme_is_understood() {
 #[test]
 fn the_commands_of_the_readme_exist() {
     let readme = include_str!("../../README.md");
-    for command in ["serve", "check", "token new"] {
+    for command in ["serve", "check", "token new", "token list", "audit list", "audit verify"] {
         assert!(readme.contains(&format!("scimbridge {command}")), "{command}");
         let words = command.split(' ').chain(["--help"]);
         let output = Command::new(env!("CARGO_BIN_EXE_scimbridge")).args(words).output().unwrap();

@@ -110,7 +110,8 @@ impl Federation {
         if caller.client == Client::Strict {
             kind.only_known(&row)?;
         }
-        self.posted(caller, kind.check(row, Purpose::Create)?)
+        // What a user must have may come from elsewhere; that is seen later.
+        self.posted(caller, kind.check(row, Purpose::Replace)?)
     }
 }
 

@@ -7,8 +7,6 @@ use std::time::{Duration, Instant};
 
 use tokio::task::yield_now;
 
-use super::super::authority::Mode;
-use super::super::standing::{Standing, divided};
 use super::super::write::{local_write, record};
 use super::super::{Federation, Problem, View};
 use super::ImportJob;
@@ -17,7 +15,7 @@ use super::people::{Meant, TOGETHER};
 use super::terms::Terms;
 use crate::audit::{Action, AuditRecord};
 use crate::caller::Caller;
-use crate::scim::dialect::Manners;
+use crate::scim::dialect::{Manner, Manners};
 use crate::store::{
     Clash, ImportBatch, ImportCounts, ImportFault, ImportRefusal, ImportRow, ImportState,
     NewResource, Numbers, ResourceRow, ResourceWrite, StoreError, TypeName, UserType,
@@ -161,37 +159,39 @@ impl Federation {
         }
         let meant = self.meant_by(&job.caller, &rows).await?;
         for (row, meant) in rows.into_iter().zip(meant) {
-            job.ready.push_back(self.made_ready(row, meant)?);
+            job.ready.push_back(self.made_ready(row, &meant, &job.caller, &job.view.manner)?);
         }
         Ok(())
     }
 
     /// What is to be written of a row.
-    fn made_ready(&self, row: Judged, meant: Meant) -> Result<Ready, Problem> {
+    fn made_ready(
+        &self,
+        row: Judged,
+        meant: &Meant,
+        caller: &Caller,
+        manner: &Manner,
+    ) -> Result<Ready, Problem> {
         let Judged { place, name, checked } = row;
-        let what = match (checked, meant) {
-            (Err(reason), _) | (Ok(_), Meant::Refused(reason)) => What::Refused(reason),
-            (Ok(checked), Meant::Nobody) => match self.local_user(&checked.attributes) {
-                Ok(own) => {
-                    let write = local_write(self.users(), own, self.clock.now());
-                    let id = self.clock.new_id().to_string();
-                    What::New { id, revive: false, write: Box::new(write) }
-                }
-                Err(problem) => What::Refused(Reason::of(problem)?),
-            },
-            (Ok(checked), Meant::Person { directory, known, revive }) => {
-                let standing = Standing::unbound(&directory, &known);
-                let wanted = &checked.attributes;
-                match divided(self.users(), &standing, wanted, Mode::Replace, true) {
-                    Ok(own) => {
-                        let at = self.clock.now();
-                        let write = self.bound_write(&directory, &known, own, at);
-                        let id = directory.long_id(&known.key.0);
-                        What::New { id, revive, write: Box::new(write) }
-                    }
-                    Err(problem) => What::Refused(Reason::of(problem)?),
-                }
+        let at = self.clock.now();
+        let made = match (&checked, meant) {
+            (Err(reason), _) | (Ok(_), Meant::Refused(reason)) => {
+                return Ok(Ready { place, name, what: What::Refused(reason.clone()) });
             }
+            (Ok(checked), Meant::Nobody) => self.local_user(caller, checked, manner).map(|own| {
+                let write = local_write(self.users(), own, at);
+                (self.clock.new_id().to_string(), false, write)
+            }),
+            (Ok(checked), Meant::Person { directory, known, revive }) => {
+                self.bound_user(directory, known, checked, manner).map(|own| {
+                    let write = self.bound_write(directory, known, own, at);
+                    (directory.long_id(&known.key.0), *revive, write)
+                })
+            }
+        };
+        let what = match made {
+            Ok((id, revive, write)) => What::New { id, revive, write: Box::new(write) },
+            Err(problem) => What::Refused(Reason::of(problem)?),
         };
         Ok(Ready { place, name, what })
     }

@@ -32,8 +32,6 @@ pub struct Checked {
     pub user_repository_id: Option<String>,
     /// `userType` as the body says it; it is readOnly, so it is no attribute.
     pub user_type: Option<String>,
-    /// Whether the body holds `groups`, be they none.
-    pub says_groups: bool,
     /// The URNs of the extensions that the body has something to say of, be it that there is nothing.
     pub extensions: Vec<String>,
     /// Whether the body holds `groups`, be it an empty list.
@@ -197,10 +195,7 @@ impl Reader<'_> {
                 return handed_out(&mut self.checked.user_type, path, &value);
             }
             (None, "schemas") => return Ok(()),
-            (None, "groups") => {
-                self.checked.says_groups = true;
-                self.checked.holds_groups |= !value.is_null();
-            }
+            (None, "groups") => self.checked.holds_groups |= !value.is_null(),
             _ => {}
         }
         if let Some(urn) = &path.extension

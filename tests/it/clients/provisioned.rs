@@ -225,8 +225,8 @@ fn a_manager_is_set_found_and_taken_away() {
         let operations = json!([{ "op": entra.op("Add"), "path": manager, "value": value }]);
         let after = entra.modify(&path, &operations);
         assert_eq!(after[ENTERPRISE]["manager"]["value"], boss["id"]);
-        // The reference check of a cycle.
-        let filter = format!("id eq \"{}\" and manager eq \"{}\"", id(&led), id(&boss));
+        // The check whether the reference is there.
+        let filter = format!("id eq \"{}\" and {manager} eq \"{}\"", id(&led), id(&boss));
         assert_eq!(entra.find("/Users", &filter)["totalResults"], 1);
         let operations = json!([{ "op": entra.op("Remove"), "path": manager }]);
         assert!(entra.modify(&path, &operations)[ENTERPRISE].get("manager").is_none());
