@@ -29,9 +29,7 @@ fn what_does_not_exist_yet_is_said_and_not_ignored() {
         let text = refusal(&Settings::local().tenant(line), &SERVE);
         assert!(text.contains(key) && text.contains("not yet supported"), "{text}");
     }
-    let rule = "[[tenant.repository.rule]]\ngroup = \"g\"\nbase = \"ou=x\"";
-    let group = "[[tenant.group]]\nid = \"g\"";
-    let settings = Settings::over(Slapd::shared()).with(rule).rest(group);
+    let settings = Settings::over(Slapd::shared()).with("verify = \"2h\"");
     assert!(refusal(&settings, &SERVE).contains("not yet supported"));
 }
 
