@@ -50,6 +50,10 @@ EXCLUDED = {
     "user's",
     ("User", "check_replace_attribute", EXTENSION + "UserAuthenticator"): "the same",
     ("User", "check_replace_attribute", EXTENSION + "UserAuthenticator:authenticators"): "the same",
+    ("User", "check_add_attribute", EXTENSION + "UserAttribute"): "the same: `type` and `readOnly`, which are readOnly, "
+    "are told of every value",
+    ("User", "check_replace_attribute", EXTENSION + "UserAttribute"): "the same",
+    ("User", "check_replace_attribute", EXTENSION + "UserAttribute:attributes"): "the same",
     ("Device", "check_add_attribute", "owner"): "the same: a user is shown with the userName for `display`",
     ("Device", "check_replace_attribute", "owner"): "the same",
     ("Device", "check_add_attribute", "status"): "the same: `active`, which is readOnly, follows the status",

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::sample::{WHEN, compare, ours};
-use super::{ATTRIBUTE, AUTHENTICATOR, DEVICE, authenticator, device, enrol, id, john, tenant};
+use super::{ATTRIBUTE, AUTHENTICATOR, DEVICE, authenticator, device, id, john, tenant};
 use crate::support::bridge::{Settings, TestBridge};
 
 #[test]
@@ -11,7 +11,6 @@ fn sample_response() {
     let bridge = TestBridge::start(&tenant(Settings::local()));
     let mut client = bridge.client();
     let user = id(&client.post("/Users", &john("USG_FTEMP")).expect(200));
-    enrol(&mut client, &user, "USG_FTEMP");
     authenticator(&mut client, &user, "AT_EMPSMS");
     let device = device(&mut client, &user, Some("my OOB device"));
     let answer = client.get(&format!("/Users/{user}?api-version=2"));

@@ -4,12 +4,14 @@
 //! | section of the document | here |
 //! |---|---|
 //! | Users REST API, Method Details | [`users_rest_api`] |
+//! | Create a User | [`create_a_user`] |
 //! | Get a User | [`get_a_user`] |
 //! | Replace a User | [`replace_a_user`] |
 //! | Search for Users | [`search_for_users`] |
 //! | Delete a User | [`delete_a_user`] |
 //! | Manage Users in a SCIM Federated Repository: Patch Users, Delete Users | [`federated`] |
 
+mod create_a_user;
 mod delete_a_user;
 mod federated;
 mod get_a_user;
@@ -71,13 +73,6 @@ fn john(group: &str) -> Value {
         "name": { "familyName": "Doe", "givenName": "John" },
         "groups": [{ "value": group }],
     })
-}
-
-/// Puts a user into a group, who may be in it already.
-fn enrol(client: &mut Client, user: &str, group: &str) {
-    let members = json!([{ "value": user }]);
-    let body = json!({ "Operations": [{ "op": "add", "path": "members", "value": members }] });
-    client.patch(&format!("/Groups/{group}"), &body).expect(200);
 }
 
 fn id(resource: &Value) -> String {

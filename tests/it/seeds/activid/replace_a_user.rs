@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::sample::{WHEN, compare, ours};
-use super::{ATTRIBUTE, AUTHENTICATOR, DEVICE, authenticator, device, enrol, id, john, tenant};
+use super::{ATTRIBUTE, AUTHENTICATOR, DEVICE, authenticator, device, id, john, tenant};
 use crate::support::bridge::{Settings, TestBridge};
 use crate::support::client::Client;
 
@@ -12,7 +12,6 @@ fn customer(client: &mut Client) -> (String, String) {
     let mut body = john("USG_CUST2");
     body[ATTRIBUTE] = json!({ "attributes": [{ "name": "DOB", "value": "1980-08-01" }] });
     let user = id(&client.post("/Users", &body).expect(200));
-    enrol(client, &user, "USG_CUST2");
     authenticator(client, &user, "AT_CUSTSMS");
     let device = device(client, &user, None);
     (user, device)
@@ -99,7 +98,7 @@ fn an_absent_extension_stays_an_absent_element_goes_and_groups_are_mandatory() {
     };
     assert!(has(&plain, "DOB"));
     // "If an element is removed from an extension, it will be deleted."
-    let mut body = john("USG_CUST2");
+    let mut body = john("USG_FTEMP");
     body[ATTRIBUTE] = json!({ "attributes": [] });
     body[DEVICE] = json!({ "devices": [] });
     body[AUTHENTICATOR] = json!({ "authenticators": [] });
@@ -107,7 +106,7 @@ fn an_absent_extension_stays_an_absent_element_goes_and_groups_are_mandatory() {
     assert!(!has(&emptied, "DOB"), "{emptied}");
     assert_eq!(emptied[DEVICE]["devices"], json!([]));
     assert_eq!(emptied[AUTHENTICATOR]["authenticators"], json!([]));
-    assert_eq!(emptied["groups"][0]["value"], "USG_CUST2");
+    assert_eq!(emptied["groups"][0]["value"], "USG_FTEMP");
     assert_eq!(client.get(&format!("/Device/{device}")).expect(200).get("owner"), None);
     // "Group section is mandatory."
     let mut without = john("USG_FTEMP");

@@ -3,16 +3,14 @@
 use serde_json::{Value, json};
 
 use super::sample::{SERVER, WHEN, compare, ours};
-use super::{ATTRIBUTE, AUTHENTICATOR, DEVICE, enrol, id, tenant};
+use super::{ATTRIBUTE, AUTHENTICATOR, DEVICE, authenticator, id, tenant};
 use crate::support::bridge::{Settings, TestBridge};
 use crate::support::client::Client;
 use crate::support::slapd::{Options, Slapd};
 
 fn user(client: &mut Client, external_id: &str, name: &Value, group: &str) -> String {
     let body = json!({ "externalId": external_id, "name": name, "groups": [{ "value": group }] });
-    let user = id(&client.post("/Users", &body).expect(200));
-    enrol(client, &user, group);
-    user
+    id(&client.post("/Users", &body).expect(200))
 }
 
 fn smith(client: &mut Client) -> String {
@@ -184,6 +182,119 @@ fn sample_request_to_exclude_attributes() {
     request.as_object_mut().unwrap().remove("excludedAttributes");
     let whole = client.post("/Users/.search", &request).expect(200);
     assert!(whole["resources"][0].get(DEVICE).is_some());
+}
+
+/// "Sample response for users bound in ActivID Appliance".
+fn bound_users() -> Value {
+    let roles = json!([
+        { "display": "Audit Viewer", "value": "RL_AUDITV" },
+        { "display": "Configuration Manager", "value": "RL_CFGMGR" },
+        { "display": "Configuration", "value": "RL_CONFIG" }]);
+    let schemas = json!([
+        "urn:ietf:params:scim:schemas:core:2.0:User",
+        "urn:hid:scim:api:idp:2.0:UserDevice",
+        "urn:hid:scim:api:idp:2.0:UserAttribute",
+        "urn:hid:scim:api:idp:2.0:UserAuthenticator"
+    ]);
+    json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
+        "totalResults": 2,
+        "resources": [
+            {
+                "schemas": schemas,
+                "id": "10033",
+                "externalId": "ftadmin",
+                "meta": {
+                    "resourceType": "User",
+                    "created": "2010-12-31T23:00:00Z",
+                    "location": "https://[base-server-url]/scim/tenant/v2/Users/10033",
+                    "version": "1" },
+                "userName": "ftadmin",
+                "active": true,
+                "groups": [{
+                    "type": "Group",
+                    "display": "ActivID Administrators",
+                    "value": "FTADMIN",
+                    "$ref": "https://[base-server-url]/scim/tenant/v2/Groups/FTADMIN" }],
+                "roles": roles,
+                (ATTRIBUTE): { "attributes": [] },
+                (AUTHENTICATOR): { "authenticators": [{
+                    "display": "OP_ATCODE",
+                    "value": "10033.OP_ATCODE",
+                    "$ref": "https://[base-server-url]/scim/tenant/v2/Authenticator/10033.OP_ATCODE" }] },
+                (DEVICE): { "devices": [] },
+            },
+            {
+                "schemas": schemas,
+                "id": "11177",
+                "externalId": "my_user",
+                "meta": {
+                    "resourceType": "User",
+                    "created": "2017-10-02T22:00:00Z",
+                    "location": "https://[base-server-url]/scim/tenant/v2/Users/11177",
+                    "version": "1" },
+                "userName": "my_user",
+                "name": { "givenName": "my_user" },
+                "displayName": "my_user",
+                "active": true,
+                "groups": [{
+                    "type": "Group",
+                    "display": "Full Time Employees",
+                    "value": "USG_FTEMP",
+                    "$ref": "https://[base-server-url]/scim/tenant/v2/Groups/USG_FTEMP" }],
+                "roles": roles,
+                (ATTRIBUTE): { "attributes": [{
+                    "name": "FIRSTNAME", "type": "string", "value": "my_user", "readOnly": false }] },
+                (AUTHENTICATOR): { "authenticators": [] },
+                (DEVICE): { "devices": [] },
+            }],
+    })
+}
+
+#[test]
+fn sample_response_for_bound_users() {
+    let bridge = TestBridge::start(&tenant(Settings::local()));
+    let mut client = bridge.client();
+    let roles =
+        json!([{ "value": "RL_AUDITV" }, { "value": "RL_CFGMGR" }, { "value": "RL_CONFIG" }]);
+    let mut make = |external_id: &str, given: &str, group: &str| {
+        let body = json!({ "externalId": external_id, "name": { "givenName": given },
+                           "groups": [{ "value": group }], "roles": roles });
+        id(&client.post("/Users", &body).expect(200))
+    };
+    let admin = make("ftadmin", "ftadmin", "FTADMIN");
+    let other = make("my_user", "my_user", "USG_FTEMP");
+    authenticator(&mut client, &admin, "OP_ATCODE");
+    let shown = client.get("/Users").expect(200);
+
+    let named = "a POST must bring a name, as \"Create a User\" says; this sample's user has none";
+    let instant = "the instant of this run";
+    let modified = "RFC 7643 section 3.1: beside `created`";
+    let kind = "always shown, as in \"Get a User\"; this sample leaves it out";
+    let first =
+        json!({ "name": "FIRSTNAME", "type": "string", "value": "ftadmin", "readOnly": false });
+    compare(
+        &bound_users(),
+        &shown,
+        &[(&admin, "10033"), (&other, "11177")],
+        &[
+            ours("/startIndex", 1, "as in the samples before this one"),
+            ours("/itemsPerPage", 2, "as in the samples before this one"),
+            ours("/resources/10033/meta/created", WHEN, instant),
+            ours("/resources/10033/meta/lastModified", WHEN, modified),
+            ours("/resources/10033/userType", "FTRESS", kind),
+            ours("/resources/10033/name", json!({ "givenName": "ftadmin" }), named),
+            ours("/resources/10033/displayName", "ftadmin", "derived from the name"),
+            ours(
+                "/resources/10033/urn:hid:scim:api:idp:2.0:UserAttribute/attributes/FIRSTNAME",
+                first,
+                named,
+            ),
+            ours("/resources/11177/meta/created", WHEN, instant),
+            ours("/resources/11177/meta/lastModified", WHEN, modified),
+            ours("/resources/11177/userType", "FTRESS", kind),
+        ],
+    );
 }
 
 /// "Sample response for LDAP users that are not yet bound in ActivID Appliance".

@@ -38,6 +38,9 @@ fn supported_user_attributes() {
     let four: Vec<_> =
         (1..=4).map(|number| json!({ "formatted": format!("Street {number}") })).collect();
     assert_eq!(set("addresses", json!(four))["addresses"].as_array().unwrap().len(), 4);
+    assert_eq!(set("groups", json!([{ "value": "USG_CUST2" }]))["groups"][0]["value"], "USG_CUST2");
+    let role = set("roles", json!([{ "value": "RL_AUDITV" }]));
+    assert_eq!(role["roles"], json!([{ "display": "Audit Viewer", "value": "RL_AUDITV" }]));
     let renamed = set("externalId", json!("jroe"));
     assert_eq!((&renamed["externalId"], &renamed["userName"]), (&json!("jroe"), &json!("jroe")));
     let five: Vec<_> =
@@ -46,6 +49,7 @@ fn supported_user_attributes() {
         ("addresses", json!(five)),
         ("emails", json!([{ "value": "a@b.example" }, { "value": "c@b.example" }])),
         ("phoneNumbers", json!([{ "value": "1" }, { "value": "2" }])),
+        ("groups", json!([{ "value": "USG_CUST2" }, { "value": "USG_FTEMP" }])),
     ] {
         let body =
             json!({ "Operations": [{ "op": "replace", "path": attribute, "value": value }] });
