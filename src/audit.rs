@@ -26,6 +26,8 @@ pub struct AuditRecord {
     pub request_id: String,
     /// The job that the change belongs to: what an import answered with.
     pub correlation_id: Option<String>,
+    /// What else there is to tell: the attributes that were written back to a directory.
+    pub detail: Option<String>,
 }
 
 /// A record as the trail holds it.
@@ -47,6 +49,7 @@ pub struct AuditEntry {
     pub person: Option<String>,
     pub request_id: String,
     pub correlation_id: Option<String>,
+    pub detail: Option<String>,
     /// The record's place in the chain; `None` until it is chained.
     pub sequence: Option<i64>,
     /// [`chain::link`] in hex, as it was when the record was chained.

@@ -131,6 +131,7 @@ async fn create(store: &Store, tenant: &str, type_name: TypeName, name: &str) ->
         owns_external_id: false,
         unique: Vec::new(),
         link: None,
+        settles: None,
         at: clock.now(),
     };
     let record = record(Action::Create, "User", &id);
@@ -156,6 +157,7 @@ fn record(action: Action, kind: &str, subject: &str) -> AuditRecord {
         subject: subject.to_owned(),
         request_id: "bench".to_owned(),
         correlation_id: None,
+        detail: None,
     }
 }
 

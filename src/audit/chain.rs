@@ -6,7 +6,8 @@
 //! before the first record), the place and the instant in milliseconds (8 bytes each, two's
 //! complement, highest byte first), and then the tenant's name, caller, actor, action, event, outcome,
 //! token, request id and correlation id: of each the length in bytes plus one (8 bytes, highest byte
-//! first; 0 where there is none) and the UTF-8 bytes. Who a token stands for is no part of it, so that
+//! first; 0 where there is none) and the UTF-8 bytes; and so the detail, which is left out where there
+//! is none. Who a token stands for is no part of it, so that
 //! a person can be forgotten.
 
 use std::fmt;
@@ -40,7 +41,11 @@ pub fn link(tenant: &str, previous: &Hash, sequence: i64, entry: &AuditEntry) ->
         Some(&entry.token),
         Some(&entry.request_id),
         entry.correlation_id.as_deref(),
-    ] {
+    ]
+    .into_iter()
+    // Records of before there were details have the hashes that they had.
+    .chain(entry.detail.as_deref().map(Some))
+    {
         let length = text.map_or(0, |text| text.len() as u64 + 1);
         bytes.extend_from_slice(&length.to_be_bytes());
         bytes.extend_from_slice(text.unwrap_or_default().as_bytes());
@@ -222,6 +227,7 @@ mod tests {
             person: Some(format!("u{number}")),
             request_id: format!("r{number}"),
             correlation_id: None,
+            detail: None,
             sequence: None,
             hash: None,
         }

@@ -193,9 +193,10 @@ fn table(entries: &[AuditEntry]) -> String {
         let event = if entry.event.is_empty() { &entry.action } else { &entry.event };
         let person = entry.person.as_ref().unwrap_or(&entry.token);
         let job = entry.correlation_id.as_deref().map(|job| format!(" {job}")).unwrap_or_default();
+        let detail = entry.detail.as_deref().map(|told| format!(" {told}")).unwrap_or_default();
         let AuditEntry { caller, outcome, request_id, .. } = entry;
         format!(
-            "{place:>8} {at:20} {caller:20} {event:18} {outcome:8} {person:36} {request_id}{job}\n"
+            "{place:>8} {at:20} {caller:20} {event:18} {outcome:8} {person:36} {request_id}{job}{detail}\n"
         )
     });
     std::iter::once(head).chain(lines).collect()
@@ -215,6 +216,7 @@ fn line(tenant: &str, entry: &AuditEntry) -> Value {
         "person": entry.person,
         "requestId": entry.request_id,
         "correlationId": entry.correlation_id,
+        "detail": entry.detail,
         "hash": entry.hash,
     })
 }

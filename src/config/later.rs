@@ -37,7 +37,6 @@ const LATER: &[Later] = &[
     later("tenant.issuer.jwks", Takes::AllBut(&["https://", "http://"])),
     later("tenant.repository.rename_from", Takes::Nothing),
     later("tenant.repository.follow_referrals", Takes::EmptyList),
-    later("tenant.repository.attributes.*.authority", Takes::AllBut(&["write_back"])),
 ];
 
 /// Refuses what is to come, and takes the defaults of such keys out of the document, so that

@@ -288,13 +288,29 @@ fn attribute(place: &Spanned<written::Attribute>) -> Result<AttributeOverride, F
         (None, Some(template)) => Some(Source::Template(self::template(template)?)),
         (None, None) => None,
     };
-    let authorities = [("directory", Authority::Directory), ("local", Authority::Local)];
+    let authorities = [
+        ("directory", Authority::Directory),
+        ("local", Authority::Local),
+        ("write_back", Authority::WriteBack),
+    ];
     let authority = match &file.authority {
         Some(_) => {
             Some(value::choice(file.authority.as_ref(), &authorities, Authority::Directory)?)
         }
         None => None,
     };
+    if authority == Some(Authority::WriteBack)
+        && let Some(place) = &file.authority
+        && let Some(what) = match &attribute {
+            Some(Source::Template(_)) => Some("what a template makes cannot be written back"),
+            Some(Source::Attributes(names)) if names.len() > 1 => {
+                Some("what the first of several LDAP attributes gives cannot be written back")
+            }
+            _ => None,
+        }
+    {
+        return Err(Fault::at(place, what, "name the one LDAP attribute that holds the value"));
+    }
     // Which words there are is for whoever reads entries to say.
     let is_word = |text: &str| {
         text.starts_with(|c: char| c.is_ascii_alphabetic())

@@ -365,6 +365,8 @@ pub enum Authority {
     Directory,
     /// The directory until somebody writes here, then the bridge.
     Local,
+    /// The directory; what is written here is written there first.
+    WriteBack,
 }
 
 /// How long directory facts are kept. All zero: no caching.

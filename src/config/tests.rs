@@ -171,11 +171,6 @@ fn what_is_to_come_is_refused_by_name() {
         ),
         (corp, "rename_from = \"old\"", "\"tenant.repository.rename_from\""),
         (corp, "follow_referrals = [\"dc2\"]", "\"tenant.repository.follow_referrals\""),
-        (
-            corp,
-            "attributes.title = { attribute = \"title\", authority = \"write_back\" }",
-            "\"tenant.repository.attributes.*.authority\" = \"write_back\"",
-        ),
     ];
     for (after, line, key) in cases {
         let text = refusal(after, line);

@@ -6,6 +6,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::authority::{Division, Mode, Owner};
+use super::back::{Begun, Unwritten, conflicting, names};
 use super::directory::{Directory, Known};
 use super::joining::GROUPS;
 use super::life::settled;
@@ -13,7 +14,7 @@ use super::members::{MEMBERS, listed};
 use super::owning::{self, Owning};
 use super::resource::{Half, Resource, SOURCE_URN};
 use super::roles::{Held, ROLES, keys};
-use super::standing::{Standing, divided};
+use super::standing::{Divided, Standing, divided};
 use super::write::{local_write, record};
 use super::{
     Deed, Federation, GROUP, Problem, ROLE, View, ceiling, demand, hierarchy, is_group, is_owned,
@@ -156,23 +157,25 @@ impl Federation {
         Ok(own)
     }
 
-    /// What is stored as ours of a directory person who is bound by a body.
+    /// What is stored as ours of a directory person who is bound by a body, and what is written back.
     pub(super) fn bound_user(
         &self,
         directory: &Arc<Directory>,
         known: &Arc<Known>,
         checked: &Checked,
         manner: &Manner,
-    ) -> Result<Attributes, Problem> {
+    ) -> Result<Divided, Problem> {
         let standing = Standing::unbound(directory, known);
         let owns_name = standing.owns(&self.user_name);
         let writing = Writing { kind: self.users(), manner, owns_name };
         let wanted = writing.posted(&known.values(), checked, Posting::Binds)?;
-        let mut own = divided(self.users(), &standing, &wanted, Mode::Replace, true)?;
-        self.rules.codes.apply(&mut own, &Attributes::new())?;
-        standing.within_limits(self, self.users(), &own, &wanted, manner)?;
-        self.users().require(&standing.with_own(self, &own))?;
-        Ok(own)
+        let mut divided = divided(self.users(), &standing, &wanted, Mode::Replace, true)?;
+        self.rules.codes.apply(&mut divided.own, &Attributes::new())?;
+        let shall = Standing::unbound(directory, divided.planned.as_ref().unwrap_or(known));
+        let whole = shall.with_own(self, &divided.own);
+        standing.within_limits(self, self.users(), &whole, &wanted, manner)?;
+        self.users().require(&whole)?;
+        Ok(divided)
     }
 
     /// Which directory person a POST means, if any: by the mapped `externalId` alone.
@@ -254,17 +257,29 @@ impl Federation {
             Some(LinkState::Tombstone { .. }) => true,
             None => false,
         };
-        let own = self.bound_user(directory, known, checked, &view.manner)?;
+        let Divided { own, planned } = self.bound_user(directory, known, checked, &view.manner)?;
         let id = directory.long_id(&known.key.0);
+        let (mut begun, mut known) = (None, Arc::clone(known));
         let row = loop {
             let owning = self.beside(caller, &id, &sections, &joining).await?;
-            let own = own.clone();
-            match self.insert_bound(caller, directory, known, own, revive, &owning, view).await {
+            if let Some(planned) = planned.as_ref().filter(|_| begun.is_none()) {
+                match self.write_back(caller, (directory, &known), planned, view).await {
+                    Ok(None) => {}
+                    Ok(Some((done, seen))) => (begun, known) = (Some(done), seen),
+                    Err(Unwritten::Problem(problem)) => return Err(problem),
+                    Err(Unwritten::Changed(expected)) => {
+                        return Err(conflicting(directory.id(), &names(&expected)));
+                    }
+                }
+            }
+            let (own, beside) = (own.clone(), (&owning, begun.as_ref()));
+            match self.insert_bound(caller, directory, &known, own, revive, beside, view).await {
+                Ok(row) => break row,
                 Err(StoreError::Stale) if Instant::now() < view.deadline => {}
-                made => break made?,
+                Err(error) => return Err(self.taken_back(begun, error).await),
             }
         };
-        let half = Half::Entry(Arc::clone(known), State::Live);
+        let half = Half::Entry(known, State::Live);
         Ok(Created { resource: self.people.stored(&row, Some(directory), &half), bound: true })
     }
 
@@ -465,13 +480,15 @@ impl Federation {
         known: &Arc<Known>,
         own: Attributes,
         revive: bool,
-        owning: &Owning,
+        (owning, begun): (&Owning, Option<&Begun>),
         view: &View,
     ) -> Result<Arc<ResourceRow>, StoreError> {
         let at = self.clock.now();
         let id = directory.long_id(&known.key.0);
-        let write = self.bound_write(directory, known, own, at);
-        let audit = record(caller, self.users(), Action::Bind, &id, at, view);
+        let mut write = self.bound_write(directory, known, own, at);
+        let mut audit = record(caller, self.users(), Action::Bind, &id, at, view);
+        write.settles = begun.map(|begun| begun.id.clone());
+        audit.detail = begun.map(Begun::detail);
         let new = NewResource {
             type_name: TypeName::User,
             id: &id,

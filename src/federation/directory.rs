@@ -24,7 +24,7 @@ use super::walk::WalkNumbers;
 use super::{Problem, RepositoryPart, too_many};
 use crate::cache::{Answer, Cache, Derived, Loaded, Lost, Policy, State};
 use crate::clock::Clock;
-use crate::repository::{EntryKey, Found, Repository, RepositoryError};
+use crate::repository::{EntryKey, Found, Modification, Repository, RepositoryError, WriteError};
 use crate::scim::{Attributes, Filter};
 use crate::telemetry::metrics::{CacheNumbers, RepositoryMetrics};
 
@@ -359,6 +359,24 @@ impl Directory {
             )));
         }
         Ok(asked.keep(found))
+    }
+
+    /// The entry as it shall be after a write.
+    pub(super) fn planned(&self, known: &Known, values: Attributes) -> Arc<Known> {
+        Arc::new(known.planned(self, values))
+    }
+
+    /// Modifies an entry, and forgets what was kept of it: after a failure it may be another one too.
+    pub(super) async fn write(
+        &self,
+        key: &EntryKey,
+        modifications: &[Modification],
+        deadline: Instant,
+    ) -> Result<(), WriteError> {
+        let deadline = deadline.min(Instant::now() + self.timeout);
+        let written = self.repository.write(key, modifications, deadline).await;
+        self.forget_entry(key);
+        written
     }
 
     pub(super) fn key(&self, text: impl Into<Arc<str>>, photos: bool) -> AskedKey {

@@ -55,7 +55,8 @@ pub(super) fn for_directory(
     let (mut decides_bound, mut names_active) = (true, false);
     for path in filter.paths() {
         names_active |= path.text == "active";
-        let owned = repository.authority(path) == Some(Authority::Directory);
+        let owned =
+            matches!(repository.authority(path), Some(Authority::Directory | Authority::WriteBack));
         // Beside the directory's elements of a list, and its parts of a whole, may stand our own.
         let single = !path.multi_valued && path.kind != Kind::Complex && !path.attribute.is_empty();
         decides_bound &= owned && path.text != "active" && single;

@@ -5,6 +5,7 @@
 
 mod addressed;
 mod authority;
+mod back;
 mod carried;
 mod ceiling;
 mod compare;

@@ -13,6 +13,7 @@ use super::read::failure;
 use super::resource::{Half, Resource, given};
 use super::{Federation, IfMatch, Problem, RETRY_AFTER, is_user};
 use crate::cache::State;
+use crate::repository::write::modifications;
 use crate::repository::{Authority, Repository};
 use crate::scim::dialect::Manner;
 use crate::scim::written::Writing;
@@ -116,17 +117,17 @@ impl Standing {
             Self::Stored { row, .. } if row.link.is_none() => true,
             _ => self
                 .repository()
-                .is_some_and(|own| own.authority(path) != Some(Authority::Directory)),
+                .is_some_and(|own| matches!(own.authority(path), None | Some(Authority::Local))),
         }
     }
 
-    /// Refuses more values than a user may have, and one beside those of a directory where there may be
+    /// Refuses more values `after` the write than a user may have, and one beside those of a directory where there may be
     /// no more than these: what there is belongs to it.
     pub(super) fn within_limits(
         &self,
         federation: &Federation,
         kind: &ResourceType,
-        own: &Attributes,
+        after: &Attributes,
         wanted: &Attributes,
         manner: &Manner,
     ) -> Result<(), Problem> {
@@ -139,10 +140,9 @@ impl Standing {
         let count = |attributes: &Attributes, name: &str| {
             attributes.get(name).and_then(Value::as_array).map_or(0, Vec::len)
         };
-        let after = self.with_own(federation, own);
         let beside = manner.limits.iter().find(|limit| {
             let name = limit.attribute.as_str();
-            let there = count(&after, name);
+            let there = count(after, name);
             there > limit.most && there > count(&before, name) && count(wanted, name) <= limit.most
         });
         match beside {
@@ -170,6 +170,31 @@ impl Standing {
         if matched { Ok(()) } else { Err(changed_meanwhile()) }
     }
 
+    /// The same person with the entry as it is now, or shall be.
+    pub(super) fn seen(&self, known: Arc<Known>) -> Self {
+        match self {
+            Self::Unbound { directory, .. } => {
+                Self::Unbound { directory: Arc::clone(directory), known }
+            }
+            Self::Stored { row, directory, .. } => Self::Stored {
+                row: Arc::clone(row),
+                directory: directory.clone(),
+                half: Half::Entry(known, State::Live),
+            },
+        }
+    }
+
+    /// The repository and the entry, as it was read.
+    pub(super) fn entry(&self) -> Option<(&Arc<Directory>, &Arc<Known>)> {
+        match self {
+            Self::Unbound { directory, known }
+            | Self::Stored { directory: Some(directory), half: Half::Entry(known, _), .. } => {
+                Some((directory, known))
+            }
+            Self::Stored { .. } => None,
+        }
+    }
+
     pub(super) fn after(self, row: Arc<ResourceRow>) -> Self {
         match self {
             Self::Unbound { directory, known } => Self::Stored {
@@ -190,6 +215,42 @@ impl Standing {
                 federation.people.stored(row, directory.as_deref(), half)
             }
         }
+    }
+}
+
+impl Standing {
+    /// Why a value that the directory decides is not written while it does not answer.
+    fn unanswered(&self, path: &str) -> Problem {
+        Problem::Unavailable {
+            detail: format!(
+                "\"{path}\" is owned by the repository \"{}\", which does not answer; what is ours can \
+                 be written meanwhile.",
+                self.linked_id()
+            ),
+            retry_after: RETRY_AFTER,
+            // It was logged when the entry was read.
+            cause: None,
+        }
+    }
+
+    /// Why nothing is written back to an entry that was not read.
+    fn unwritable(&self, before: &Attributes, after: &Attributes) -> Problem {
+        let back = |values| self.repository().map(|one| one.back(values)).unwrap_or_default();
+        let changed = modifications(&back(before), &back(after));
+        let keys: Vec<&str> = changed.iter().map(|one| one.key.as_str()).collect();
+        match self {
+            Self::Stored { half: Half::Shadow(_), .. } => self.unanswered(&keys.join(", ")),
+            _ => Problem::NotFound(format!(
+                "{} is written to the repository \"{}\", which has no entry of this person any more.",
+                keys.join(", "),
+                self.linked_id()
+            )),
+        }
+    }
+
+    fn linked_id(&self) -> &str {
+        let link = self.row().and_then(|row| row.link.as_ref());
+        link.map_or_else(|| self.repository_id(), |link| link.repository.as_str())
     }
 }
 
@@ -222,7 +283,15 @@ impl Federation {
     }
 }
 
-/// What the store shall own after the write; refused where it would change what others own.
+/// What a write comes to.
+pub(super) struct Divided {
+    /// What the store shall own.
+    pub(super) own: Attributes,
+    /// The entry as it shall be, where something is written back.
+    pub(super) planned: Option<Arc<Known>>,
+}
+
+/// What the write comes to; refused where it would change what others own.
 /// Whether the caller says what `active` shall be is for [`Division::says_active`].
 pub(super) fn divided(
     kind: &ResourceType,
@@ -230,9 +299,9 @@ pub(super) fn divided(
     wanted: &Attributes,
     mode: Mode,
     says_active: bool,
-) -> Result<Attributes, Problem> {
+) -> Result<Divided, Problem> {
     if !is_user(kind) {
-        return Ok(own(wanted));
+        return Ok(Divided { own: own(wanted), planned: None });
     }
     let nothing = Attributes::new();
     let owner = standing.owner();
@@ -248,20 +317,19 @@ pub(super) fn divided(
     };
     let own = division.own_after(wanted).map_err(|owned| match standing {
         // Whether the directory has that value now cannot be told.
-        Standing::Stored { row, half: Half::Shadow(_), .. } => Problem::Unavailable {
-            detail: format!(
-                "\"{}\" is owned by the repository \"{}\", which does not answer; what is ours can \
-                 be written meanwhile.",
-                owned.path,
-                row.link.as_ref().map_or("", |link| link.repository.as_str())
-            ),
-            retry_after: RETRY_AFTER,
-            // It was logged when the entry was read.
-            cause: None,
-        },
+        Standing::Stored { half: Half::Shadow(_), .. } => standing.unanswered(&owned.path),
         _ => Problem::Scim(owned.into_error(standing.repository_id())),
     })?;
-    Ok(if matches!(owner, Owner::Store) { with_default_active(own) } else { own })
+    let own = if matches!(owner, Owner::Store) { with_default_active(own) } else { own };
+    let Some(theirs) = division.theirs_after(wanted) else {
+        return Ok(Divided { own, planned: None });
+    };
+    match standing.entry() {
+        Some((directory, known)) => {
+            Ok(Divided { own, planned: Some(directory.planned(known, theirs)) })
+        }
+        None => Err(standing.unwritable(division.directory, &theirs)),
+    }
 }
 
 /// What is stored of a resource of which all is ours: what others compute is not.

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::authority::{Mode, Owner, merge};
+use super::back::{Begun, Unwritten, conflicting, names};
 use super::create::checked_user_type;
 use super::directory::{Directory, Known};
 use super::identity::{Care, Subject};
@@ -19,7 +20,7 @@ use super::members::{Enrolling, MEMBERS, listed};
 use super::owning::{self, Owning};
 use super::resource::{Half, Resource};
 use super::roles::{Held, ROLES};
-use super::standing::{Standing, changed_meanwhile, divided, first_part};
+use super::standing::{Divided, Standing, changed_meanwhile, divided, first_part};
 use super::{
     Deed, Federation, IfMatch, Problem, View, demand, hierarchy, is_authenticator, is_group,
     is_owned, is_user, permit,
@@ -145,9 +146,13 @@ impl Federation {
         // Every spelling of the id must come to the same lock.
         let canonical = self.canonical(kind, id).await?;
         let _writing = self.writing.hold(&canonical).await;
+        let (mut begun, mut expected) = (None::<Begun>, Vec::new());
         loop {
             let standing = self.standing(kind, &canonical, change.photos).await?;
-            standing.must_match(if_match)?;
+            // What the directory was written by matched then.
+            if begun.is_none() {
+                standing.must_match(if_match)?;
+            }
             let (mut wanted, mut enrolling) =
                 self.wanted(caller, kind, &standing, change, view).await?;
             let derived = standing.derived_roles(self);
@@ -174,13 +179,16 @@ impl Federation {
             if is_user(kind) {
                 owning.joining = std::mem::take(&mut enrolling.joining);
             }
-            let mut after = divided(kind, &standing, &wanted, change.mode, change.says_active)?;
+            let Divided { own: mut after, planned } =
+                divided(kind, &standing, &wanted, change.mode, change.says_active)?;
             self.rules.codes.apply(&mut after, standing.own())?;
-            standing.within_limits(self, kind, &after, &wanted, &view.manner)?;
-            if after == *standing.own() && enrolling.is_nothing() && owning.is_nothing() {
+            let shall = planned.as_ref().map(|known| standing.seen(Arc::clone(known)));
+            let mut whole = shall.as_ref().unwrap_or(&standing).with_own(self, &after);
+            standing.within_limits(self, kind, &whole, &wanted, &view.manner)?;
+            let beside = !enrolling.is_nothing() || !owning.is_nothing();
+            if after == *standing.own() && !beside && planned.is_none() && begun.is_none() {
                 return self.told(standing, view).await;
             }
-            let mut whole = standing.with_own(self, &after);
             if let Some(row) = standing.row().filter(|_| is_owned(kind)) {
                 whole.extend(owning::shown(self.types(), row));
             }
@@ -192,14 +200,37 @@ impl Federation {
             if let Some(row) = standing.row() {
                 self.may_write_to_owner(caller, row).await?;
             }
+            if matches!(standing, Standing::Unbound { .. }) {
+                demand(caller, Permission::UsersBind)?;
+            }
+            let mut standing = standing;
+            if let (Some(planned), Some(entry)) = (planned, standing.entry()) {
+                match self.write_back(caller, entry, &planned, view).await {
+                    Ok(None) => {}
+                    Ok(Some((done, known))) => {
+                        (begun, standing) = (Some(done), standing.seen(known));
+                    }
+                    Err(Unwritten::Problem(problem)) => return Err(problem),
+                    Err(Unwritten::Changed(_)) if if_match.is_some() => {
+                        return Err(changed_meanwhile());
+                    }
+                    Err(Unwritten::Changed(now)) => {
+                        if now == expected || Instant::now() >= view.deadline {
+                            return Err(conflicting(entry.0.id(), &names(&now)));
+                        }
+                        expected = now;
+                        continue;
+                    }
+                }
+            }
             let written = match &standing {
                 Standing::Unbound { directory, known } => {
-                    demand(caller, Permission::UsersBind)?;
-                    self.insert_bound(caller, directory, known, after, false, &owning, view).await
+                    let beside = (&owning, begun.as_ref());
+                    self.insert_bound(caller, directory, known, after, false, beside, view).await
                 }
                 Standing::Stored { row, .. } => {
                     let action = owning.action().unwrap_or(change.action);
-                    let beside = (&enrolling, &owning);
+                    let beside = (&enrolling, &owning, begun.as_ref());
                     self.update(caller, kind, row, &standing, after, beside, action, view).await
                 }
             };
@@ -210,12 +241,14 @@ impl Federation {
                     if is_group(kind) && Instant::now() < view.deadline => {}
                 // Another node was faster: read again and apply again, unless the caller asked for
                 // exactly the version that is gone or has stopped waiting.
-                Err(StoreError::Stale | StoreError::Linked { .. }) if if_match.is_some() => {
+                Err(StoreError::Stale | StoreError::Linked { .. })
+                    if if_match.is_some() && begun.is_none() =>
+                {
                     return Err(changed_meanwhile());
                 }
                 Err(StoreError::Stale | StoreError::Linked { .. })
                     if Instant::now() < view.deadline => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(self.taken_back(begun, error).await),
             }
         }
     }
@@ -366,12 +399,12 @@ impl Federation {
         row: &ResourceRow,
         standing: &Standing,
         own: Attributes,
-        (enrolling, owning): (&Enrolling, &Owning),
+        (enrolling, owning, begun): (&Enrolling, &Owning, Option<&Begun>),
         action: Action,
         view: &View,
     ) -> Result<Arc<ResourceRow>, StoreError> {
         let at = self.clock.now();
-        let write = match (&row.link, standing) {
+        let mut write = match (&row.link, standing) {
             (Some(_), Standing::Stored { directory: Some(directory), half, .. }) => match half {
                 Half::Entry(known, _) => self.bound_write(directory, known, own, at),
                 _ => self.shadow_write(Some(directory), row, own, at),
@@ -379,7 +412,9 @@ impl Federation {
             (Some(_), _) => self.shadow_write(None, row, own, at),
             (None, _) => local_write(kind, own, at),
         };
-        let audit = record(caller, kind, action, &row.id, at, view);
+        let mut audit = record(caller, kind, action, &row.id, at, view);
+        write.settles = begun.map(|begun| begun.id.clone());
+        audit.detail = begun.map(Begun::detail);
         let before = self.stored_view(row);
         if !is_group(kind) {
             let updated = if owning.is_nothing() {
@@ -465,6 +500,7 @@ impl Federation {
             unique: UniqueValue::all(self.users(), &own),
             own,
             link: Some(link),
+            settles: None,
             at,
         }
     }
@@ -524,6 +560,7 @@ pub(super) fn local_write(kind: &ResourceType, own: Attributes, at: Timestamp) -
         unique: UniqueValue::all(kind, &own),
         own,
         link: None,
+        settles: None,
         at,
     }
 }
@@ -547,5 +584,6 @@ pub(super) fn record(
         subject: subject.to_owned(),
         request_id: view.request_id.clone(),
         correlation_id: None,
+        detail: None,
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod ldap;
 pub mod rule;
+pub mod write;
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use tokio::sync::mpsc;
 
 pub use crate::config::Authority;
 use crate::scim::{AttributePath, Attributes, Filter};
+pub use write::{Back, Modification, Refusal, WriteError};
 
 /// The entry's immutable id in canonical text (`entryUUID`, lower-case with dashes), never its DN
 /// and never its login.
@@ -193,6 +195,25 @@ pub trait Repository: Send + Sync + fmt::Debug {
         keys: &'a [EntryKey],
         bounds: Bounds,
     ) -> BoxFuture<'a, Result<Found, RepositoryError>>;
+
+    /// Of a person's mapped values those that are written back.
+    fn back(&self, attributes: &Attributes) -> Back {
+        let _ = attributes;
+        Back::new()
+    }
+
+    /// Modifies one entry, all or nothing, if it holds what is expected; the keys are those of
+    /// [`Repository::back`].
+    fn write<'a>(
+        &'a self,
+        key: &'a EntryKey,
+        modifications: &'a [Modification],
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<(), WriteError>> {
+        let _ = (key, modifications, deadline);
+        let text = "nothing is written to this repository".to_owned();
+        Box::pin(std::future::ready(Err(WriteError::Refused { refusal: Refusal::Right, text })))
+    }
 
     /// Looks at everything that can be wrong with the connection, the rights and the mapping.
     fn check(&self) -> BoxFuture<'_, Vec<Finding>>;

@@ -17,7 +17,7 @@ const SHOWN: u64 = 10_000;
 macro_rules! columns {
     () => {
         "r.at, r.caller, r.actor, r.action, r.event, r.outcome, r.token, p.person, r.request_id, \
-         r.correlation_id, r.sequence, r.hash"
+         r.correlation_id, r.detail, r.sequence, r.hash"
     };
 }
 pub(super) use columns;
@@ -79,8 +79,8 @@ pub(super) fn push_record(
     let (action, event) = (record.action_name(), record.event());
     change.push(
         "INSERT INTO audit (tenant, at, caller, actor, action, event, outcome, token, request_id, \
-         correlation_id) \
-         VALUES ((SELECT key FROM tenants WHERE name = $1), $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+         correlation_id, detail) \
+         VALUES ((SELECT key FROM tenants WHERE name = $1), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         [
             tenant.into(),
             milliseconds(record.at).into(),
@@ -92,6 +92,7 @@ pub(super) fn push_record(
             person,
             record.request_id.into(),
             record.correlation_id.into(),
+            record.detail.into(),
         ],
         Expect::Exactly(1),
     );
@@ -226,6 +227,7 @@ pub(super) fn entry(row: &mut Row) -> Result<AuditEntry, StoreError> {
         person: row.optional_text()?,
         request_id: row.text()?,
         correlation_id: row.optional_text()?,
+        detail: row.optional_text()?,
         sequence: row.optional_integer()?,
         hash: row.optional_text()?,
     })

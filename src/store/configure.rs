@@ -257,6 +257,7 @@ fn plan<'a>(
             unique: UniqueValue::all(one.kind, &own),
             own,
             link: None,
+            settles: None,
             at,
         });
         Ok(Planned { configured: one, row, write })
@@ -290,6 +291,7 @@ fn record(configured: &Configured<'_>, action: Action, at: Timestamp) -> AuditRe
         subject: configured.id.to_owned(),
         request_id: REQUEST.to_owned(),
         correlation_id: None,
+        detail: None,
     }
 }
 

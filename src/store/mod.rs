@@ -12,6 +12,7 @@ mod forget;
 mod gift;
 mod import;
 mod index;
+mod intent;
 mod joining;
 mod lease;
 mod link;
@@ -52,6 +53,7 @@ pub use import::{
     Clash, FAULTS, ImportBatch, ImportCounts, ImportFault, ImportRefusal, ImportRow, ImportState,
     Numbers,
 };
+pub use intent::Intent;
 pub use joining::Joining;
 pub use member::{Member, Membership};
 pub use membership::{Enrolled, Members};
@@ -250,6 +252,8 @@ pub struct ResourceWrite {
     /// ([`UniqueValue::all`]).
     pub unique: Vec<UniqueValue>,
     pub link: Option<LinkRow>,
+    /// The id of the [`Intent`] that this brings to its end.
+    pub settles: Option<String>,
     pub at: Timestamp,
 }
 

@@ -6,7 +6,7 @@ use super::engine::{Change, Expect, Failure, Returned, Row, Value};
 use super::resource::{encode, user_type};
 use super::{
     LinkRow, NewResource, ResourceRow, ResourceWrite, Store, StoreError, TypeName, UserType, audit,
-    gift, index, link, milliseconds, owner, timestamp, unique,
+    gift, index, intent, link, milliseconds, owner, timestamp, unique,
 };
 use crate::audit::AuditRecord;
 use crate::scim::Attributes;
@@ -43,6 +43,7 @@ impl Store {
         let tenant_key = Value::From { statement: numbered, column: 0 };
         let number = Value::From { statement: numbered, column: 1 };
         let inserted = push_row(change, &tenant_key, number, new)?;
+        intent::push_settled(change, new.write.settles.as_deref());
         let made = Made { numbered, inserted };
         self.push_belongings(change, &tenant_key, &made.key(), new)?;
         audit::push(change, tenant, new.record.clone(), || self.token());
@@ -129,6 +130,7 @@ impl Store {
             Expect::Exactly(1),
         );
         let tenant_key = Value::From { statement: updated, column: 2 };
+        intent::push_settled(change, write.settles.as_deref());
         link::push_replaced(change, &tenant_key, row.key, write.link.as_ref())?;
         if self.gives() {
             gift::push_replaced(change, &row.key.into(), write.link.as_ref());

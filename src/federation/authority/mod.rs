@@ -1,7 +1,10 @@
 //! Who owns which value: how directory values and ours become one, and how a write is divided.
 //!
 //! Rule 6: every mapped path has one authority. A directory-owned value may be repeated, never
-//! changed; a local one is the directory's until somebody writes it; what is not mapped is ours.
+//! changed; a local one is the directory's until somebody writes it; one that is written back is the
+//! directory's, and changed there; what is not mapped is ours.
+
+mod back;
 
 use serde_json::{Map, Value};
 
@@ -149,10 +152,10 @@ impl Merging<'_> {
         }
         let path = self.resource_type.resolve(path);
         match self.owner.authority(&path, Some(theirs), Some(ours)) {
-            Some(Authority::Directory) if definition.multi_valued => {
+            Some(Authority::Directory | Authority::WriteBack) if definition.multi_valued => {
                 self.beside(definition, &path, elements(Some(theirs)), elements(Some(ours)))
             }
-            Some(Authority::Directory) => theirs.clone(),
+            Some(Authority::Directory | Authority::WriteBack) => theirs.clone(),
             Some(Authority::Local) | None => ours.clone(),
         }
     }
@@ -324,9 +327,11 @@ impl Division<'_> {
         match self.owner.authority(&resolved, sides.theirs, sides.ours) {
             None => Ok(sides.wanted.cloned()),
             Some(Authority::Local) => Ok(local(definition, sides)),
-            Some(Authority::Directory) if definition.multi_valued => {
+            Some(Authority::Directory | Authority::WriteBack) if definition.multi_valued => {
                 self.elements(definition, &resolved, sides)
             }
+            // What becomes of it in the directory, `theirs_after` says.
+            Some(Authority::WriteBack) => Ok(None),
             Some(Authority::Directory) => match (sides.theirs, sides.wanted) {
                 (Some(_), None) if self.mode == Mode::Modify => Err(Owned { path: path.into() }),
                 (_, None) => Ok(None),
@@ -359,7 +364,7 @@ impl Division<'_> {
         };
         let authority = |element: &Value| self.owner.authority_of_element(path, element, theirs);
         let kept = |held: &Value| {
-            authority(held) == Some(Authority::Local)
+            matches!(authority(held), Some(Authority::Local | Authority::WriteBack))
                 || wanted.iter().any(|given| repeats(definition, given, held))
         };
         if self.mode == Mode::Modify && !theirs.iter().all(kept) {
@@ -381,6 +386,7 @@ impl Division<'_> {
                 // Of a lent kind all elements are theirs, or all are ours.
                 Some(Authority::Local) if lent(given) => {}
                 Some(Authority::Local) => after.push(given.clone()),
+                Some(Authority::WriteBack) => {}
                 _ if repeated(given, theirs) || repeated(given, elements(sides.shown)) => {}
                 None => after.push(given.clone()),
                 Some(Authority::Directory)

@@ -4,7 +4,7 @@ use futures_util::future::BoxFuture;
 use serde_json::json;
 
 use super::*;
-use crate::repository::{Bounds, EntryKey, Finding, Found, Plan, RepositoryError};
+use crate::repository::{Back, Bounds, EntryKey, Finding, Found, Plan, RepositoryError};
 use crate::scim::filter::Filter;
 use crate::scim::schema::AttributePath;
 
@@ -25,6 +25,7 @@ impl Repository for Mapped {
     fn authority(&self, path: &AttributePath) -> Option<Authority> {
         match path.text.as_str() {
             "title" | "externalId" => Some(Authority::Local),
+            "preferredLanguage" | "name.honorificPrefix" => Some(Authority::WriteBack),
             "userName" | "name.familyName" | "name.givenName" | "emails" | "displayName"
             | "phoneNumbers" | "active" => Some(Authority::Directory),
             text if text.ends_with(":department") || text.ends_with(":attributes") => {
@@ -40,8 +41,13 @@ impl Repository for Mapped {
                 Some(Authority::Directory)
             }
             ("phoneNumbers", Some("mobile")) => Some(Authority::Local),
+            ("phoneNumbers", Some("pager")) => Some(Authority::WriteBack),
             _ => None,
         }
+    }
+
+    fn back(&self, _: &Attributes) -> Back {
+        Back::from([("preferredLanguage".to_owned(), Vec::new())])
     }
 
     fn base(&self) -> &'static str {
@@ -345,4 +351,55 @@ fn passwords_and_computed_values_are_never_ours() {
         "userName": "jdoe", "password": "secret", "id": "x", "meta": {}, "userType": "FTRESS"
     });
     assert_eq!(divide(&json!({}), &wanted, Mode::Replace), Ok(json!({})));
+}
+
+#[test]
+fn what_is_written_back_is_the_directorys_and_changed_there() {
+    let mut theirs = entry();
+    theirs.insert("preferredLanguage".to_owned(), json!("en"));
+    let mut shown = theirs.clone();
+    shown.insert("preferredLanguage".to_owned(), json!("fr"));
+    let nothing = Attributes::new();
+    let written = |change: &dyn Fn(&mut Value), mode| {
+        let division = Division {
+            resource_type: &ResourceType::user(&[]),
+            owner: Owner::Repository(&Mapped),
+            directory: &theirs,
+            shadow: Some(&shown),
+            own: &nothing,
+            mode,
+            says_active: false,
+        };
+        let mut wanted = Value::Object(theirs.clone());
+        change(&mut wanted);
+        let wanted = object(wanted);
+        let own = division.own_after(&wanted).map_err(|owned| owned.path).unwrap();
+        assert_eq!(own.get("preferredLanguage"), None);
+        division.theirs_after(&wanted).map(Value::Object)
+    };
+    for mode in [Mode::Replace, Mode::Modify] {
+        assert_eq!(written(&|_| {}, mode), None, "a repeat");
+        assert_eq!(written(&|user| user["preferredLanguage"] = json!("EN"), mode), None);
+        let after = written(&|user| user["preferredLanguage"] = json!("de"), mode).unwrap();
+        assert_eq!(after["preferredLanguage"], "de");
+        assert_eq!(after["userName"], theirs["userName"]);
+        let after = written(&|user| user["name"]["honorificPrefix"] = json!("Dr"), mode).unwrap();
+        assert_eq!(after["name"]["honorificPrefix"], "Dr");
+        assert_eq!(after["name"]["familyName"], theirs["name"]["familyName"]);
+        let pager = json!({ "type": "pager", "value": "7" });
+        let add = |user: &mut Value| {
+            user["phoneNumbers"].as_array_mut().unwrap().push(pager.clone());
+        };
+        let after = written(&add, mode).unwrap();
+        let before = theirs["phoneNumbers"].as_array().unwrap().len();
+        assert_eq!(after["phoneNumbers"].as_array().unwrap().len(), before + 1);
+        assert_eq!(after["phoneNumbers"][before], pager);
+    }
+    let remove = |user: &mut Value| drop(user.as_object_mut().unwrap().remove("preferredLanguage"));
+    assert_eq!(written(&remove, Mode::Replace), None, "what a PUT leaves out is no write");
+    let after = written(&remove, Mode::Modify).unwrap();
+    assert_eq!(after.get("preferredLanguage"), None);
+    let stale = |user: &mut Value| user["preferredLanguage"] = json!("fr");
+    assert_eq!(written(&stale, Mode::Replace), None, "handed back as it was shown");
+    assert!(written(&stale, Mode::Modify).is_some(), "a PATCH means what it says");
 }

@@ -122,6 +122,16 @@ impl Directory {
         self.forget_searches(|hits| hits.entries.iter().any(|hit| hit.key == *key));
     }
 
+    /// Forgets what is kept of an entry that was changed to this, and the searches that it is in or
+    /// would be.
+    pub(in crate::federation) fn forget_found(&self, known: &Known) {
+        for photos in [false, true] {
+            self.shares.entries.invalidate(&self.key(Arc::clone(&known.key.0), photos));
+        }
+        let is_in = |hits: &Hits| hits.entries.iter().any(|hit| hit.key == known.key);
+        self.forget_searches(|hits| is_in(hits) || known.meets(&hits.filter));
+    }
+
     fn forget_everything(&self) {
         self.shares.entries.invalidate_where(|key| self.owns(key));
         self.forget_searches(|_| true);

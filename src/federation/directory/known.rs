@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::super::given::{Given, Giving};
 use super::super::packed::Packed;
 use super::super::resource::{SOURCE_URN, Source, unbound, unbound_version};
+use super::Directory;
 use crate::cache::State;
 use crate::repository::{Entry, EntryKey, rule};
 use crate::scim::{Attributes, Filter, resource};
@@ -103,10 +104,25 @@ impl Known {
         unbound_version(!self.digest, self.photos_digest)
     }
 
+    /// The entry as it shall be, with these values among those that are shown.
+    pub(super) fn planned(&self, directory: &Directory, mut attributes: Attributes) -> Self {
+        attributes.retain(|name, _| is_mapped(name));
+        let entry = Entry {
+            key: self.key.clone(),
+            dn: self.dn.clone(),
+            attributes,
+            created: self.created,
+            last_modified: self.last_modified,
+            rules: self.rules.clone(),
+        };
+        let (fetched, photos, state) = (self.fetched, self.photos, self.state);
+        Self::new(&directory.id, &directory.giving, entry, fetched, photos, state)
+    }
+
     /// The mapped values alone; of photos the ones that are links, which every read brings.
     pub(in crate::federation) fn mapped(&self) -> Attributes {
         let mut mapped = Arc::unwrap_or_clone(self.values());
-        mapped.retain(|name, _| !matches!(name.as_str(), "id" | "meta" | "userType" | SOURCE_URN));
+        mapped.retain(|name, _| is_mapped(name));
         if let Some(Value::Array(photos)) = mapped.get_mut("photos") {
             let picture = |photo: &Value| {
                 let value = photo.get("value").and_then(Value::as_str);
@@ -119,4 +135,9 @@ impl Known {
         }
         mapped
     }
+}
+
+/// Whether an attribute is not what federation says of everybody.
+fn is_mapped(name: &str) -> bool {
+    !matches!(name, "id" | "meta" | "userType" | SOURCE_URN)
 }

@@ -16,8 +16,8 @@ use super::terms::Terms;
 use super::{ImportJob, POLICY};
 use crate::audit::{Action, AuditRecord};
 use crate::caller::Caller;
-use crate::scim::ResourceType;
 use crate::scim::dialect::Manners;
+use crate::scim::{ErrorKind, ResourceType, ScimError};
 use crate::store::{
     Clash, ImportBatch, ImportCounts, ImportFault, ImportRefusal, ImportRow, ImportState,
     NewResource, Numbers, ResourceRow, ResourceWrite, StoreError, TypeName, UserType,
@@ -186,9 +186,12 @@ impl Federation {
                 (self.clock.new_id().to_string(), false, write)
             }),
             (Ok(checked), Meant::Person { directory, known, revive }) => {
-                self.bound_user(directory, known, checked, manner).map(|own| {
-                    let write = self.bound_write(directory, known, own, at);
-                    (directory.long_id(&known.key.0), *revive, write)
+                self.bound_user(directory, known, checked, manner).and_then(|divided| {
+                    if divided.planned.is_some() {
+                        return Err(not_written_back(directory.id()));
+                    }
+                    let write = self.bound_write(directory, known, divided.own, at);
+                    Ok((directory.long_id(&known.key.0), *revive, write))
                 })
             }
         };
@@ -362,6 +365,17 @@ impl Federation {
         }
         Ok(())
     }
+}
+
+/// An import writes many rows at once, and a directory one entry.
+fn not_written_back(repository: &str) -> Problem {
+    Problem::Scim(ScimError::new(
+        ErrorKind::Mutability,
+        format!(
+            "An import writes nothing to the repository \"{repository}\"; leave out what differs there, and \
+             PATCH the user afterwards."
+        ),
+    ))
 }
 
 impl Underway {

@@ -213,6 +213,12 @@ impl<'a> Values<'a> {
 }
 
 impl AttributeName {
+    /// Whether an attribute is called so, with these options and no others.
+    pub(super) fn is(&self, name: &str) -> bool {
+        let base = name.split(';').next().unwrap_or_default();
+        self.is_met_by(base, name) && name.split(';').skip(1).count() == self.options.len()
+    }
+
     /// Whether an attribute called `name`, which is `base` without options, is this or a subtype of
     /// it by its options.
     fn is_met_by(&self, base: &str, name: &str) -> bool {
@@ -270,7 +276,7 @@ fn readable(bytes: &[u8]) -> Option<&str> {
     (!text.is_empty() && !text.contains('\0')).then_some(text)
 }
 
-fn read_value(bytes: &[u8], form: Form, kind: Kind) -> Option<Value> {
+pub(super) fn read_value(bytes: &[u8], form: Form, kind: Kind) -> Option<Value> {
     if bytes.is_empty() {
         return None;
     }

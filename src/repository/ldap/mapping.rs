@@ -3,6 +3,7 @@
 //! Knows nothing of entries ([`super::entry`] reads them by it) or of filters ([`super::pushdown`]
 //! turns them round by it).
 
+mod back;
 mod build;
 mod written;
 
@@ -15,6 +16,7 @@ use super::literal::Comparison;
 use crate::config::AttributeOverride;
 use crate::repository::{Authority, EntryKey};
 use crate::scim::schema::{AttributePath, Kind, ResourceType};
+pub(in crate::repository::ldap) use back::Target;
 use build::{Builder, apply, overridden};
 use written::{File, Key, Written};
 
@@ -56,6 +58,8 @@ pub(super) struct Field {
 /// Where values come from, and how they are read.
 #[derive(Debug)]
 pub(super) struct Mapped {
+    /// As the mapping writes it: `phoneNumbers[type eq "mobile"].value`.
+    pub key: String,
     pub source: Source,
     pub form: Form,
     pub authority: Authority,
@@ -179,6 +183,7 @@ impl Mapping {
         let created = file.created.map(|name| builder.name("created", &name)).transpose()?;
         let last_modified =
             file.last_modified.map(|name| builder.name("last_modified", &name)).transpose()?;
+        builder.own = [Some(key), created, last_modified].into_iter().flatten().collect();
         for (key, written) in entries {
             builder.add(key, written, &file.primary, resource)?;
         }

@@ -20,6 +20,7 @@ mod repository;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod write;
 
 pub use mapping::{Mapping, MappingError};
 pub use repository::{LdapError, LdapRepository, LdapSettings};

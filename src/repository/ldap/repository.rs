@@ -20,13 +20,14 @@ use super::rules::{Learnt, Reach, RuleError, Rules};
 use super::wire::{
     self, Directory, Paging, RawEntry, RawFound, Scope, SearchRequest, SettingsError, rest_of,
 };
+use super::write::ASSERTION;
 use crate::clock::Clock;
 use crate::config::{Changes, Rule};
 use crate::repository::{
-    Authority, Batches, Bounds, Change, Entry, EntryKey, Finding, Found, Plan, Repository,
-    RepositoryError,
+    Authority, Back, Batches, Bounds, Change, Entry, EntryKey, Finding, Found, Modification, Plan,
+    Repository, RepositoryError, WriteError,
 };
-use crate::scim::{AttributePath, Filter};
+use crate::scim::{AttributePath, Attributes, Filter};
 
 /// How long the directory's schema is taken to stay as it was read.
 const SCHEMA_FRESH: Duration = Duration::from_hours(1);
@@ -93,6 +94,8 @@ pub(super) struct Facts {
     pub schema: DirectorySchema,
     /// See [`Pushdown::absence`].
     pub absence: bool,
+    /// Whether the server knows the control with which a write says what it takes the entry to hold.
+    pub asserts: bool,
     until: Instant,
 }
 
@@ -160,7 +163,7 @@ impl LdapRepository {
     }
 
     /// The filter that is sent for people who match `pushed`.
-    fn sent(&self, pushed: LdapFilter) -> LdapFilter {
+    pub(super) fn sent(&self, pushed: LdapFilter) -> LdapFilter {
         LdapFilter::and([self.people.clone(), pushed])
     }
 
@@ -170,7 +173,7 @@ impl LdapRepository {
 
     /// What is known of the directory, read where it is not or no more. One caller reads; the
     /// others wait, or go on with what is old.
-    async fn facts(&self, deadline: Instant) -> Result<Arc<Facts>, RepositoryError> {
+    pub(super) async fn facts(&self, deadline: Instant) -> Result<Arc<Facts>, RepositoryError> {
         let known = self.known();
         if let Some(facts) = &known
             && Instant::now() < facts.until
@@ -223,7 +226,10 @@ impl LdapRepository {
                 Knowledge::Unknown => false,
             };
         }
-        Ok(Facts { schema, absence, until })
+        let controls = self.whole("", "(objectClass=*)", "supportedControl", deadline);
+        let controls = self.unless_down(controls.await)?;
+        let asserts = controls.iter().any(|control| control == ASSERTION.as_bytes());
+        Ok(Facts { schema, absence, asserts, until })
     }
 
     /// The directory's own schema (RFC 4512 section 4.4); `None` where it is not shown.
@@ -533,6 +539,19 @@ impl Repository for LdapRepository {
         bounds: Bounds,
     ) -> BoxFuture<'a, Result<Found, RepositoryError>> {
         Box::pin(self.read_keys(keys, bounds))
+    }
+
+    fn back(&self, attributes: &Attributes) -> Back {
+        self.mapping.back(attributes)
+    }
+
+    fn write<'a>(
+        &'a self,
+        key: &'a EntryKey,
+        modifications: &'a [Modification],
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<(), WriteError>> {
+        Box::pin(self.modified(key, modifications, deadline))
     }
 
     fn check(&self) -> BoxFuture<'_, Vec<Finding>> {

@@ -287,6 +287,7 @@ fn write(number: usize, person: &Person) -> ResourceWrite {
         owns_external_id: false,
         unique: Vec::new(),
         link,
+        settles: None,
         at: person.at,
     }
 }

@@ -71,6 +71,7 @@ fn record(action: Action, subject: &str) -> AuditRecord {
         subject: subject.to_owned(),
         request_id: "r1".to_owned(),
         correlation_id: None,
+        detail: None,
     }
 }
 
@@ -84,6 +85,7 @@ pub(super) fn local(view: serde_json::Value) -> ResourceWrite {
         owns_external_id: true,
         unique: Vec::new(),
         link: None,
+        settles: None,
         at: at(0),
     }
 }
@@ -96,6 +98,7 @@ fn bound(entry_key: &str, view: serde_json::Value) -> ResourceWrite {
         owns_name: false,
         owns_external_id: false,
         unique: Vec::new(),
+        settles: None,
         link: Some(LinkRow {
             repository: "corp".to_owned(),
             entry_key: entry_key.to_owned(),

@@ -12,3 +12,4 @@ mod rules;
 mod servers;
 mod several;
 mod way;
+mod written;

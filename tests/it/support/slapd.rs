@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::{company, guard};
 
 pub const SUFFIX: &str = "dc=example,dc=org";
@@ -129,6 +132,19 @@ impl Slapd {
         let output = self.tool("ldapsearch", READER, &all, "");
         assert!(output.status.success(), "ldapsearch {arguments:?}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The values of one attribute of one person, as they are.
+    pub fn values(&self, uid: &str, attribute: &str) -> Vec<String> {
+        let text = self.search(&["-b", SUFFIX, &format!("(uid={uid})"), attribute]);
+        let value = |line: &str| {
+            let value = line.strip_prefix(attribute)?.strip_prefix(':')?;
+            Some(match value.strip_prefix(':') {
+                Some(coded) => String::from_utf8(STANDARD.decode(coded.trim()).unwrap()).unwrap(),
+                None => value.trim_start().to_owned(),
+            })
+        };
+        text.lines().filter_map(value).collect()
     }
 
     /// Changes entries, by the change records (RFC 2849) in `ldif`.

@@ -70,6 +70,8 @@ pub(super) fn apply(entries: &mut Vec<(Key, Written)>, key: Key, change: Written
 #[derive(Default)]
 pub(super) struct Builder {
     names: Vec<AttributeName>,
+    /// The attributes that tell entries apart, and when they changed.
+    pub own: Vec<usize>,
     fields: Vec<Field>,
     elements: Vec<Element>,
 }
@@ -107,7 +109,9 @@ impl Builder {
         let source = self.source(&key, &written)?;
         let case_exact = key.path.case_exact;
         let authority = written.authority.unwrap_or(Authority::Directory);
-        let mapped = Mapped { source, form, authority, kind: key.path.kind, case_exact };
+        let text = key.text.clone();
+        let mapped = Mapped { key: text, source, form, authority, kind: key.path.kind, case_exact };
+        self.refuse_what_cannot_be_written_back(&mapped, &key)?;
         if let Some(code) = &key.code {
             let list = resource.resolve(&format!("{USER_ATTRIBUTE}:attributes"));
             let kind = written.form.and_then(|(name, _)| CodeType::named(&name));
@@ -147,6 +151,54 @@ impl Builder {
         let primary = primary.contains(&list.text);
         self.elements.push(Element { list, fixed, subs: vec![(sub, mapped)], primary, each: true });
         Ok(())
+    }
+
+    /// One value here must be one value there, of one attribute that nothing else writes.
+    fn refuse_what_cannot_be_written_back(
+        &self,
+        mapped: &Mapped,
+        key: &Key,
+    ) -> Result<(), MappingError> {
+        if mapped.authority != Authority::WriteBack {
+            return Ok(());
+        }
+        let fault = |what: &str, remedy: &str| {
+            let what = format!("{what} cannot be written back");
+            Err(MappingError::new(&key.text, what, remedy))
+        };
+        let path = &key.path;
+        if path.extension.is_none() && matches!(path.attribute.as_str(), "active" | "externalId") {
+            let what = "an attribute that is always ours beside the directory's";
+            return fault(what, "take authority out");
+        }
+        let name = match &mapped.source {
+            Source::First(names) if names.len() == 1 => names[0],
+            Source::First(_) => {
+                let what = "what the first of several LDAP attributes gives";
+                return fault(what, "add attribute = \"…\" with the one that holds the value");
+            }
+            Source::Template(_) => {
+                let what = "what a template makes";
+                return fault(what, "add attribute = \"…\" with the one that holds the value");
+            }
+        };
+        if !matches!(mapped.form, Form::Text | Form::Boolean | Form::Integer | Form::Decimal) {
+            return fault("a value of this type", "use directory or local");
+        }
+        if self.own.contains(&name) {
+            return fault("what tells entries and their times", "use directory or local");
+        }
+        if self.written_back().any(|other| other.source == mapped.source) {
+            let what = "an LDAP attribute that another path writes back";
+            return fault(what, "let one path have the authority write_back");
+        }
+        Ok(())
+    }
+
+    fn written_back(&self) -> impl Iterator<Item = &Mapped> {
+        let fields = self.fields.iter().map(|field| &field.mapped);
+        let subs = self.elements.iter().flat_map(|element| &element.subs).map(|(_, sub)| sub);
+        fields.chain(subs).filter(|mapped| mapped.authority == Authority::WriteBack)
     }
 
     fn source(&mut self, key: &Key, written: &Written) -> Result<Source, MappingError> {

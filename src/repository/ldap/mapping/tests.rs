@@ -211,15 +211,48 @@ fn errors_name_the_key_and_the_remedy() {
 }
 
 #[test]
+fn what_is_written_back_is_turned_round() {
+    let written = |text: &str, name: &str, kind: Option<&str>| {
+        let (text, mut change) = change(text, Some(From::Attributes(vec![name.into()])), kind);
+        change.authority = Some(Authority::WriteBack);
+        (text, change)
+    };
+    let code = "urn:hid:scim:api:idp:2.0:UserAttribute:NUMBER";
+    let mobile = "phoneNumbers[type eq \"mobile\"].value";
+    let mapping = mapping(&[
+        written("title", "title", None),
+        written("name.givenName", "givenName", None),
+        written(mobile, "mobile", None),
+        written(code, "uidNumber", Some("integer")),
+    ]);
+    let json = serde_json::json!({
+        "title": "", "name": { "givenName": "\"Ä\\", "familyName": "not this" },
+        "phoneNumbers": [{ "type": "Mobile", "value": "1" }, { "type": "mobile", "value": "2" },
+            { "type": "mobile", "value": "1" }, { "type": "work", "value": "3" }],
+        "urn:hid:scim:api:idp:2.0:UserAttribute": { "attributes": [
+            { "name": "number", "value": "7" }, { "name": "OTHER", "value": "8" }] } });
+    let back = mapping.back(json.as_object().unwrap());
+    let held: Vec<_> = back.iter().map(|(key, values)| (key.as_str(), values.len())).collect();
+    assert_eq!(held, [("name.givenName", 1), (mobile, 2), ("title", 0), (code, 1)]);
+    let target = |key: &str| mapping.target(key).unwrap();
+    assert_eq!((target(mobile).several, target("title").several), (true, false));
+    let name = target("name.givenName");
+    for text in ["\"Ä\\", "*()", " "] {
+        let bytes = name.encode(&text.into()).unwrap();
+        assert_eq!((bytes.as_slice(), name.decode(&bytes)), (text.as_bytes(), Some(text.into())));
+    }
+    assert_eq!(name.encode(&"\0".into()), None);
+    assert_eq!(target(code).encode(&"7".into()), Some(b"7".to_vec()));
+    for none in ["many", "007", "7.5"] {
+        assert_eq!(target(code).encode(&none.into()), None, "{none}");
+    }
+    assert!(mapping.target("userName").is_none());
+}
+
+#[test]
 fn a_file_is_held_to_its_form() {
     let parse = |text: &str| Mapping::parse(text, &[], &user());
     let head = "filter = \"(a=b)\"\nkey = \"entryUUID\"\n";
-    let error = parse(&format!(
-        "{head}[attributes]\ntitle = {{ attribute = \"title\", authority = \"write_back\" }}"
-    ))
-    .unwrap_err();
-    assert_eq!(error.key, "title");
-    assert!(error.to_string().contains("not yet supported"), "{error}");
     for (text, what) in [
         ("[attributes]\ntitle = { attribut = \"title\" }", "title"),
         ("surplus = 1\n[attributes]", "surplus"),

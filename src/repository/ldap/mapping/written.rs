@@ -147,13 +147,10 @@ impl Value {
             None => None,
             Some("directory") => Some(Authority::Directory),
             Some("local") => Some(Authority::Local),
-            Some("write_back") => {
-                let what = "authority \"write_back\" is not yet supported";
-                return Err(MappingError::new(key, what, "use directory or local"));
-            }
+            Some("write_back") => Some(Authority::WriteBack),
             Some(other) => {
                 let what = format!("\"{other}\" is no authority");
-                return Err(MappingError::new(key, what, "use directory or local"));
+                return Err(MappingError::new(key, what, "use directory, local or write_back"));
             }
         };
         let form = match table.form {

@@ -2,6 +2,7 @@
 //! a deadline and by what it may bring, and tells the server of every search that nobody waits for.
 
 mod listen;
+mod modify;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;

@@ -36,13 +36,13 @@ pub(super) struct Inner {
     /// Bytes held by all answers in the making.
     weight: Arc<AtomicUsize>,
     verifiers: Semaphore,
-    last: AtomicU8,
+    pub last: AtomicU8,
 }
 
 /// What the last contact said, in [`Inner::last`].
 const UNKNOWN: u8 = 0;
-const WELL: u8 = 1;
-const ILL: u8 = 2;
+pub(super) const WELL: u8 = 1;
+pub(super) const ILL: u8 = 2;
 
 impl Directory {
     /// Makes the client; nothing is connected before the first use. `name` is for the log.

@@ -1,0 +1,202 @@
+//! Writing an entry: found by its key, modified by its DN, and only while it holds what is expected.
+
+use std::time::Instant;
+
+use super::filter::LdapFilter;
+use super::mapping::Target;
+use super::repository::LdapRepository;
+use super::wire::{
+    AttributeChange, ModifyRequest, Paging, RawEntry, Said, Scope, SearchRequest, Unsaid,
+};
+use crate::repository::write::alike;
+use crate::repository::{EntryKey, Modification, Refusal, RepositoryError, WriteError};
+
+/// The assertion control (RFC 4528).
+pub(super) const ASSERTION: &str = "1.3.6.1.1.12";
+
+/// What a server says beside a result code is told up to so many characters.
+const MOST_TOLD: usize = 200;
+
+/// A modification with where its values stand.
+type Placed<'a> = (&'a Modification, Target<'a>);
+
+impl LdapRepository {
+    pub(super) async fn modified(
+        &self,
+        key: &EntryKey,
+        modifications: &[Modification],
+        deadline: Instant,
+    ) -> Result<(), WriteError> {
+        let asserts = self.facts(deadline).await?.asserts;
+        let placed: Vec<Placed<'_>> = modifications
+            .iter()
+            .filter_map(|one| Some((one, self.mapping.target(&one.key)?)))
+            .collect();
+        let mut broken = None;
+        loop {
+            let entry = match (self.entry_of(key, &placed, deadline).await, &broken) {
+                (Err(WriteError::Unavailable(_)), Some(error)) => {
+                    return Err(WriteError::Undecided(Clone::clone(error)));
+                }
+                (entry, _) => entry?,
+            };
+            // What was sent on the connection that broke was done.
+            if broken.is_some() && placed.iter().all(|one| holds(&entry, one, &one.0.wanted)) {
+                return Ok(());
+            }
+            let mut request = request(&entry, &placed)?;
+            request.assertion = asserts.then(|| self.assertion(key, &placed));
+            match self.directory.modify(&request, deadline).await {
+                Ok(said) => return judged(&said),
+                Err(Unsaid::Unsent(error)) => return Err(error.into()),
+                // A socket that was dead all along; what was expected is looked for once more, and
+                // nothing is sent where it is not there.
+                Err(Unsaid::Broken(error)) if broken.is_none() => broken = Some(error),
+                Err(Unsaid::Broken(error) | Unsaid::Late(error)) => {
+                    return Err(WriteError::Undecided(error));
+                }
+            }
+        }
+    }
+
+    /// The entry as it is, with the attributes that are to be written.
+    async fn entry_of(
+        &self,
+        key: &EntryKey,
+        placed: &[Placed<'_>],
+        deadline: Instant,
+    ) -> Result<RawEntry, WriteError> {
+        let request = SearchRequest {
+            base: self.base.clone(),
+            scope: Scope::Subtree,
+            filter: self.sent(self.mapping.key_filter(key)).to_string(),
+            attributes: placed.iter().map(|(_, target)| target.name.text.clone()).collect(),
+            size_limit: 1,
+            paging: Paging::Never,
+        };
+        let mut found = self.directory.search(&request, deadline).await?;
+        match found.entries.pop() {
+            Some(entry) => Ok(entry),
+            None if found.complete => Err(WriteError::Gone),
+            None => Err(RepositoryError::Unavailable("the answer was cut".into()).into()),
+        }
+    }
+
+    /// That it is this entry, and has what is expected where a change takes nothing away that would
+    /// have to be there.
+    fn assertion(&self, key: &EntryKey, placed: &[Placed<'_>]) -> String {
+        let holds = placed.iter().flat_map(|(modification, target)| {
+            let name = || target.name.text.clone();
+            let absent = || LdapFilter::Not(Box::new(LdapFilter::Present(name())));
+            let expected = modification.expected.iter().filter_map(|value| target.encode(value));
+            let texts = expected.filter_map(|bytes| String::from_utf8(bytes).ok());
+            let mut parts: Vec<LdapFilter> =
+                texts.map(|text| LdapFilter::Equal(name(), text)).collect();
+            if parts.is_empty() {
+                parts.push(absent());
+            }
+            parts
+        });
+        let holds: Vec<LdapFilter> = holds.collect();
+        LdapFilter::and([self.mapping.key_filter(key)].into_iter().chain(holds)).to_string()
+    }
+}
+
+/// The values of the attribute itself, without those of its subtypes.
+fn values<'a>(entry: &'a RawEntry, target: &Target<'_>) -> &'a [Vec<u8>] {
+    let own = entry.attributes.iter().find(|(name, _)| target.name.is(name));
+    own.map_or(&[], |(_, values)| values)
+}
+
+fn holds(entry: &RawEntry, (_, target): &Placed<'_>, values_wanted: &[serde_json::Value]) -> bool {
+    let held: Vec<_> = values(entry, target).iter().filter_map(|one| target.decode(one)).collect();
+    alike(&held, values_wanted)
+}
+
+/// What takes the entry from what is expected to what is wanted: exactly the bytes that it holds go,
+/// so that whoever changes them meanwhile makes this fail.
+fn request(entry: &RawEntry, placed: &[Placed<'_>]) -> Result<ModifyRequest, WriteError> {
+    let mut changes = Vec::new();
+    for one @ (modification, target) in placed {
+        let Modification { key, expected, wanted } = modification;
+        let attribute = &target.name.text;
+        let held = values(entry, target);
+        let most = held.len().max(wanted.len());
+        if !target.several && most > 1 {
+            let text = format!(
+                "{key}: of the LDAP attribute {attribute} one value is shown here, and there would be, \
+                 or are, {most}; change it in the directory"
+            );
+            return Err(WriteError::Refused { refusal: Refusal::Value, text });
+        }
+        if !holds(entry, one, expected) {
+            return Err(WriteError::Changed);
+        }
+        let goes =
+            |bytes: &&Vec<u8>| target.decode(bytes).is_some_and(|value| !wanted.contains(&value));
+        let delete: Vec<Vec<u8>> = held.iter().filter(goes).cloned().collect();
+        let mut add = Vec::new();
+        for value in wanted.iter().filter(|value| !expected.contains(value)) {
+            let Some(bytes) = target.encode(value) else {
+                let text =
+                    format!("{key}: the value cannot be one of the LDAP attribute {attribute}");
+                return Err(WriteError::Refused { refusal: Refusal::Value, text });
+            };
+            add.push(bytes);
+        }
+        changes.push(AttributeChange { name: attribute.clone(), delete, add });
+    }
+    Ok(ModifyRequest { dn: entry.dn.clone(), changes, assertion: None })
+}
+
+/// What the result codes of RFC 4511 section 4.1.9 mean for whoever wrote.
+fn judged(said: &Said) -> Result<(), WriteError> {
+    let refusal = match said.code {
+        0 => return Ok(()),
+        16 | 122 => return Err(WriteError::Changed),
+        32 => return Err(WriteError::Gone),
+        8 | 10 | 13 | 50 | 53 => Refusal::Right,
+        17..=21 | 64..=69 => Refusal::Value,
+        _ => {
+            let text = told(said);
+            return Err(WriteError::Unavailable(RepositoryError::Unavailable(text.into())));
+        }
+    };
+    Err(WriteError::Refused { refusal, text: told(said) })
+}
+
+/// The name of the code, and the beginning of what else the server says.
+fn told(said: &Said) -> String {
+    let name = match said.code {
+        3 => "timeLimitExceeded",
+        8 => "strongerAuthRequired",
+        10 => "referral",
+        11 => "adminLimitExceeded",
+        13 => "confidentialityRequired",
+        17 => "undefinedAttributeType",
+        18 => "inappropriateMatching",
+        19 => "constraintViolation",
+        20 => "attributeOrValueExists",
+        21 => "invalidAttributeSyntax",
+        50 => "insufficientAccessRights",
+        51 => "busy",
+        52 => "unavailable",
+        53 => "unwillingToPerform",
+        64 => "namingViolation",
+        65 => "objectClassViolation",
+        67 => "notAllowedOnRDN",
+        69 => "objectClassModsProhibited",
+        80 => "other",
+        _ => "",
+    };
+    let name = if name.is_empty() { format!("result code {}", said.code) } else { name.to_owned() };
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    let text: String = said.text.chars().map(plain).take(MOST_TOLD).collect();
+    match text.trim() {
+        "" => name,
+        text => format!("{name}: {text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;
