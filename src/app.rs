@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use crate::auth::Gate;
 use crate::clock::Clock;
 use crate::config::{Config, Tenant};
-use crate::federation::{Federation, RepositoryPart, Rules, Shares};
+use crate::federation::{Federation, RepositoryPart, Rules, Shares, VanishRules};
 use crate::http::{self, ConnectionLimits, HttpState, Limits, TenantState, Tls};
 use crate::import;
 use crate::repository::{Finding, Repository as _, Severity};
@@ -268,6 +268,11 @@ fn federation(
         groups: tenant.groups.clone(),
         roles: tenant.roles.clone(),
         provisioned: tenant.provisioned.clone(),
+        vanish: VanishRules {
+            on_vanish: tenant.on_vanish,
+            grace: tenant.vanish_grace,
+            brake: tenant.vanish_brake,
+        },
     };
     Ok(Federation::new(
         Arc::clone(&tenant.name),

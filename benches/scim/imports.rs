@@ -10,7 +10,7 @@ use rusqlite::types::Value as Datum;
 use scimbridge::caller::Caller;
 use scimbridge::clock::Clock;
 use scimbridge::config::Config;
-use scimbridge::federation::{Advance, Federation, ImportQueue, Rules, Shares, View};
+use scimbridge::federation::{Advance, Federation, ImportQueue, Rules, Shares, VanishRules, View};
 use scimbridge::scim::dialect::Manners;
 use scimbridge::scim::schema::check::Purpose;
 use scimbridge::store::{IndexedType, Store};
@@ -75,6 +75,7 @@ async fn import(config: &Config, path: &Path, many: usize) -> Duration {
         groups: Vec::new(),
         roles: Vec::new(),
         provisioned: Vec::new(),
+        vanish: VanishRules::default(),
     };
     let federation = Federation::new(
         Arc::from(TENANT),

@@ -46,3 +46,4 @@ mod support;
 mod throttle;
 mod tls;
 mod token;
+mod vanish;
