@@ -23,11 +23,12 @@ const DRIVERS: [&str; 2] = ["http", "import"];
 const HOLDINGS: [&str; 3] = ["store", "repository", "cache"];
 
 /// Crates and the only modules that may name them.
-const FENCES: [(&[&str], &[&str]); 7] = [
+const FENCES: [(&[&str], &[&str]); 8] = [
     (&["rusqlite", "tokio_postgres"], &["store"]),
     (&["ldap3", "lber"], &["repository::ldap::wire"]),
     (&["moka"], &["cache"]),
-    (&["axum", "hyper", "hyper_util", "tower", "tower_http", "http_body_util"], &["http"]),
+    (&["axum", "tower", "tower_http"], &["http"]),
+    (&["hyper", "hyper_util", "http_body_util"], &["http", "auth::fetch"]),
     (&["toml"], &["config", "repository::ldap::mapping"]),
     (&["tracing_subscriber"], &["telemetry", "config"]),
     (&["clap"], &["cli", "main"]),

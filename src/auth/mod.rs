@@ -4,10 +4,12 @@
 
 mod bearer;
 mod client;
+mod fetch;
 mod gate;
 mod jwk;
 mod jwt;
 pub mod mint;
+mod published;
 mod rate;
 mod throttle;
 mod verified;
@@ -15,4 +17,4 @@ mod verified;
 pub use bearer::Denied;
 pub use client::{IssueError, Issued};
 pub use gate::{Gate, Refused};
-pub use jwt::{IssuerFault, Rejected};
+pub use jwt::{IssuerFault, KeysUnavailable, Rejected};
