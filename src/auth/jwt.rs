@@ -178,9 +178,9 @@ impl Source {
         Ok(match &issuer.jwks {
             KeySet::Text(text) => Self::Given(Arc::new(Keys::parse(text)?)),
             KeySet::Address(url, roots) => {
-                let asker = Asker { tenant: tenant.to_owned(), issuer: issuer.issuer.clone() };
+                let who = Asker { tenant: tenant.to_owned(), issuer: issuer.issuer.clone() };
                 let address = Address::new(url, roots.as_deref())?;
-                Self::Published(Published::follow(address, asker))
+                Self::Published(Published::follow(address, who))
             }
         })
     }

@@ -1,6 +1,7 @@
 //! Who is asking: from the `Authorization` header to a [`Caller`].
 //!
 //! Knows nothing of what a caller asks for, nor whether it may.
+#![doc = include_str!("threats.md")]
 
 mod bearer;
 mod client;

@@ -70,10 +70,10 @@ enum Fault {
 
 impl Published {
     /// Begins to ask; that ends with this.
-    pub fn follow(address: Address, asker: Asker) -> Self {
+    pub fn follow(address: Address, who: Asker) -> Self {
         let (sender, state) = watch::channel(State::default());
         let (wanted, wishes) = watch::channel(0);
-        tokio::spawn(follow(address, asker, sender, wishes));
+        tokio::spawn(follow(address, who, sender, wishes));
         Self { state, wanted }
     }
 
@@ -127,15 +127,15 @@ impl State {
 /// Asks when it is time, and when somebody wants it; ends when nobody can any more.
 async fn follow(
     address: Address,
-    asker: Asker,
+    who: Asker,
     state: watch::Sender<State>,
     mut wanted: watch::Receiver<u64>,
 ) {
-    let Asker { tenant, issuer } = &asker;
+    let Asker { tenant, issuer } = &who;
     let mut asked = 0;
     let mut down = false;
     loop {
-        let outcome = address.get().await.map_err(Fault::from).and_then(read);
+        let outcome = address.get().await.map_err(Fault::from).and_then(|fetched| read(&fetched));
         asked += 1;
         let now = Instant::now();
         let rest = now + REST;
@@ -169,7 +169,7 @@ async fn follow(
 }
 
 /// The keys of an answer, and for how long they are fresh.
-fn read(fetched: Fetched) -> Result<(Keys, Duration), Fault> {
+fn read(fetched: &Fetched) -> Result<(Keys, Duration), Fault> {
     let text = std::str::from_utf8(&fetched.text).map_err(|_| KeysFault::Shape)?;
     let [least, most] = FRESH;
     Ok((Keys::parse(text)?, fetched.max_age.unwrap_or(USUAL).clamp(least, most)))
@@ -193,14 +193,14 @@ mod tests {
         ] {
             let max_age = told.map(Duration::from_secs);
             let fetched = Fetched { text: Bytes::from_static(SET.as_bytes()), max_age };
-            assert_eq!(read(fetched).unwrap().1, fresh);
+            assert_eq!(read(&fetched).unwrap().1, fresh);
         }
         for text in ["", "\u{fffd}", "<html>", "{}", "{\"keys\":[]}"] {
             let fetched = Fetched { text: Bytes::from(text), max_age: None };
-            assert!(matches!(read(fetched), Err(Fault::Keys(_))), "{text}");
+            assert!(matches!(read(&fetched), Err(Fault::Keys(_))), "{text}");
         }
         let fetched = Fetched { text: Bytes::from_static(b"\xff"), max_age: None };
-        assert!(read(fetched).is_err());
+        assert!(read(&fetched).is_err());
     }
 
     #[test]
