@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use crate::auth::Gate;
 use crate::clock::Clock;
 use crate::config::{Config, Tenant};
-use crate::federation::{Federation, RepositoryPart, Rules, Shares, VanishRules};
+use crate::federation::{Federation, RepositoryPart, Rules, Shares};
 use crate::http::{self, ConnectionLimits, HttpState, Limits, TenantState, Tls};
 use crate::import;
 use crate::repository::{Finding, Repository as _, Severity};
@@ -255,28 +255,9 @@ fn federation(
         prepare(&part);
         parts.push(part);
     }
-    let rules = Rules {
-        max_results: tenant.max_results,
-        on_failure: tenant.on_failure,
-        on_conflict: tenant.on_conflict,
-        allow_scan: tenant.allow_scan,
-        walk_limit: tenant.walk_limit,
-        cursor_timeout: tenant.cursor_timeout,
-        codes: tenant.codes.clone(),
-        policies: tenant.authenticator_policies.clone(),
-        customs: tenant.customs.clone(),
-        groups: tenant.groups.clone(),
-        roles: tenant.roles.clone(),
-        provisioned: tenant.provisioned.clone(),
-        vanish: VanishRules {
-            on_vanish: tenant.on_vanish,
-            grace: tenant.vanish_grace,
-            brake: tenant.vanish_brake,
-        },
-    };
     Ok(Federation::new(
         Arc::clone(&tenant.name),
-        rules,
+        Rules::from(tenant),
         tenant.resource_types.all().to_vec(),
         Arc::clone(store),
         parts,

@@ -10,7 +10,7 @@ use rusqlite::types::Value as Datum;
 use scimbridge::caller::Caller;
 use scimbridge::clock::Clock;
 use scimbridge::config::Config;
-use scimbridge::federation::{Advance, Federation, ImportQueue, Rules, Shares, VanishRules, View};
+use scimbridge::federation::{Advance, Federation, ImportQueue, Rules, Shares, View};
 use scimbridge::scim::dialect::Manners;
 use scimbridge::scim::schema::check::Purpose;
 use scimbridge::store::{IndexedType, Store};
@@ -62,24 +62,9 @@ fn store(config: &Config, path: &Path) -> Store {
 async fn import(config: &Config, path: &Path, many: usize) -> Duration {
     let tenant = &config.tenants[0];
     let (clock, store) = (Clock::system(), Arc::new(store(config, path)));
-    let rules = Rules {
-        max_results: tenant.max_results,
-        on_failure: tenant.on_failure,
-        on_conflict: tenant.on_conflict,
-        allow_scan: tenant.allow_scan,
-        walk_limit: tenant.walk_limit,
-        cursor_timeout: tenant.cursor_timeout,
-        codes: tenant.codes.clone(),
-        policies: Vec::new(),
-        customs: tenant.customs.clone(),
-        groups: Vec::new(),
-        roles: Vec::new(),
-        provisioned: Vec::new(),
-        vanish: VanishRules::default(),
-    };
     let federation = Federation::new(
         Arc::from(TENANT),
-        rules,
+        Rules::from(tenant),
         tenant.resource_types.all().to_vec(),
         Arc::clone(&store),
         Vec::new(),

@@ -12,7 +12,7 @@ use crate::cache::State;
 use crate::caller::Caller;
 use crate::scim::Attributes;
 use crate::scim::filter::{Filter, Literal, Operator, Text};
-use crate::store::{ResourceRow, Rows, Search, Sort, Start, StoreError, TypeName};
+use crate::store::{ResourceRow, Search, Sort, StoreError, TypeName};
 
 impl Federation {
     /// Whether anybody in the tenant may be above the caller.
@@ -150,16 +150,7 @@ impl Federation {
         let value = Literal::String(Text::new(&role.id, &path));
         let filter = Filter::Compare { path, operator: Operator::Eq, value };
         let sort = Sort { path: self.users().resolve("userName"), descending: false };
-        let search = Search {
-            type_name: &TypeName::User,
-            filter: Some(&filter),
-            rows: Rows::All,
-            sort: &sort,
-            start: Start::Offset(0),
-            limit: 1,
-            count_total: false,
-            owned: false,
-        };
+        let search = Search::first(&TypeName::User, Some(&filter), &sort, 1);
         match self.store.search(&self.tenant, search).await?.rows.first() {
             None => Ok(()),
             Some(user) => Err(Problem::Conflict(format!(
@@ -191,16 +182,7 @@ impl Federation {
         let Some(kind) = self.types.iter().find(|kind| kind.name == ROLE) else { return Ok(()) };
         let type_name = TypeName::new(&kind.name);
         let sort = Sort { path: kind.resolve("id"), descending: false };
-        let search = Search {
-            type_name: &type_name,
-            filter: None,
-            rows: Rows::All,
-            sort: &sort,
-            start: Start::Offset(0),
-            limit: MOST as u64,
-            count_total: false,
-            owned: false,
-        };
+        let search = Search::first(&type_name, None, &sort, MOST as u64);
         for row in self.store.search(&self.tenant, search).await?.rows {
             self.roles.learn(&row);
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::config::{OnVanish, VanishBrake};
+use crate::config::{OnVanish, Tenant, VanishBrake};
 use crate::store::{Census, Presence};
 
 /// In this time no more than the brake allows may vanish.
@@ -24,6 +24,13 @@ impl Default for VanishRules {
     fn default() -> Self {
         let brake = VanishBrake { percent: 5, at_least: 10 };
         Self { on_vanish: OnVanish::Disable, grace: Duration::from_mins(5), brake }
+    }
+}
+
+impl From<&Tenant> for VanishRules {
+    fn from(tenant: &Tenant) -> Self {
+        let Tenant { on_vanish, vanish_grace, vanish_brake, .. } = *tenant;
+        Self { on_vanish, grace: vanish_grace, brake: vanish_brake }
     }
 }
 
@@ -114,6 +121,8 @@ pub(super) fn batches(linked: u64, batch: usize, verify: Duration, tick: Duratio
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const GRACE: Duration = Duration::from_mins(5);
@@ -188,5 +197,70 @@ mod tests {
         assert_eq!(batches(1_000_000, 95, hour, tick), 176);
         let short = Duration::from_millis(100);
         assert_eq!(batches(1000, 100, short, short), 10, "all at once where there is no time");
+    }
+
+    /// What a look at somebody brought.
+    #[derive(Clone, Copy, Debug)]
+    enum Look {
+        Found,
+        NotFound(Evidence),
+        Failed,
+    }
+
+    fn look() -> impl Strategy<Value = Look> {
+        let evidence = any::<[bool; 5]>().prop_map(|[complete, base, witnessed, whole, _]| {
+            // Half of them prove something.
+            let of = |part: bool| part || whole;
+            Evidence { complete: of(complete), base: of(base), witnessed: of(witnessed) }
+        });
+        prop_oneof![
+            1 => Just(Look::Found),
+            4 => evidence.prop_map(Look::NotFound),
+            1 => Just(Look::Failed),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn nobody_leaves_but_by_two_proofs_far_enough_apart_and_nothing_between(
+            looks in proptest::collection::vec((0..400_i64, look(), 1..3_i64), 0..40),
+        ) {
+            let mut presence = Presence { scope: Some(1), ..Presence::default() };
+            let (mut now, mut first) = (0, None);
+            for (pause, look, scope) in looks {
+                now += pause;
+                let proof = match look {
+                    Look::Found => {
+                        presence = Presence { scope: Some(scope), ..Presence::default() };
+                        first = None;
+                        continue;
+                    }
+                    Look::NotFound(evidence) => evidence.proves_absence(),
+                    Look::Failed => false,
+                };
+                if !proof {
+                    continue;
+                }
+                let told = absence(&presence, scope, at(now), GRACE);
+                if presence.scope != Some(scope) {
+                    prop_assert_eq!(told, Absence::Elsewhere);
+                    if presence.vanished.is_none() {
+                        (presence.missing, first) = (None, None);
+                    }
+                    continue;
+                }
+                let since = *first.get_or_insert(now);
+                let expected = match presence.vanished {
+                    Some(_) => Absence::Known,
+                    None if now - since >= 300 => Absence::Left,
+                    None => Absence::Missing,
+                };
+                prop_assert_eq!(told, expected);
+                presence.missing.get_or_insert(at(now));
+                if told == Absence::Left {
+                    presence.vanished = Some(at(now));
+                }
+            }
+        }
     }
 }

@@ -18,7 +18,7 @@ use super::mapping::Mapping;
 use super::pushdown::{Pushdown, Pushed};
 use super::rules::{Learnt, Reach, RuleError, Rules};
 use super::wire::{
-    self, Directory, Paging, RawEntry, RawFound, Scope, SearchRequest, SettingsError,
+    self, Directory, Paging, RawEntry, RawFound, Scope, SearchRequest, SettingsError, rest_of,
 };
 use crate::clock::Clock;
 use crate::config::{Changes, Rule};
@@ -33,6 +33,8 @@ use crate::scim::{AttributePath, Filter};
 const SCHEMA_FRESH: Duration = Duration::from_hours(1);
 /// How long a stand-in serves before the schema is asked for again.
 const SCHEMA_RETRY: Duration = Duration::from_mins(1);
+/// More values than these are not read of one attribute.
+const MOST_VALUES: usize = 100_000;
 /// Entry keys in one search.
 pub(super) const BATCH: usize = 100;
 
@@ -93,6 +95,17 @@ pub(super) struct Facts {
     /// See [`Pushdown::absence`].
     pub absence: bool,
     until: Instant,
+}
+
+/// A search that is ready to be sent.
+#[derive(Debug)]
+struct Prepared {
+    learnt: Learnt,
+    reach: Reach,
+    /// `None` where nobody can match, and nobody is asked.
+    sent: Option<LdapFilter>,
+    /// The answer, without the entries.
+    found: Found,
 }
 
 impl LdapRepository {
@@ -219,15 +232,14 @@ impl LdapRepository {
         &self,
         deadline: Instant,
     ) -> Result<Option<DirectorySchema>, RepositoryError> {
-        let root = self.whole("", Scope::Base, "(objectClass=*)", "subschemaSubentry", deadline);
+        let root = self.whole("", "(objectClass=*)", "subschemaSubentry", deadline);
         let root = self.unless_down(root.await)?;
         let place = root
             .first()
             .and_then(|value| std::str::from_utf8(value).ok())
             .unwrap_or("cn=Subschema")
             .to_owned();
-        let types =
-            self.whole(&place, Scope::Base, "(objectClass=subschema)", "attributeTypes", deadline);
+        let types = self.whole(&place, "(objectClass=subschema)", "attributeTypes", deadline);
         let types = self.unless_down(types.await)?;
         Ok(DirectorySchema::read(types.iter().filter_map(|value| std::str::from_utf8(value).ok())))
     }
@@ -245,31 +257,35 @@ impl LdapRepository {
         }
     }
 
-    /// All values of one attribute in one entry.
+    /// All values of one attribute in one entry, also where they come in parts.
     async fn whole(
         &self,
         base: &str,
-        scope: Scope,
         filter: &str,
         attribute: &str,
         deadline: Instant,
     ) -> Result<Vec<Vec<u8>>, RepositoryError> {
-        let request = SearchRequest {
+        let mut request = SearchRequest {
             base: base.to_owned(),
-            scope,
+            scope: Scope::Base,
             filter: filter.to_owned(),
             attributes: vec![attribute.to_owned()],
             size_limit: 1,
             paging: Paging::Never,
         };
-        let found = self.directory.search(&request, deadline).await?;
-        let attributes = found.entries.into_iter().next().map(|entry| entry.attributes);
-        Ok(attributes
-            .into_iter()
-            .flatten()
-            .filter(|(name, _)| name.eq_ignore_ascii_case(attribute))
-            .flat_map(|(_, values)| values)
-            .collect())
+        let mut values = Vec::new();
+        while !request.attributes.is_empty() && values.len() < MOST_VALUES {
+            let found = self.directory.search(&request, deadline).await?;
+            request.attributes.clear();
+            for (name, part) in found.entries.into_iter().flat_map(|entry| entry.attributes) {
+                let (base, options) = name.split_once(';').unwrap_or((&name, ""));
+                if base.eq_ignore_ascii_case(attribute) {
+                    values.extend(part);
+                    request.attributes.extend(rest_of(base, options));
+                }
+            }
+        }
+        Ok(values)
     }
 
     /// Whether people can be told apart by having `attribute` or not: where this bind may not search
@@ -341,22 +357,9 @@ impl LdapRepository {
         bounds: Bounds,
         into: Batches,
     ) -> Result<Found, RepositoryError> {
-        let facts = self.facts(bounds.deadline).await?;
-        let learnt = &self.learn(&facts.schema, bounds).await?;
-        let reach = &self.rules.reach(&self.base, filter);
-        let pushed = self.push(filter, (&facts.schema, facts.absence), (learnt, reach));
-        let Pushed { filter, exact, narrowed } = pushed;
-        let mut found = Found {
-            entries: Vec::new(),
-            complete: true,
-            exact,
-            scan: !narrowed,
-            aged: learnt.aged,
-        };
-        if filter == LdapFilter::False {
-            return Ok(found);
-        }
-        let filter = self.sent(filter);
+        let Prepared { learnt, reach, sent, mut found } = self.prepared(filter, bounds).await?;
+        let Some(filter) = sent else { return Ok(found) };
+        let (learnt, reach) = (&learnt, &reach);
         let mut left = bounds.size_limit;
         for base in &reach.bases {
             let bounds = Bounds { size_limit: left.max(1), ..bounds };
@@ -423,23 +426,22 @@ impl LdapRepository {
         }
     }
 
-    async fn searched(&self, filter: &Filter, bounds: Bounds) -> Result<Found, RepositoryError> {
+    /// How `filter` is asked for, with what has to be learnt before.
+    async fn prepared(&self, filter: &Filter, bounds: Bounds) -> Result<Prepared, RepositoryError> {
         let facts = self.facts(bounds.deadline).await?;
         let learnt = self.learn(&facts.schema, bounds).await?;
         let reach = self.rules.reach(&self.base, filter);
         let pushed = self.push(filter, (&facts.schema, facts.absence), (&learnt, &reach));
         let Pushed { filter, exact, narrowed } = pushed;
-        let mut found = Found {
-            entries: Vec::new(),
-            complete: true,
-            exact,
-            scan: !narrowed,
-            aged: learnt.aged,
-        };
-        if filter == LdapFilter::False {
-            return Ok(found);
-        }
-        let sent = self.sent(filter);
+        let (aged, entries) = (learnt.aged, Vec::new());
+        let found = Found { entries, complete: true, exact, scan: !narrowed, aged };
+        let sent = (filter != LdapFilter::False).then(|| self.sent(filter));
+        Ok(Prepared { learnt, reach, sent, found })
+    }
+
+    async fn searched(&self, filter: &Filter, bounds: Bounds) -> Result<Found, RepositoryError> {
+        let Prepared { learnt, reach, sent, mut found } = self.prepared(filter, bounds).await?;
+        let Some(sent) = sent else { return Ok(found) };
         (found.entries, found.complete) = self.ask(&sent, &learnt, Some(&reach), bounds).await?;
         Ok(found)
     }
