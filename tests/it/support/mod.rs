@@ -12,6 +12,7 @@ pub mod guard;
 pub mod hostile;
 pub mod postgres;
 pub mod slapd;
+pub mod way;
 
 use std::time::{Duration, Instant};
 
