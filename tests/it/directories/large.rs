@@ -20,9 +20,11 @@ fn high_water(bridge: &TestBridge) -> u64 {
 fn a_walk_through_everybody_streams() {
     let people = if std::env::var_os("FULL").is_some() { 100_000 } else { 3_000 };
     let slapd = Slapd::start(Options { people, ..Options::default() });
-    let bridge = TestBridge::start(
-        &Settings::over(&slapd).with("timeouts = { connect = \"5s\", operation = \"60s\" }"),
-    );
+    // The first page comes when all are known.
+    let settings = Settings::over(&slapd)
+        .server("request_timeout = \"59s\"")
+        .with("timeouts = { connect = \"5s\", operation = \"30s\" }");
+    let bridge = TestBridge::start(&settings);
     let mut client = bridge.client();
     let (mut seen, mut cursor, mut pages) = (HashSet::new(), String::new(), 0);
     loop {
