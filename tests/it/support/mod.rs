@@ -2,6 +2,7 @@
 
 #![expect(dead_code, reason = "the company is a program as well, and tests come and go")]
 
+pub mod active_directory;
 pub mod bridge;
 pub mod certificates;
 pub mod client;
@@ -9,6 +10,7 @@ pub mod client;
 pub mod company;
 pub mod guard;
 pub mod hostile;
+pub mod keys;
 pub mod postgres;
 pub mod slapd;
 
