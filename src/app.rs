@@ -255,23 +255,9 @@ fn federation(
         prepare(&part);
         parts.push(part);
     }
-    let rules = Rules {
-        max_results: tenant.max_results,
-        on_failure: tenant.on_failure,
-        on_conflict: tenant.on_conflict,
-        allow_scan: tenant.allow_scan,
-        walk_limit: tenant.walk_limit,
-        cursor_timeout: tenant.cursor_timeout,
-        codes: tenant.codes.clone(),
-        policies: tenant.authenticator_policies.clone(),
-        customs: tenant.customs.clone(),
-        groups: tenant.groups.clone(),
-        roles: tenant.roles.clone(),
-        provisioned: tenant.provisioned.clone(),
-    };
     Ok(Federation::new(
         Arc::clone(&tenant.name),
-        rules,
+        Rules::from(tenant),
         tenant.resource_types.all().to_vec(),
         Arc::clone(store),
         parts,

@@ -62,23 +62,9 @@ fn store(config: &Config, path: &Path) -> Store {
 async fn import(config: &Config, path: &Path, many: usize) -> Duration {
     let tenant = &config.tenants[0];
     let (clock, store) = (Clock::system(), Arc::new(store(config, path)));
-    let rules = Rules {
-        max_results: tenant.max_results,
-        on_failure: tenant.on_failure,
-        on_conflict: tenant.on_conflict,
-        allow_scan: tenant.allow_scan,
-        walk_limit: tenant.walk_limit,
-        cursor_timeout: tenant.cursor_timeout,
-        codes: tenant.codes.clone(),
-        policies: Vec::new(),
-        customs: tenant.customs.clone(),
-        groups: Vec::new(),
-        roles: Vec::new(),
-        provisioned: Vec::new(),
-    };
     let federation = Federation::new(
         Arc::from(TENANT),
-        rules,
+        Rules::from(tenant),
         tenant.resource_types.all().to_vec(),
         Arc::clone(&store),
         Vec::new(),

@@ -13,7 +13,7 @@ use crate::cache::State;
 use crate::caller::Caller;
 use crate::scim::Attributes;
 use crate::scim::filter::{Filter, Literal, Operator, Text};
-use crate::store::{ResourceRow, Rows, Search, Sort, Start, StoreError, TypeName};
+use crate::store::{ResourceRow, Rows, Search, Sort, StoreError, TypeName};
 
 /// How many users are looked at at once, where no index tells who has a role.
 const CHUNK: usize = 500;
@@ -199,16 +199,7 @@ impl Federation {
         let Some(kind) = self.types.iter().find(|kind| kind.name == ROLE) else { return Ok(()) };
         let type_name = TypeName::new(&kind.name);
         let sort = Sort { path: kind.resolve("id"), descending: false };
-        let search = Search {
-            type_name: &type_name,
-            filter: None,
-            rows: Rows::All,
-            sort: &sort,
-            start: Start::Offset(0),
-            limit: MOST as u64,
-            count_total: false,
-            owned: false,
-        };
+        let search = Search::first(&type_name, None, &sort, MOST as u64);
         for row in self.store.search(&self.tenant, search).await?.rows {
             self.roles.learn(&row);
         }

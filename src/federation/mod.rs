@@ -49,7 +49,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::caller::{Caller, Permission};
 use crate::clock::Clock;
 use crate::config::{
-    AuthenticatorPolicy, Customs, Group, OnConflict, OnFailure, Provisioned, Role, Rule,
+    AuthenticatorPolicy, Customs, Group, OnConflict, OnFailure, Provisioned, Role, Rule, Tenant,
 };
 use crate::repository::{Repository, RepositoryError};
 use crate::scim::dialect::Manner;
@@ -117,6 +117,25 @@ pub struct Rules {
     pub roles: Vec<Role>,
     /// Of people whom an agent provisions.
     pub provisioned: Vec<Provisioned>,
+}
+
+impl From<&Tenant> for Rules {
+    fn from(tenant: &Tenant) -> Self {
+        Self {
+            max_results: tenant.max_results,
+            on_failure: tenant.on_failure,
+            on_conflict: tenant.on_conflict,
+            allow_scan: tenant.allow_scan,
+            walk_limit: tenant.walk_limit,
+            cursor_timeout: tenant.cursor_timeout,
+            codes: tenant.codes.clone(),
+            policies: tenant.authenticator_policies.clone(),
+            customs: tenant.customs.clone(),
+            groups: tenant.groups.clone(),
+            roles: tenant.roles.clone(),
+            provisioned: tenant.provisioned.clone(),
+        }
+    }
 }
 
 /// A repository with what its configuration decides.

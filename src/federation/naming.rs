@@ -11,7 +11,7 @@ use super::search::SCAN_LIMIT;
 use super::{Federation, Problem, is_user, too_many};
 use crate::scim::ResourceType;
 use crate::scim::filter::{Filter, Literal, Operator, Text};
-use crate::store::{ResourceRow, Rows, Search, Sort, Start, TypeName};
+use crate::store::{ResourceRow, Search, Sort, TypeName};
 
 impl Federation {
     /// The user whom `name` names, where the tenant's paths may do so and no id does. Two users of
@@ -56,17 +56,8 @@ impl Federation {
         let filter = Filter::Compare { path, operator: Operator::Eq, value };
         let sort = Sort { path: kind.resolve("userName"), descending: false };
         let search = |limit| {
-            let search = Search {
-                type_name: &TypeName::User,
-                filter: Some(&filter),
-                rows: Rows::All,
-                sort: &sort,
-                start: Start::Offset(0),
-                limit,
-                count_total: false,
-                owned: true,
-            };
-            self.store.search(&self.tenant, search)
+            let first = Search::first(&TypeName::User, Some(&filter), &sort, limit);
+            self.store.search(&self.tenant, Search { owned: true, ..first })
         };
         let answer = search(2).await?;
         if answer.exact {

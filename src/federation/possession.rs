@@ -22,7 +22,7 @@ use crate::store::{
 };
 
 /// The kind of policy whose authenticators have a password.
-const LOGIN: &str = "login";
+pub(super) const LOGIN: &str = "login";
 
 impl Federation {
     /// A new device or authenticator, and whose it is, as one change.
@@ -108,15 +108,15 @@ impl Federation {
     /// The id and the row of an authenticator of the user with this canonical id, which nobody gave a
     /// password; `place` is where the policy was asked for. One under a policy of the type `login` is
     /// marked `reset`: no secret of it is known to anybody, and its first use is to set one. The store
-    /// makes it with its user: [`Ownership::make`](crate::store::Ownership::make), or `push_owned` in
-    /// a change of many.
+    /// makes it with its user: [`Ownership::make`](crate::store::Ownership::make), or
+    /// [`ImportBatch::owned`](crate::store::ImportBatch::owned) of many.
     pub(super) fn authenticator(
         &self,
         user: &str,
         policy: &str,
         place: &str,
     ) -> Result<(String, ResourceWrite), Problem> {
-        self.known_policy(policy, place)?;
+        self.known_policy(policy, None, place)?;
         let Some(kind) = self.types.iter().find(|kind| is_authenticator(kind)) else {
             return Err(invalid(format!("{place}: this tenant has no authenticators.")));
         };
@@ -174,7 +174,7 @@ impl Federation {
         let kind = match current {
             // It was known when the authenticator was made.
             Some(_) => self.policy(policy).map(|policy| policy.kind.as_str()),
-            None => Some(self.known_policy(policy, "policy.value")?.kind.as_str()),
+            None => Some(self.known_policy(policy, None, "policy.value")?.kind.as_str()),
         };
         if let Some(statistics) = before("statistics") {
             asked.insert("statistics".into(), statistics.clone());
@@ -189,6 +189,11 @@ impl Federation {
             if let Some(section) = section.as_object_mut() {
                 section.insert("reset".into(), true.into());
             }
+        } else if let Some(Value::Object(section)) = asked.get_mut(PASSWORD) {
+            section.shift_remove("reset");
+            if section.is_empty() {
+                asked.shift_remove(PASSWORD);
+            }
         }
         Ok(asked)
     }
@@ -197,16 +202,24 @@ impl Federation {
         self.rules.policies.iter().find(|policy| policy.id == id)
     }
 
-    fn known_policy(&self, id: &str, place: &str) -> Result<&AuthenticatorPolicy, Problem> {
-        self.policy(id).ok_or_else(|| {
-            let known: Vec<&str> =
-                self.rules.policies.iter().map(|policy| policy.id.as_str()).collect();
+    /// The policy with this id, where it must be one, of the type `kind` if only such a one will do.
+    pub(super) fn known_policy(
+        &self,
+        id: &str,
+        kind: Option<&str>,
+        place: &str,
+    ) -> Result<&AuthenticatorPolicy, Problem> {
+        let fits = |policy: &&AuthenticatorPolicy| kind.is_none_or(|kind| policy.kind == kind);
+        self.policy(id).filter(fits).ok_or_else(|| {
+            let known = self.rules.policies.iter().filter(fits);
+            let known: Vec<&str> = known.map(|policy| policy.id.as_str()).collect();
             let remedy = match known.as_slice() {
                 [] => "none is configured here".to_owned(),
                 known => format!("there are {}", known.join(", ")),
             };
             let id: String = id.chars().take(200).collect();
-            invalid(format!("{place}: there is no authenticator policy \"{id}\"; {remedy}."))
+            let of = kind.map(|kind| format!(" of the type \"{kind}\"")).unwrap_or_default();
+            invalid(format!("{place}: there is no authenticator policy \"{id}\"{of}; {remedy}."))
         })
     }
 }

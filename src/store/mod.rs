@@ -307,6 +307,19 @@ pub struct Search<'a> {
     pub owned: bool,
 }
 
+impl<'a> Search<'a> {
+    /// The first rows of a list, without their total and what they own.
+    pub fn first(
+        type_name: &'a TypeName,
+        filter: Option<&'a Filter>,
+        sort: &'a Sort,
+        limit: u64,
+    ) -> Self {
+        let (rows, start) = (Rows::All, Start::Offset(0));
+        Self { type_name, filter, rows, sort, start, limit, count_total: false, owned: false }
+    }
+}
+
 /// Where a page begins.
 #[derive(Clone, Copy, Debug)]
 pub enum Start<'a> {

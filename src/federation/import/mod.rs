@@ -9,6 +9,7 @@ mod queue;
 mod terms;
 mod work;
 
+use super::possession::LOGIN;
 use super::write::record;
 use super::{Federation, GROUP, Problem, RETRY_AFTER, View, demand, invalid};
 use crate::audit::{Action, AuditRecord};
@@ -22,6 +23,9 @@ pub use work::{Advance, Underway};
 
 /// How many imports of one tenant may wait for their turn.
 const WAITING: u64 = 100;
+
+/// Where a body names the policy of its users' authenticators.
+const POLICY: &str = "authenticatorPolicy.value";
 
 /// Letters of a correlation id, and how many it has.
 const LETTERS: &[u8; 36] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
@@ -51,10 +55,7 @@ impl Federation {
             });
         }
         let correlation_id = self.correlation_id();
-        let terms = serde_json::to_string(&Terms::new(caller, view)).map_err(|error| {
-            let why = format!("the terms of an import cannot be written: {error}");
-            Problem::Internal(StoreError::Database(why))
-        })?;
+        let terms = Terms::new(caller, None, view).written()?;
         let key = self.store.begin_import(&self.tenant, &correlation_id, &terms).await?;
         Ok(Coming { key, correlation_id, rows: 0 })
     }
@@ -87,15 +88,17 @@ impl Federation {
             invalid(format!("group.value: there is no group with the id \"{shown}\"."))
         })?;
         self.may_fill(caller, row)?;
-        if let Some(policy) = policy {
-            let shown: String = policy.chars().take(200).collect();
-            return Err(invalid(format!(
-                "authenticatorPolicy.value: there is no authenticator policy \"{shown}\"."
-            )));
-        }
+        let terms = match policy {
+            Some(policy) => {
+                demand(caller, Permission::AuthenticatorsWrite)?;
+                self.known_policy(policy, Some(LOGIN), POLICY)?;
+                Some(Terms::new(caller, Some(policy), view).written()?)
+            }
+            None => None,
+        };
         let record = self.import_record(caller, Action::Import, &coming.correlation_id, view);
-        let queued =
-            self.store.queue_import(&self.tenant, coming.key, row.key, coming.rows, record);
+        let (key, rows, terms) = (coming.key, coming.rows, terms.as_deref());
+        let queued = self.store.queue_import(&self.tenant, key, row.key, rows, terms, record);
         queued.await.map_err(given_up)?;
         Ok(coming.correlation_id.clone())
     }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::caller::{Caller, Ceiling, Client, PERMISSIONS, PermissionSet};
-use crate::federation::View;
+use crate::federation::{Problem, View};
+use crate::store::StoreError;
 
 /// As the store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +23,9 @@ pub(super) struct Terms {
     #[serde(default)]
     ceiling: Option<(i64, Option<String>)>,
     request_id: String,
+    /// Under which policy each user gets an authenticator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    policy: Option<String>,
 }
 
 /// [`Client`] as it is kept.
@@ -35,7 +39,7 @@ enum Word {
 }
 
 impl Terms {
-    pub(super) fn new(caller: &Caller, view: &View) -> Self {
+    pub(super) fn new(caller: &Caller, policy: Option<&str>, view: &View) -> Self {
         let may = |permission: &&(_, &str)| caller.permissions.contains(permission.0);
         let permissions = PERMISSIONS.iter().filter(may);
         Self {
@@ -55,7 +59,16 @@ impl Terms {
                 .as_ref()
                 .map(|ceiling| (ceiling.rank, ceiling.role.as_deref().map(str::to_owned))),
             request_id: view.request_id.clone(),
+            policy: policy.map(str::to_owned),
         }
+    }
+
+    pub(super) fn read(kept: &str) -> Result<Self, Problem> {
+        serde_json::from_str(kept).map_err(|error| unusable("read", &error))
+    }
+
+    pub(super) fn written(&self) -> Result<String, Problem> {
+        serde_json::to_string(self).map_err(|error| unusable("written", &error))
     }
 
     /// [`Manner::index`] of the manner in which the import came.
@@ -91,4 +104,13 @@ impl Terms {
     pub(super) fn request_id(&self) -> &str {
         &self.request_id
     }
+
+    pub(super) fn policy(&self) -> Option<&str> {
+        self.policy.as_deref()
+    }
+}
+
+fn unusable(what: &str, error: &serde_json::Error) -> Problem {
+    let why = format!("the terms of an import cannot be {what}: {error}");
+    Problem::Internal(StoreError::Database(why))
 }

@@ -7,15 +7,17 @@ use std::time::{Duration, Instant};
 
 use tokio::task::yield_now;
 
+use super::super::possession::LOGIN;
 use super::super::write::{local_write, record};
-use super::super::{Federation, Problem, View};
-use super::ImportJob;
+use super::super::{Federation, Problem, View, is_authenticator};
 use super::judge::{Judged, Reason};
 use super::people::{Meant, TOGETHER};
 use super::terms::Terms;
+use super::{ImportJob, POLICY};
 use crate::audit::{Action, AuditRecord};
 use crate::caller::Caller;
-use crate::scim::dialect::{Manner, Manners};
+use crate::scim::ResourceType;
+use crate::scim::dialect::Manners;
 use crate::store::{
     Clash, ImportBatch, ImportCounts, ImportFault, ImportRefusal, ImportRow, ImportState,
     NewResource, Numbers, ResourceRow, ResourceWrite, StoreError, TypeName, UserType,
@@ -36,6 +38,8 @@ pub struct Underway {
     import: ImportRow,
     caller: Caller,
     view: View,
+    /// Under which policy each user gets an authenticator.
+    policy: Option<String>,
     part: Option<Part>,
     /// The next rows, looked at.
     ready: VecDeque<Ready>,
@@ -63,7 +67,13 @@ struct Ready {
 #[derive(Debug)]
 enum What {
     Refused(Reason),
-    New { id: String, revive: bool, write: Box<ResourceWrite> },
+    New {
+        id: String,
+        revive: bool,
+        write: Box<ResourceWrite>,
+        /// What the user has from the start.
+        authenticator: Option<Box<(String, ResourceWrite)>>,
+    },
 }
 
 /// What came of working on a job.
@@ -81,10 +91,7 @@ impl Federation {
     /// Takes a job up where it stands; `manners` are the tenant's.
     pub fn take_up(&self, job: ImportJob, manners: &Manners) -> Result<Underway, Problem> {
         let ImportJob(import) = job;
-        let terms: Terms = serde_json::from_str(&import.terms).map_err(|error| {
-            let why = format!("the terms of an import cannot be read: {error}");
-            Problem::Internal(StoreError::Database(why))
-        })?;
+        let terms = Terms::read(&import.terms)?;
         let view = View {
             no_cache: true,
             photos: false,
@@ -97,6 +104,7 @@ impl Federation {
             caller: terms.caller(&self.tenant),
             import,
             view,
+            policy: terms.policy().map(str::to_owned),
             part: None,
             ready: VecDeque::new(),
             numbers: None,
@@ -159,20 +167,15 @@ impl Federation {
         }
         let meant = self.meant_by(&job.caller, &rows).await?;
         for (row, meant) in rows.into_iter().zip(meant) {
-            job.ready.push_back(self.made_ready(row, &meant, &job.caller, &job.view.manner)?);
+            job.ready.push_back(self.made_ready(row, &meant, job)?);
         }
         Ok(())
     }
 
     /// What is to be written of a row.
-    fn made_ready(
-        &self,
-        row: Judged,
-        meant: &Meant,
-        caller: &Caller,
-        manner: &Manner,
-    ) -> Result<Ready, Problem> {
+    fn made_ready(&self, row: Judged, meant: &Meant, job: &Underway) -> Result<Ready, Problem> {
         let Judged { place, name, checked } = row;
+        let (caller, manner) = (&job.caller, &job.view.manner);
         let at = self.clock.now();
         let made = match (&checked, meant) {
             (Err(reason), _) | (Ok(_), Meant::Refused(reason)) => {
@@ -189,8 +192,19 @@ impl Federation {
                 })
             }
         };
+        let made = made.and_then(|(id, revive, write)| {
+            let authenticator = match &job.policy {
+                Some(policy) => {
+                    // It may have left the file while the job waited.
+                    self.known_policy(policy, Some(LOGIN), POLICY)?;
+                    Some(Box::new(self.authenticator(&id, policy, POLICY)?))
+                }
+                None => None,
+            };
+            Ok(What::New { id, revive, write: Box::new(write), authenticator })
+        });
         let what = match made {
-            Ok((id, revive, write)) => What::New { id, revive, write: Box::new(write) },
+            Ok(what) => what,
             Err(problem) => What::Refused(Reason::of(problem)?),
         };
         Ok(Ready { place, name, what })
@@ -200,8 +214,9 @@ impl Federation {
     async fn commit(&self, job: &mut Underway, count: usize) -> Result<Option<Advance>, Problem> {
         let Some(group) = job.import.group else { return self.without_group(job).await };
         self.hold_against(job, count).await?;
+        let resources = if job.policy.is_some() { 2 * count } else { count };
         let numbers = match job.numbers.take() {
-            Some(numbers) if numbers.left() >= count => numbers,
+            Some(numbers) if numbers.left() >= resources => numbers,
             _ => self.store.reserve_numbers(&self.tenant, RESERVED).await?,
         };
         let rows: Vec<&Ready> = job.ready.iter().take(count).collect();
@@ -210,6 +225,10 @@ impl Federation {
             (0..count).filter(|at| matches!(rows[*at].what, What::New { .. })).collect();
         let new: Vec<NewResource<'_>> =
             made.iter().filter_map(|at| self.new_user(job, &rows[*at].what)).collect();
+        let authenticators = made.iter().enumerate();
+        let owned: Vec<(usize, NewResource<'_>)> = authenticators
+            .filter_map(|(owner, at)| Some((owner, self.new_authenticator(job, &rows[*at].what)?)))
+            .collect();
         let before = job.import.counts;
         let existed = faults.iter().filter(|fault| fault.existed).count() as u64;
         let after = ImportCounts {
@@ -225,21 +244,22 @@ impl Federation {
             after,
             faults: &faults,
             new: &new,
+            owned: &owned,
             numbers: &numbers,
             group,
             part,
         };
         let outcome = self.store.import_batch(&batch).await;
         match outcome {
-            Ok(users) => {
-                let views = new.iter().map(|new| &new.write.view);
-                for (user, view) in users.iter().zip(views) {
+            Ok(rows) => {
+                let views = new.iter().chain(owned.iter().map(|(_, new)| new));
+                for (row, new) in rows.iter().zip(views) {
                     // An earlier look-up of the name may have kept "nobody".
-                    self.rows.touched(user, &[view]);
+                    self.rows.touched(row, &[&new.write.view]);
                 }
-                self.group_grew(group, &users).await?;
+                self.group_grew(group, &rows).await?;
                 let mut numbers = numbers;
-                numbers.spend(users.len());
+                numbers.spend(rows.len());
                 job.numbers = Some(numbers);
                 job.import.counts = after;
                 job.ready.drain(..count);
@@ -248,7 +268,7 @@ impl Federation {
             }
             Err(ImportRefusal::Row { place, error }) => {
                 let at = made.get(place).copied().unwrap_or(0);
-                drop(new);
+                drop((new, owned));
                 job.numbers = Some(numbers);
                 job.careful = job.careful.max(count);
                 Self::in_the_way(job, at, error)?;
@@ -306,7 +326,7 @@ impl Federation {
     }
 
     fn new_user<'a>(&self, job: &Underway, what: &'a What) -> Option<NewResource<'a>> {
-        let What::New { id, revive, write } = what else { return None };
+        let What::New { id, revive, write, .. } = what else { return None };
         let action = if write.link.is_some() { Action::Bind } else { Action::Create };
         Some(NewResource {
             type_name: TypeName::User,
@@ -314,10 +334,21 @@ impl Federation {
             user_type: UserType::Ftress,
             write,
             revive: *revive,
-            record: AuditRecord {
-                correlation_id: Some(job.import.correlation_id.clone()),
-                ..record(&job.caller, self.users(), action, id, write.at, &job.view)
-            },
+            record: job.record(self.users(), action, id, write),
+        })
+    }
+
+    fn new_authenticator<'a>(&self, job: &Underway, what: &'a What) -> Option<NewResource<'a>> {
+        let What::New { authenticator: Some(made), .. } = what else { return None };
+        let (id, write) = &**made;
+        let kind = self.types.iter().find(|kind| is_authenticator(kind))?;
+        Some(NewResource {
+            type_name: TypeName::Authenticator,
+            id,
+            user_type: UserType::Ftress,
+            write,
+            revive: false,
+            record: job.record(kind, Action::Create, id, write),
         })
     }
 
@@ -330,6 +361,21 @@ impl Federation {
             self.rows.touched(&row, &[&self.stored_view(&row)]);
         }
         Ok(())
+    }
+}
+
+impl Underway {
+    fn record(
+        &self,
+        kind: &ResourceType,
+        action: Action,
+        id: &str,
+        write: &ResourceWrite,
+    ) -> AuditRecord {
+        AuditRecord {
+            correlation_id: Some(self.import.correlation_id.clone()),
+            ..record(&self.caller, kind, action, id, write.at, &self.view)
+        }
     }
 }
 

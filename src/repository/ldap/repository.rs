@@ -94,6 +94,17 @@ pub(super) struct Facts {
     until: Instant,
 }
 
+/// A search that is ready to be sent.
+#[derive(Debug)]
+struct Prepared {
+    learnt: Learnt,
+    reach: Reach,
+    /// `None` where nobody can match, and nobody is asked.
+    sent: Option<LdapFilter>,
+    /// The answer, without the entries.
+    found: Found,
+}
+
 impl LdapRepository {
     /// Makes the repository; nothing is connected before the first use.
     pub fn new(settings: LdapSettings) -> Result<Self, LdapError> {
@@ -340,22 +351,9 @@ impl LdapRepository {
         bounds: Bounds,
         into: Batches,
     ) -> Result<Found, RepositoryError> {
-        let facts = self.facts(bounds.deadline).await?;
-        let learnt = &self.learn(&facts.schema, bounds).await?;
-        let reach = &self.rules.reach(&self.base, filter);
-        let pushed = self.push(filter, (&facts.schema, facts.absence), (learnt, reach));
-        let Pushed { filter, exact, narrowed } = pushed;
-        let mut found = Found {
-            entries: Vec::new(),
-            complete: true,
-            exact,
-            scan: !narrowed,
-            aged: learnt.aged,
-        };
-        if filter == LdapFilter::False {
-            return Ok(found);
-        }
-        let filter = self.sent(filter);
+        let Prepared { learnt, reach, sent, mut found } = self.prepared(filter, bounds).await?;
+        let Some(filter) = sent else { return Ok(found) };
+        let (learnt, reach) = (&learnt, &reach);
         let mut left = bounds.size_limit;
         for base in &reach.bases {
             let bounds = Bounds { size_limit: left.max(1), ..bounds };
@@ -422,23 +420,22 @@ impl LdapRepository {
         }
     }
 
-    async fn searched(&self, filter: &Filter, bounds: Bounds) -> Result<Found, RepositoryError> {
+    /// How `filter` is asked for, with what has to be learnt before.
+    async fn prepared(&self, filter: &Filter, bounds: Bounds) -> Result<Prepared, RepositoryError> {
         let facts = self.facts(bounds.deadline).await?;
         let learnt = self.learn(&facts.schema, bounds).await?;
         let reach = self.rules.reach(&self.base, filter);
         let pushed = self.push(filter, (&facts.schema, facts.absence), (&learnt, &reach));
         let Pushed { filter, exact, narrowed } = pushed;
-        let mut found = Found {
-            entries: Vec::new(),
-            complete: true,
-            exact,
-            scan: !narrowed,
-            aged: learnt.aged,
-        };
-        if filter == LdapFilter::False {
-            return Ok(found);
-        }
-        let sent = self.sent(filter);
+        let (aged, entries) = (learnt.aged, Vec::new());
+        let found = Found { entries, complete: true, exact, scan: !narrowed, aged };
+        let sent = (filter != LdapFilter::False).then(|| self.sent(filter));
+        Ok(Prepared { learnt, reach, sent, found })
+    }
+
+    async fn searched(&self, filter: &Filter, bounds: Bounds) -> Result<Found, RepositoryError> {
+        let Prepared { learnt, reach, sent, mut found } = self.prepared(filter, bounds).await?;
+        let Some(sent) = sent else { return Ok(found) };
         (found.entries, found.complete) = self.ask(&sent, &learnt, Some(&reach), bounds).await?;
         Ok(found)
     }

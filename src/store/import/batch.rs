@@ -22,7 +22,10 @@ pub struct ImportBatch<'a> {
     pub after: ImportCounts,
     pub faults: &'a [ImportFault],
     pub new: &'a [NewResource<'a>],
-    /// One for each in `new`, which become members of the group, at least.
+    /// Authenticators that are made with them, each with its owner's place in `new`.
+    pub owned: &'a [(usize, NewResource<'a>)],
+    /// One for each in `new`, which become members of the group, and then for each in `owned`, at
+    /// least.
     pub numbers: &'a Numbers,
     pub group: i64,
     /// Where the part begins that the rows stand in: the parts before are of no use any more.
@@ -136,40 +139,46 @@ impl Store {
         Ok(clashes)
     }
 
-    /// Does a batch, and gives the users that it made.
+    /// Does a batch, and gives the users that it made, and then what they own.
     pub async fn import_batch(
         &self,
         batch: &ImportBatch<'_>,
     ) -> Result<Vec<ResourceRow>, ImportRefusal> {
-        let ImportBatch { import, new, numbers, .. } = batch;
+        let ImportBatch { import, new, owned, numbers, .. } = batch;
         let tenant = &*import.tenant;
+        // Each with the place of the user without whom it is not made.
+        let owned = owned.iter().map(|(owner, new)| (*owner, new));
+        let all: Vec<(usize, &NewResource<'_>)> = new.iter().enumerate().chain(owned).collect();
         let mut change = Change::default();
         let counted = push_counts(&mut change, batch, self.instant());
         push_faults(&mut change, batch);
         let tenant_key = Value::from(numbers.tenant);
         // First all rows, then all that needs their keys: sent in two goes.
         let first = change.statements.len();
-        for (new, number) in new.iter().zip(numbers.numbers.clone()) {
+        for ((_, new), number) in all.iter().zip(numbers.numbers.clone()) {
             push_row(&mut change, &tenant_key, number.into(), new)?;
         }
-        let persons = self.push_persons(&mut change, batch);
+        let persons = self.push_persons(&mut change, tenant, &all);
         let grouped = (!new.is_empty()).then(|| push_group(&mut change, batch));
-        let mut ends = Vec::with_capacity(new.len());
-        for ((statement, new), (person, actor)) in (first..).zip(new.iter()).zip(persons) {
-            let key = Value::From { statement, column: 0 };
-            self.push_belongings(&mut change, &tenant_key, &key, new)?;
+        let mut ends = Vec::with_capacity(all.len());
+        for (row, ((owner, new), (person, actor))) in all.iter().zip(persons).enumerate() {
+            let key_of = |row| Value::From { statement: first + row, column: 0 };
+            self.push_belongings(&mut change, &tenant_key, &key_of(row), new)?;
             audit::push_record(&mut change, tenant, new.record.clone(), person, actor);
-            change.push(
-                "INSERT INTO members (group_key, member_key) VALUES ($1, $2)",
-                [batch.group.into(), key],
-                Expect::Exactly(1),
-            );
+            let (sql, of) = if *owner == row {
+                let sql = "INSERT INTO members (group_key, member_key) VALUES ($1, $2)";
+                (sql, batch.group.into())
+            } else {
+                let sql = "INSERT INTO owners (owner_key, resource_key) VALUES ($1, $2)";
+                (sql, key_of(*owner))
+            };
+            change.push(sql, [of, key_of(row)], Expect::Exactly(1));
             ends.push(change.statements.len());
         }
         let failure = match self.engine.execute_behind(change).await {
             Ok(returned) => {
-                let rows = (first..).zip(new.iter()).zip(numbers.numbers.clone());
-                let made = rows.map(|((statement, new), number)| {
+                let rows = (first..).zip(&all).zip(numbers.numbers.clone());
+                let made = rows.map(|((statement, (_, new)), number)| {
                     new.row(returned.row(statement)?.integer()?, number)
                 });
                 return Ok(made.collect::<Result<_, _>>()?);
@@ -183,12 +192,12 @@ impl Store {
         if Some(at) == grouped {
             return Err(ImportRefusal::NoGroup);
         }
-        let of_row = (first..first + new.len()).contains(&at).then(|| at - first);
+        let of_row = (first..first + all.len()).contains(&at).then(|| at - first);
         let of_belongings = || ends.iter().position(|end| at < *end);
-        match of_row.or_else(of_belongings).and_then(|place| Some((place, new.get(place)?))) {
+        match of_row.or_else(of_belongings).and_then(|row| all.get(row)) {
             Some((place, new)) => {
                 let error = self.refused_new(tenant, new, failure).await;
-                Err(ImportRefusal::Row { place, error })
+                Err(ImportRefusal::Row { place: *place, error })
             }
             None => Err(StoreError::from(failure).into()),
         }
@@ -196,15 +205,19 @@ impl Store {
 }
 
 impl Store {
-    /// What stands in the audit trail for each new user, and for who called.
-    fn push_persons(&self, change: &mut Change, batch: &ImportBatch<'_>) -> Vec<(Value, Value)> {
-        let tenant = &*batch.import.tenant;
-        let caller = batch.new.first().and_then(|new| new.record.actor.clone());
+    /// What stands in the audit trail for each new resource, and for who called.
+    fn push_persons(
+        &self,
+        change: &mut Change,
+        tenant: &str,
+        all: &[(usize, &NewResource<'_>)],
+    ) -> Vec<(Value, Value)> {
+        let caller = all.first().and_then(|(_, new)| new.record.actor.clone());
         let actor = match caller {
             Some(caller) => audit::push_person(change, tenant, caller, self.token()),
             None => Value::Known(Datum::Null),
         };
-        let persons = batch.new.iter().map(|new| {
+        let persons = all.iter().map(|(_, new)| {
             let person = new.record.subject.clone();
             (audit::push_person(change, tenant, person, self.token()), actor.clone())
         });

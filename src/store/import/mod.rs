@@ -34,7 +34,7 @@ pub struct ImportRow {
     pub tenant: String,
     pub correlation_id: String,
     pub state: ImportState,
-    /// As [`Store::begin_import`] got them.
+    /// As [`Store::begin_import`] got them, or [`Store::queue_import`].
     pub terms: String,
     /// Internal key of the group of which the users become members.
     pub group: Option<i64>,
@@ -172,26 +172,29 @@ impl Store {
         self.engine.execute_behind(change).await.map(drop).map_err(stale(coming))
     }
 
-    /// Puts an import whose rows are all there at the end of the queue. [`StoreError::Stale`] where it
-    /// was given up meanwhile.
+    /// Puts an import whose rows are all there at the end of the queue, with other `terms` where there
+    /// are any. [`StoreError::Stale`] where it was given up meanwhile.
     pub async fn queue_import(
         &self,
         tenant: &str,
         key: i64,
         group: i64,
         size: u64,
+        terms: Option<&str>,
         record: AuditRecord,
     ) -> Result<(), StoreError> {
         let mut change = Change::default();
         let queued = change.push(
             "UPDATE imports SET state = $1, group_key = $2, size = $3, touched = $4, \
+             terms = COALESCE($5, terms), \
              turn = (SELECT COALESCE(MAX(i.turn), 0) + 1 FROM imports i) \
-             WHERE key = $5 AND state = $6",
+             WHERE key = $6 AND state = $7",
             [
                 ImportState::Queued.number().into(),
                 group.into(),
                 place(size).into(),
                 self.instant().into(),
+                terms.into(),
                 key.into(),
                 ImportState::Coming.number().into(),
             ],

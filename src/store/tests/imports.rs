@@ -42,7 +42,7 @@ async fn queued(store: &Store, name: &str, group: i64, size: u64) -> ImportRow {
         let rows: Vec<String> = (first..size.min(first + 2)).map(|row| row.to_string()).collect();
         store.spool_import(key, first, &rows.join("\n")).await.unwrap();
     }
-    store.queue_import(ACME, key, group, size, record(Action::Import, name)).await.unwrap();
+    store.queue_import(ACME, key, group, size, None, record(Action::Import, name)).await.unwrap();
     store.import(ACME, name).await.unwrap().unwrap()
 }
 
@@ -62,6 +62,7 @@ async fn done(
         after: ImportCounts { imported, ..import.counts },
         faults: &[],
         new: &new,
+        owned: &[],
         numbers,
         group: import.group.unwrap(),
         part: rows.start / 2 * 2,
@@ -100,11 +101,14 @@ async fn jobs_are_handed_out_in_the_order_in_which_they_were_whole() {
             );
             assert!(!store.end_import(&next, ImportState::Done, None, None).await.unwrap());
         }
-        store.queue_import(ACME, early, group, 0, record(Action::Import, "early")).await.unwrap();
+        store
+            .queue_import(ACME, early, group, 0, None, record(Action::Import, "early"))
+            .await
+            .unwrap();
         let last = store.next_import(&[ACME]).await.unwrap().unwrap();
         assert_eq!(last.correlation_id, "early");
         let twice = store
-            .queue_import(ACME, early, group, 0, record(Action::Import, "early"))
+            .queue_import(ACME, early, group, 0, None, record(Action::Import, "early"))
             .await
             .unwrap_err();
         assert!(matches!(twice, StoreError::Stale), "{twice}");
@@ -178,6 +182,50 @@ async fn who_is_refused_is_named_and_nothing_is_done() {
 }
 
 #[tokio::test]
+async fn users_are_made_with_what_they_own() {
+    for store in &Stores::new().stores {
+        let group = group(store).await;
+        let import = queued(store, "one", group.key, 2).await;
+        let numbers = store.reserve_numbers(ACME, 100).await.unwrap();
+        let writes = [person(0), person(1)];
+        let users =
+            [new(TypeName::User, "id0", &writes[0]), new(TypeName::User, "id1", &writes[1])];
+        let own = json!({ "policy": { "value": "PWD" } });
+        let write = ResourceWrite { owns_external_id: false, ..local(own) };
+        let batch = ImportBatch {
+            import: &import,
+            after: ImportCounts { imported: 2, ..import.counts },
+            faults: &[],
+            new: &users,
+            owned: &[(1, new(TypeName::Authenticator, "id1.PWD", &write))],
+            numbers: &numbers,
+            group: group.key,
+            part: 0,
+        };
+        // Somebody else has its id.
+        let other = store.create(ACME, new(TypeName::Authenticator, "id1.PWD", &write)).await;
+        let refused = store.import_batch(&batch).await.unwrap_err();
+        let ImportRefusal::Row { place: 1, error: StoreError::Taken { attribute, .. } } = refused
+        else {
+            panic!("{refused}")
+        };
+        assert_eq!(attribute, "id");
+        let record = record(Action::Delete, "id1.PWD");
+        store.delete(ACME, &other.unwrap(), false, record).await.unwrap();
+        let made = store.import_batch(&batch).await.unwrap();
+        let ids: Vec<&str> = made.iter().map(|row| &*row.id).collect();
+        assert_eq!(ids, ["id0", "id1", "id1.PWD"]);
+        let found = store.find(ACME, &RowKey::Id("id1.PWD".into())).await.unwrap();
+        assert_eq!(found[0].number, made[1].number + 1);
+        assert_eq!(found[0].owner.as_ref().map(|owner| owner.key), Some(made[1].key));
+        let owner = store.find(ACME, &RowKey::Id("id1".into())).await.unwrap();
+        assert_eq!(owner[0].owned.len(), 1);
+        assert_eq!(count(store, "SELECT COUNT(*) FROM members").await, 2);
+        assert_eq!(count(store, "SELECT COUNT(*) FROM owners").await, 1);
+    }
+}
+
+#[tokio::test]
 async fn it_is_kept_why_rows_made_no_users() {
     for store in &Stores::new().stores {
         let group = group(store).await;
@@ -195,6 +243,7 @@ async fn it_is_kept_why_rows_made_no_users() {
             after: ImportCounts { existed: 1, failed: 1, ..import.counts },
             faults: &faults,
             new: &[],
+            owned: &[],
             numbers: &store.reserve_numbers(ACME, 1).await.unwrap(),
             group: group.key,
             part: 0,

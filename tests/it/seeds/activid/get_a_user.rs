@@ -67,3 +67,10 @@ fn sample_response() {
     assert_eq!(before[DEVICE]["devices"][0].get("friendlyName"), None, "from api-version 2 on");
     assert_eq!(before[DEVICE]["devices"][0]["value"], device);
 }
+
+#[test]
+fn an_id_that_nobody_has() {
+    let bridge = TestBridge::start(&tenant(Settings::local()));
+    let told = bridge.client().get("/Users/11058").expect(404);
+    assert_eq!((&told["status"], &told["errorCode"]), (&json!("404"), &json!(404)));
+}

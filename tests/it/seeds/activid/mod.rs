@@ -4,19 +4,33 @@
 //! | section of the document | here |
 //! |---|---|
 //! | Users REST API, Method Details | [`users_rest_api`] |
+//! | Required Permissions | [`required_permissions`] |
 //! | Create a User | [`create_a_user`] |
 //! | Get a User | [`get_a_user`] |
 //! | Replace a User | [`replace_a_user`] |
-//! | Search for Users | [`search_for_users`] |
+//! | Search for Users: the samples | [`search_for_users`] |
+//! | Search for Users: criteria, pages, sorting | [`search_criteria`] |
+//! | Search for Users: `userType`, `searchRepositories`, `userRepositoryID`; binding | [`bound_users`] |
 //! | Delete a User | [`delete_a_user`] |
-//! | Manage Users in a SCIM Federated Repository: Patch Users, Delete Users | [`federated`] |
+//! | Forget a User | [`forget_a_user`] |
+//! | Import Users | [`import_users`] |
+//! | Get Import Status | [`get_import_status`] |
+//! | Manage Users in a SCIM Federated Repository: Create, Patch, Delete Users | [`federated`] |
+//! | what the samples refer to by `$ref` | [`references`] |
 
+mod bound_users;
 mod create_a_user;
 mod delete_a_user;
 mod federated;
+mod forget_a_user;
 mod get_a_user;
+mod get_import_status;
+mod import_users;
+mod references;
 mod replace_a_user;
+mod required_permissions;
 mod sample;
+mod search_criteria;
 mod search_for_users;
 mod users_rest_api;
 
@@ -58,6 +72,9 @@ type = "otp"
 [[tenant.authenticator_policy]]
 id = "OP_ATCODE"
 type = "otp"
+[[tenant.authenticator_policy]]
+id = "AT_EMPPWD"
+type = "login"
 "#;
 
 /// A tenant like the document's.
@@ -77,6 +94,12 @@ fn john(group: &str) -> Value {
 
 fn id(resource: &Value) -> String {
     resource["id"].as_str().expect("a resource has an id").to_owned()
+}
+
+/// The users of a list, as they are called outside.
+fn external_ids(list: &Value) -> Vec<String> {
+    let users = list["resources"].as_array().expect("a list has resources").iter();
+    users.map(|user| user["externalId"].as_str().expect("an externalId").to_owned()).collect()
 }
 
 /// Gives a user an authenticator of a policy.

@@ -14,15 +14,20 @@ pub struct Deviation {
     /// A JSON pointer (RFC 6901). The elements of a list are named by what names them (`name`, `id`,
     /// `value`, or of strings the string), since their order does not count.
     at: &'static str,
-    /// What stands there in ours.
-    ours: Value,
+    /// What stands there in ours; `None` where nothing does.
+    ours: Option<Value>,
     /// Why.
     reason: &'static str,
 }
 
 /// Our answer has this there.
 pub fn ours(at: &'static str, ours: impl Into<Value>, reason: &'static str) -> Deviation {
-    Deviation { at, ours: ours.into(), reason }
+    Deviation { at, ours: Some(ours.into()), reason }
+}
+
+/// Our answer has nothing there.
+pub fn without(at: &'static str, reason: &'static str) -> Deviation {
+    Deviation { at, ours: None, reason }
 }
 
 /// Holds our answer against the document's: the same but for the deviations, each of which must be
@@ -32,7 +37,7 @@ pub fn compare(theirs: &Value, answer: &Value, names: &[(&str, &str)], deviation
     let mut expected = keyed(theirs);
     for Deviation { at, ours, reason } in deviations {
         let before = expected.clone();
-        put(&mut expected, at, keyed(ours));
+        put(&mut expected, at, ours.as_ref().map(keyed));
         assert_ne!(before, expected, "{at} is no deviation: {reason}");
     }
     assert_eq!(keyed(&as_documented(answer, names)), expected, "the answer, and what is expected");
@@ -104,7 +109,7 @@ fn keyed(value: &Value) -> Value {
     }
 }
 
-fn put(document: &mut Value, at: &str, value: Value) {
+fn put(document: &mut Value, at: &str, value: Option<Value>) {
     let mut keys: Vec<String> = at.split('/').skip(1).map(|key| key.replace("~1", "/")).collect();
     let last = keys.pop().expect("a pointer into the document");
     let mut place = document;
@@ -112,5 +117,8 @@ fn put(document: &mut Value, at: &str, value: Value) {
         place = place.get_mut(&key).unwrap_or_else(|| panic!("{at}: there is no {key}"));
     }
     let members = place.as_object_mut().unwrap_or_else(|| panic!("{at} leads into nothing"));
-    members.insert(last, value);
+    match value {
+        Some(value) => members.insert(last, value),
+        None => members.remove(&last),
+    };
 }

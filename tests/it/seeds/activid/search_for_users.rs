@@ -89,7 +89,9 @@ fn sample_request_with_no_attributes_defined_and_with_some() {
     );
 }
 
-/// "Sample Response (with only id and meta returned)".
+/// "Sample Response (with only id and meta returned)": it stands below the request that names no
+/// attributes, while the text says of such a request that it returns roles, authenticators and devices.
+/// Here it does, and whoever wants less says so.
 #[test]
 fn sample_response_with_only_id_and_meta() {
     let bridge = TestBridge::start(&tenant(Settings::local()));

@@ -59,9 +59,101 @@ fn supported_user_attributes() {
     }
 }
 
-/// Paths are taken in any case, with a slash at their end, as the samples spell them.
+/// What the table calls `readOnly` is passed over in a PUT, and in the elements of `groups`, where it is
+/// `display` and `ref`; `externalid` "can be modified with PUT".
+#[test]
+fn what_is_read_only_is_passed_over() {
+    let bridge = TestBridge::start(&tenant(Settings::local()));
+    let mut client = bridge.client();
+    let made = client.post("/Users", &john("USG_FTEMP")).expect(200);
+    let path = format!("/Users/{}", id(&made));
+    let mut asked = john("USG_CUST2");
+    asked["externalId"] = json!("jroe");
+    asked["userName"] = json!("somebody");
+    asked["displayName"] = json!("Some Body");
+    asked["userType"] = json!("LDAP");
+    asked["groups"][0]["display"] = json!("Nobody's");
+    asked["groups"][0]["$ref"] = json!("https://elsewhere.example/Groups/X");
+    let put = client.put(&path, &asked).expect(200);
+    assert_eq!(
+        (&put["externalId"], &put["userName"], &put["displayName"], &put["userType"]),
+        (&json!("jroe"), &json!("jroe"), &json!("John Doe"), &json!("FTRESS"))
+    );
+    assert_eq!(put["groups"][0]["display"], "Business Online Banking");
+    assert!(put["groups"][0]["$ref"].as_str().unwrap().ends_with("/scim/acme/v2/Groups/USG_CUST2"));
+    // A PATCH names what it writes: there it is said that nobody writes it.
+    for attribute in ["userName", "displayName"] {
+        let body =
+            json!({ "Operations": [{ "op": "replace", "path": attribute, "value": "other" }] });
+        assert_eq!(client.patch(&path, &body).expect(400)["scimType"], "mutability", "{attribute}");
+    }
+}
+
+/// "add api-version=N to the query parameter", and "previous versions of the API are also supported".
+#[test]
+fn every_version_is_answered() {
+    let bridge = TestBridge::start(&tenant(Settings::local()));
+    let mut client = bridge.client();
+    let made = client.post("/Users?api-version=1", &john("USG_FTEMP")).expect(200);
+    let path = format!("/Users/{}", id(&made));
+    for version in ["1", "2", "3", "3.0", "4", "7", "10.3.0"] {
+        let shown = client.get(&format!("{path}?api-version={version}")).expect(200);
+        assert_eq!(shown, made, "{version}");
+    }
+}
+
+/// The table's rows in its order, and the one that it leaves out; what it does not name is not there.
 #[test]
 fn method_details() {
+    let bridge = TestBridge::start(&tenant(Settings::local()));
+    let mut client = bridge.client();
+    let jdoe = john("USG_FTEMP");
+    let user = format!("/Users/{}", id(&client.post("/Users/", &jdoe).expect(200)));
+    let batch = json!({ "users": [], "group": { "value": "USG_FTEMP" } });
+    let queued = client.post("/Users/.import", &batch).expect(202);
+    let import = format!("/Users/.import/{}", queued["correlationId"].as_str().unwrap());
+    let other = json!({ "externalId": "other", "name": { "givenName": "Other" } });
+    let gone = json!({ "externalId": "jdoe" });
+    let title = json!({ "Operations": [{ "op": "add", "path": "title", "value": "Dr." }] });
+    let none = json!(null);
+    for (method, action, path, body, status) in [
+        ("GET", "Read", "/Users", &none, 200),
+        ("GET", "Read", &*user, &none, 200),
+        ("GET", "Import", &*import, &none, 200),
+        ("POST", "Create", "/Users/", &other, 200),
+        ("POST", "Search", "/Users/.search", &json!({}), 200),
+        ("POST", "Import", "/Users/.import", &batch, 202),
+        ("PUT", "Replace", &*user, &jdoe, 200),
+        // Of another section of the document.
+        ("PATCH", "Patch Users", &*user, &title, 200),
+        ("DELETE", "Delete", &*user, &none, 204),
+        // After the deletion, as its section says.
+        ("POST", "Forget", "/Users/.forget", &gone, 204),
+    ] {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let answer = client.send(method, path, &[], body.as_bytes());
+        assert_eq!(answer.status, status, "{action}: {}", answer.text());
+    }
+    for (method, path, allowed) in [
+        ("PUT", "/Users", "GET, HEAD, POST"),
+        ("DELETE", "/Users", "GET, HEAD, POST"),
+        ("POST", &*user, "GET, HEAD, PUT, PATCH, DELETE"),
+        ("GET", "/Users/.forget", "POST"),
+        ("GET", "/Users/.import", "POST"),
+        ("PUT", &*import, "GET, HEAD, DELETE"),
+    ] {
+        let refused = client.send(method, path, &[], b"");
+        assert_eq!(
+            (refused.status, refused.header("allow")),
+            (405, Some(allowed)),
+            "{method} {path}"
+        );
+    }
+}
+
+/// Paths are taken in any case, with a slash at their end, as the samples spell them.
+#[test]
+fn request_uris() {
     let bridge = TestBridge::start(&tenant(Settings::local()));
     let mut client = bridge.client();
     let made = client.post("/Users/", &john("USG_FTEMP")).expect(200);

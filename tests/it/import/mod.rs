@@ -1,5 +1,7 @@
 //! Imports: taken in as a stream, done in their order, once, whatever happens to the process.
 
+mod policy;
+
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
