@@ -26,6 +26,7 @@ mod harness;
 mod hostile;
 mod http;
 mod import;
+mod isolation;
 mod issuer;
 mod matrix;
 mod modes;
