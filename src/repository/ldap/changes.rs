@@ -199,8 +199,10 @@ impl Feed<'_> {
             if root.usn > last {
                 let name = "uSNChanged".to_owned();
                 let since = super::filter::LdapFilter::GreaterOrEqual(name, (last + 1).to_string());
-                let entries = self.changed(&root.domain, &since.to_string()).await?;
-                self.tell_all(&entries).await?;
+                match self.changed(&root.domain, &since.to_string()).await? {
+                    Some(entries) => self.tell_all(&entries).await?,
+                    None => self.tell(Change::Anything).await?,
+                }
                 place.set(Some(Mark::Usn(identity.clone(), root.usn)));
             }
         }
@@ -263,8 +265,12 @@ impl Feed<'_> {
     }
 
     /// Whatever has changed anywhere in the domain: people may have left the base, and the deleted
-    /// ones have. Where this bind may not see those, the others.
-    async fn changed(&self, domain: &str, filter: &str) -> Result<Vec<RawEntry>, RepositoryError> {
+    /// ones have. Where this bind may not see those, the others. `None` where the answer was cut.
+    async fn changed(
+        &self,
+        domain: &str,
+        filter: &str,
+    ) -> Result<Option<Vec<RawEntry>>, RepositoryError> {
         let name = &self.repository.mapping.names[self.repository.mapping.key].text;
         let request =
             request(domain, filter.to_owned(), vec![name.clone(), "isDeleted".to_owned()]);
@@ -275,8 +281,8 @@ impl Feed<'_> {
             _ => self.listener.read(&request, None).await?,
         };
         match end.code {
-            // What is cut is too much to be told one by one.
-            0 | 3 | 4 | 11 => Ok(entries),
+            0 => Ok(Some(entries)),
+            3 | 4 | 11 => Ok(None),
             code => Err(refused(code, &end.text)),
         }
     }

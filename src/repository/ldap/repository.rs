@@ -18,7 +18,7 @@ use super::mapping::Mapping;
 use super::pushdown::{Pushdown, Pushed};
 use super::rules::{Learnt, Reach, RuleError, Rules};
 use super::wire::{
-    self, Directory, Paging, RawEntry, RawFound, Scope, SearchRequest, SettingsError,
+    self, Directory, Paging, RawEntry, RawFound, Scope, SearchRequest, SettingsError, rest_of,
 };
 use crate::clock::Clock;
 use crate::config::{Changes, Rule};
@@ -32,6 +32,8 @@ use crate::scim::{AttributePath, Filter};
 const SCHEMA_FRESH: Duration = Duration::from_hours(1);
 /// How long a stand-in serves before the schema is asked for again.
 const SCHEMA_RETRY: Duration = Duration::from_mins(1);
+/// More values than these are not read of one attribute.
+const MOST_VALUES: usize = 100_000;
 /// Entry keys in one search.
 pub(super) const BATCH: usize = 100;
 
@@ -229,15 +231,14 @@ impl LdapRepository {
         &self,
         deadline: Instant,
     ) -> Result<Option<DirectorySchema>, RepositoryError> {
-        let root = self.whole("", Scope::Base, "(objectClass=*)", "subschemaSubentry", deadline);
+        let root = self.whole("", "(objectClass=*)", "subschemaSubentry", deadline);
         let root = self.unless_down(root.await)?;
         let place = root
             .first()
             .and_then(|value| std::str::from_utf8(value).ok())
             .unwrap_or("cn=Subschema")
             .to_owned();
-        let types =
-            self.whole(&place, Scope::Base, "(objectClass=subschema)", "attributeTypes", deadline);
+        let types = self.whole(&place, "(objectClass=subschema)", "attributeTypes", deadline);
         let types = self.unless_down(types.await)?;
         Ok(DirectorySchema::read(types.iter().filter_map(|value| std::str::from_utf8(value).ok())))
     }
@@ -255,31 +256,35 @@ impl LdapRepository {
         }
     }
 
-    /// All values of one attribute in one entry.
+    /// All values of one attribute in one entry, also where they come in parts.
     async fn whole(
         &self,
         base: &str,
-        scope: Scope,
         filter: &str,
         attribute: &str,
         deadline: Instant,
     ) -> Result<Vec<Vec<u8>>, RepositoryError> {
-        let request = SearchRequest {
+        let mut request = SearchRequest {
             base: base.to_owned(),
-            scope,
+            scope: Scope::Base,
             filter: filter.to_owned(),
             attributes: vec![attribute.to_owned()],
             size_limit: 1,
             paging: Paging::Never,
         };
-        let found = self.directory.search(&request, deadline).await?;
-        let attributes = found.entries.into_iter().next().map(|entry| entry.attributes);
-        Ok(attributes
-            .into_iter()
-            .flatten()
-            .filter(|(name, _)| name.eq_ignore_ascii_case(attribute))
-            .flat_map(|(_, values)| values)
-            .collect())
+        let mut values = Vec::new();
+        while !request.attributes.is_empty() && values.len() < MOST_VALUES {
+            let found = self.directory.search(&request, deadline).await?;
+            request.attributes.clear();
+            for (name, part) in found.entries.into_iter().flat_map(|entry| entry.attributes) {
+                let (base, options) = name.split_once(';').unwrap_or((&name, ""));
+                if base.eq_ignore_ascii_case(attribute) {
+                    values.extend(part);
+                    request.attributes.extend(rest_of(base, options));
+                }
+            }
+        }
+        Ok(values)
     }
 
     /// Whether people can be told apart by having `attribute` or not: where this bind may not search

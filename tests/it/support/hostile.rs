@@ -11,19 +11,29 @@ use lber::parse::Parser;
 use lber::structure::{PL, StructureTag};
 use lber::write::encode_into;
 
+/// The paged results control (RFC 2696).
+pub const PAGED_RESULTS: &str = "1.2.840.113556.1.4.319";
+
 /// One request (RFC 4511, section 4.1.1).
 #[derive(Clone, Debug)]
 pub struct Request {
     /// The message id, which every answer repeats.
     pub id: Vec<u8>,
+    /// The same for all requests of one connection.
+    pub connection: usize,
     pub operation: Operation,
+    /// Object identifiers and values.
+    pub controls: Vec<(String, Vec<u8>)>,
 }
 
 #[derive(Clone, Debug)]
 pub enum Operation {
-    Bind,
+    /// Name, and password of a simple bind.
+    Bind(String, Option<Vec<u8>>),
     Search {
         base: String,
+        /// 0 the entry itself, 1 what is right below it, 2 the whole subtree.
+        scope: u8,
         size_limit: u64,
         filter: StructureTag,
         attributes: Vec<String>,
@@ -73,15 +83,28 @@ impl Reply {
     /// A search result entry.
     pub fn entry(&self, dn: &str, attributes: &[(&str, &[&str])]) -> io::Result<()> {
         let attributes = attributes.iter().map(|(name, values)| {
-            let values = values.iter().map(|value| octets(value)).collect();
-            sequence(
-                16,
-                TagClass::Universal,
-                vec![octets(name), sequence(17, TagClass::Universal, values)],
-            )
+            (*name, values.iter().map(|value| octets(value)).collect::<Vec<_>>())
+        });
+        self.entry_of(dn, attributes)
+    }
+
+    /// A search result entry of values that need be no text.
+    pub fn entry_of<'a>(
+        &self,
+        dn: &str,
+        attributes: impl Iterator<Item = (&'a str, Vec<StructureTag>)>,
+    ) -> io::Result<()> {
+        let attributes = attributes.map(|(name, values)| {
+            let values = sequence(17, TagClass::Universal, values);
+            sequence(16, TagClass::Universal, vec![octets(name), values])
         });
         let attributes = sequence(16, TagClass::Universal, attributes.collect());
         self.message(sequence(4, TagClass::Application, vec![octets(dn), attributes]))
+    }
+
+    /// A reference to where a search goes on (RFC 4511, section 4.5.3).
+    pub fn reference(&self, url: &str) -> io::Result<()> {
+        self.message(sequence(19, TagClass::Application, vec![octets(url)]))
     }
 
     /// A result without referral: application tag 1 for a bind, 5 for a search, 24 for an extended
@@ -96,9 +119,28 @@ impl Reply {
         self.result(5, code, "")
     }
 
+    /// The end of one page of a search (RFC 2696); without a cookie the last one.
+    pub fn page_done(&self, code: u8, cookie: &[u8]) -> io::Result<()> {
+        let value = vec![primitive(2, vec![0]), primitive(4, cookie.to_vec())];
+        let mut control = BytesMut::new();
+        encode_into(&mut control, sequence(16, TagClass::Universal, value))?;
+        let control = vec![octets(PAGED_RESULTS), primitive(4, control.to_vec())];
+        let control = sequence(16, TagClass::Universal, control);
+        let done = vec![primitive(10, vec![code]), octets(""), octets("")];
+        self.send(vec![
+            sequence(5, TagClass::Application, done),
+            sequence(0, TagClass::Context, vec![control]),
+        ])
+    }
+
     /// Any answer to this request.
     pub fn message(&self, operation: StructureTag) -> io::Result<()> {
-        let parts = vec![primitive(2, self.id.clone()), operation];
+        self.send(vec![operation])
+    }
+
+    fn send(&self, rest: Vec<StructureTag>) -> io::Result<()> {
+        let mut parts = vec![primitive(2, self.id.clone())];
+        parts.extend(rest);
         let mut buffer = BytesMut::new();
         encode_into(&mut buffer, sequence(16, TagClass::Universal, parts))?;
         self.raw(&buffer)
@@ -113,6 +155,7 @@ struct Shared {
     ended: AtomicBool,
     searches: AtomicUsize,
     connections: Mutex<Vec<TcpStream>>,
+    accepted: AtomicUsize,
 }
 
 /// A listening server; its connections end when this is dropped.
@@ -147,6 +190,7 @@ impl Hostile {
             ended: AtomicBool::new(false),
             searches: AtomicUsize::new(0),
             connections: Mutex::new(Vec::new()),
+            accepted: AtomicUsize::new(0),
         });
         let accepting = Arc::clone(&shared);
         std::thread::spawn(move || {
@@ -205,9 +249,10 @@ impl Shared {
             None => None,
         };
         let mut reading = stream.try_clone()?;
+        let connection = self.accepted.fetch_add(1, Ordering::SeqCst);
         loop {
             let message = read_message(&mut reading)?;
-            let request = parse(&message)?;
+            let request = parse(connection, &message)?;
             if request.is_for_people() {
                 self.searches.fetch_add(1, Ordering::SeqCst);
             }
@@ -251,15 +296,12 @@ impl Shared {
 /// What a directory says that holds nobody.
 fn answer(request: &Request, reply: &Reply) -> io::Result<()> {
     match &request.operation {
-        Operation::Bind => reply.result(1, 0, ""),
+        Operation::Bind(..) => reply.result(1, 0, ""),
         Operation::Search { base, .. } => {
             if base.is_empty() {
                 reply.entry(
                     "",
-                    &[
-                        ("supportedLDAPVersion", &["3"]),
-                        ("supportedControl", &["1.2.840.113556.1.4.319"]),
-                    ],
+                    &[("supportedLDAPVersion", &["3"]), ("supportedControl", &[PAGED_RESULTS])],
                 )?;
             }
             reply.done(0)
@@ -288,43 +330,62 @@ fn read_message(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     Ok(message)
 }
 
-fn parse(message: &[u8]) -> io::Result<Request> {
+fn parse(connection: usize, message: &[u8]) -> io::Result<Request> {
     let request = || {
         let (_, tag) = Parser::new().parse(message).ok()?;
         let mut parts = tag.expect_constructed()?.into_iter();
         let id = parts.next()?.expect_primitive()?;
-        Some(Request { id, operation: operation(parts.next()?)? })
+        let operation = operation(parts.next()?)?;
+        let controls = parts.next().map_or(Some(Vec::new()), controls)?;
+        Some(Request { id, connection, operation, controls })
     };
     request().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no LDAP request"))
 }
 
-fn operation(tag: StructureTag) -> Option<Operation> {
-    let text = |tag: StructureTag| {
-        tag.expect_primitive().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+fn controls(tag: StructureTag) -> Option<Vec<(String, Vec<u8>)>> {
+    let control = |tag: StructureTag| {
+        let mut parts = tag.expect_constructed()?.into_iter();
+        let name = text(parts.next()?)?;
+        let value = parts.find(|part| part.id == 4).and_then(StructureTag::expect_primitive);
+        Some((name, value.unwrap_or_default()))
     };
+    tag.expect_constructed()?.into_iter().map(control).collect()
+}
+
+fn operation(tag: StructureTag) -> Option<Operation> {
     Some(match tag.id {
-        0 => Operation::Bind,
+        // version, name, authentication
+        0 => {
+            let mut parts = tag.expect_constructed()?.into_iter();
+            let name = text(parts.nth(1)?)?;
+            Operation::Bind(name, parts.next()?.expect_primitive())
+        }
         // baseObject, scope, derefAliases, sizeLimit, timeLimit, typesOnly, filter, attributes
         3 => {
             let mut parts = tag.expect_constructed()?.into_iter();
             let base = text(parts.next()?)?;
-            let size_limit = parts.nth(2)?.expect_primitive()?;
+            let scope = *parts.next()?.expect_primitive()?.last()?;
+            let size_limit = parts.nth(1)?.expect_primitive()?;
             let size_limit = size_limit.iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte));
             let filter = parts.nth(2)?;
             let attributes =
                 parts.next()?.expect_constructed()?.into_iter().filter_map(text).collect();
-            Operation::Search { base, size_limit, filter, attributes }
+            Operation::Search { base, scope, size_limit, filter, attributes }
         }
         23 => Operation::Extended(text(tag.expect_constructed()?.into_iter().next()?)?),
         other => Operation::Other(other),
     })
 }
 
-fn octets(text: &str) -> StructureTag {
+fn text(tag: StructureTag) -> Option<String> {
+    tag.expect_primitive().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+pub fn octets(text: &str) -> StructureTag {
     primitive(4, text.as_bytes().to_vec())
 }
 
-fn primitive(id: u64, bytes: Vec<u8>) -> StructureTag {
+pub fn primitive(id: u64, bytes: Vec<u8>) -> StructureTag {
     StructureTag { class: TagClass::Universal, id, payload: PL::P(bytes) }
 }
 

@@ -2,6 +2,7 @@
 
 #![expect(dead_code, reason = "the company is a program as well, and tests come and go")]
 
+pub mod active_directory;
 pub mod bridge;
 pub mod certificates;
 pub mod client;

@@ -287,8 +287,11 @@ impl LdapRepository {
         })?;
         let mut open: Vec<(usize, Vec<usize>)> = Vec::new();
         for (place, rule) in self.rules.each.iter().enumerate() {
-            let sure = reach.is_some_and(|reach| reach.sure.contains(&place));
-            let group = rule.group.and_then(|group| learnt.group(group)).filter(|_| !sure);
+            let group = rule.group.and_then(|group| learnt.group(group));
+            // Only where no more was sent for than the members does everybody who came belong.
+            let sure = reach.is_some_and(|reach| reach.sure.contains(&place))
+                && group.is_none_or(|group| group.pushed.exact);
+            let group = group.filter(|_| !sure);
             let filter = rule.filter.as_ref().filter(|_| !sure);
             let mut asked = Vec::new();
             for (at, ((raw, entry), dn)) in read.iter_mut().zip(&names).enumerate() {

@@ -12,7 +12,7 @@ use super::connection::{AnswerEnd, Ask, Identity, Outcome, Weight};
 use super::dial::Dial;
 use super::entry::{Paging, RawEntry, RawFound, SearchRequest};
 use super::failure::Failure;
-use super::pages::{End, Pages};
+use super::pages::{End, Page, Pages};
 use super::server::{Plan, Server};
 use super::settings::{Settings, SettingsError};
 use super::tls;
@@ -264,8 +264,9 @@ impl Inner {
             return Ok(found);
         }
         match self.scan(server, request, patience, deadline).await {
-            // A server that cannot page has given what it gives.
+            // A server that cannot page, or does it worse, has given what it gives.
             Err(Failure::Refused(_)) => Ok(found),
+            Ok(paged) if !paged.complete && paged.entries.len() < found.entries.len() => Ok(found),
             other => other,
         }
     }
@@ -344,14 +345,15 @@ impl Inner {
             // Each page is weighed alone: it is gone by the time the next but one comes.
             let weight = Weight::new(&self.weight);
             let page = match pages.next(limit + 1 - stream.sent, &weight).await {
-                // A server that cannot page gives what it gives at once.
-                Err(Failure::Refused(_)) if stream.sent == 0 => {
-                    let found = self.lookup(server, request, limit, patience, deadline).await?;
-                    stream.send(found.entries).await;
-                    return Ok(found.complete);
-                }
+                Err(Failure::Refused(_)) if stream.sent == 0 => Page::NONE,
                 page => page?,
             };
+            if stream.sent == 0 && page.entries.is_empty() && page.end == End::Cut {
+                // A server that cannot page gives what it gives at once.
+                let found = self.lookup(server, request, limit, patience, deadline).await?;
+                stream.send(found.entries).await;
+                return Ok(found.complete);
+            }
             let heard = stream.send(page.entries).await;
             match page.end {
                 End::More if heard && stream.sent <= limit => {}

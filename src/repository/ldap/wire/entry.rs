@@ -107,3 +107,27 @@ impl RawEntry {
         self.dn.len() + 48 + attributes.sum::<usize>()
     }
 }
+
+/// What is to be asked for to get the values behind `range=0-1499`; nothing behind the last ones.
+pub fn rest_of(base: &str, options: &str) -> Option<String> {
+    let range = options.split(';').find_map(|option| {
+        option.get(..6).filter(|start| start.eq_ignore_ascii_case("range="))?;
+        option.get(6..)
+    })?;
+    let last: u64 = range.split_once('-')?.1.parse().ok()?;
+    Some(format!("{base};range={}-*", last + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_that_come_in_parts_are_asked_for_to_the_end() {
+        assert_eq!(rest_of("member", "range=0-1499").unwrap(), "member;range=1500-*");
+        assert_eq!(rest_of("member", "Range=1500-2999").unwrap(), "member;range=3000-*");
+        for whole in ["range=3000-*", "", "binary", "range=", "range=x-y"] {
+            assert_eq!(rest_of("member", whole), None, "{whole}");
+        }
+    }
+}

@@ -21,6 +21,6 @@ mod tests;
 mod tls;
 
 pub use directory::Directory;
-pub use entry::{Paging, RawEntry, RawFound, Scope, SearchRequest};
+pub use entry::{Paging, RawEntry, RawFound, Scope, SearchRequest, rest_of};
 pub use feed::{Controls, End, Listener, Message, RequestControl};
 pub use settings::{Settings, SettingsError};

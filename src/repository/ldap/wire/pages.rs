@@ -32,6 +32,11 @@ pub(super) struct Page {
     pub(super) end: End,
 }
 
+impl Page {
+    /// Nobody is shown, though there may be somebody.
+    pub(super) const NONE: Self = Self { entries: Vec::new(), end: End::Cut };
+}
+
 /// What comes after a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
@@ -82,6 +87,10 @@ impl<'a> Pages<'a> {
                 self.lease = None;
                 return Ok(Page { entries, end: End::Cut });
             };
+            if outcome.code == 0 {
+                // Only what worked is remembered: who does not page at all refuses every size.
+                self.server.set_page(self.size);
+            }
             let end = match outcome.code {
                 0 if next.is_empty() => End::Whole,
                 0 => {
@@ -92,7 +101,6 @@ impl<'a> Pages<'a> {
                 }
                 11 if entries.is_empty() && self.cookie.is_empty() && self.size > 1 => {
                     self.size /= 2;
-                    self.server.set_page(self.size);
                     continue;
                 }
                 3 | 4 | 11 => End::Cut,
