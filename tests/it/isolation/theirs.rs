@@ -132,7 +132,7 @@ impl Theirs {
         let row = json!({ "userName": "quagga-import", "externalId": "quagga-row" });
         let body = json!({ "users": [row, row], "group": { "value": group } });
         let made = self.client.post("/Users/.import", &body).expect(202);
-        self.import = made["correlationId"].as_str().unwrap().to_owned();
+        made["correlationId"].as_str().unwrap().clone_into(&mut self.import);
         self.secrets.push(self.import.clone());
         let path = format!("/Users/.import/{}", self.import);
         let mut report = Value::Null;
