@@ -39,6 +39,7 @@ mod roles;
 mod rules;
 mod schemas;
 mod search;
+mod secrets;
 mod seeds;
 mod slow;
 mod smoke;
