@@ -185,7 +185,7 @@ pub fn router(state: HttpState) -> Result<App, MountError> {
     Ok(App(Arc::new(Parts {
         mounts,
         applications,
-        outside: health::router(&tenants, shown),
+        outside: health::router(&tenants, &state.gate, shown),
         tenants,
         gate: state.gate,
         limits: state.limits,
@@ -202,7 +202,11 @@ impl App {
         Self(Arc::new(Parts {
             mounts: Mounts::default(),
             applications: Vec::new(),
-            outside: health::router(&self.0.tenants, Some(Arc::clone(&self.0.metrics))),
+            outside: health::router(
+                &self.0.tenants,
+                &self.0.gate,
+                Some(Arc::clone(&self.0.metrics)),
+            ),
             tenants: Vec::new(),
             gate: Arc::clone(&self.0.gate),
             limits: self.0.limits,

@@ -10,6 +10,7 @@ pub mod client;
 pub mod company;
 pub mod guard;
 pub mod hostile;
+pub mod keys;
 pub mod postgres;
 pub mod slapd;
 
