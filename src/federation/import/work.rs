@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join;
 use tokio::task::yield_now;
 
+use super::super::create::type_of_new;
 use super::super::possession::LOGIN;
 use super::super::write::{local_write, record};
 use super::super::{Federation, Problem, View, is_authenticator};
@@ -356,7 +357,7 @@ impl Federation {
         Some(NewResource {
             type_name: TypeName::User,
             id,
-            user_type: UserType::Ftress,
+            user_type: type_of_new(&job.caller, self.users()),
             write,
             revive: *revive,
             record: job.record(self.users(), action, id, write),
