@@ -4,6 +4,7 @@
 //! whose features do not exist yet. Knows nothing of who uses the settings; opens nothing but the
 //! files that the configuration names.
 
+mod alternatives;
 mod callers;
 mod codes;
 mod customs;
@@ -32,9 +33,9 @@ pub use fault::{ConfigError, Report};
 pub use provisioned::Provisioned;
 pub use settings::{
     Allowance, AttributeOverride, AuthenticatorPolicy, Authority, CacheTimes, Changes, Config,
-    Group, Issuer, LogFormat, LogSettings, Mount, OauthClient, OnConflict, OnFailure, OnVanish,
-    RepositorySettings, Rights, Role, Rule, Server, ServerUrl, Source, StoreSettings, Tenant,
-    Token, VanishBrake,
+    Group, Issuer, KeySet, LogFormat, LogSettings, Mount, OauthClient, OnConflict, OnFailure,
+    OnVanish, RepositorySettings, Rights, Role, Rule, Server, ServerUrl, Source, StoreSettings,
+    Tenant, Token, VanishBrake,
 };
 
 pub use tls::{TlsFault, TlsFile, TlsFiles, TlsIdentity};
@@ -50,12 +51,8 @@ impl Config {
         let whole = std::path::absolute(path).map_err(read)?;
         let directory = whole.parent().unwrap_or(&whole);
         let environment = |name: &str| std::env::var(name).ok();
-        let config = understand(&text, &Surroundings { directory, environment: &environment })
-            .map_err(|fault| fault.locate(&text, Some(path)))?;
-        match later::not_done(&config) {
-            Some(key) => Err(ConfigError::NotYet { path: path.to_owned(), key }),
-            None => Ok(config),
-        }
+        understand(&text, &Surroundings { directory, environment: &environment })
+            .map_err(|fault| fault.locate(&text, Some(path)))
     }
 
     /// Reads the text of a configuration file that lies in `directory`.

@@ -1,4 +1,4 @@
--- The table of sqlite/0008_write_back.sql, where every column is described.
+-- The table of sqlite/0009_write_back.sql, where every column is described.
 CREATE TABLE intents (
     id TEXT COLLATE "C" NOT NULL,
     tenant BIGINT NOT NULL REFERENCES tenants (key),
