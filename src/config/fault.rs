@@ -145,20 +145,14 @@ impl Fault {
     }
 
     /// Says that a key is known and its feature is not there.
-    pub fn not_yet<T>(
-        place: &Spanned<T>,
-        key: &str,
-        value: Option<&str>,
-        default: Option<&str>,
-    ) -> Self {
-        let value = value.map(|value| format!(" = \"{value}\"")).unwrap_or_default();
+    pub fn not_yet<T>(place: &Spanned<T>, key: &str, default: Option<&str>) -> Self {
         let remedy = match default {
             Some(default) => format!("the default, {default}, is what this version does"),
             None => "this version has nothing for it".to_owned(),
         };
         Self {
             span: Some(place.span()),
-            problem: Problem::Whole(format!("\"{key}\"{value} is not yet supported; remove it")),
+            problem: Problem::Whole(format!("\"{key}\" is not yet supported; remove it")),
             remedy,
             hidden: true,
         }

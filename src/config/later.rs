@@ -20,8 +20,6 @@ enum Takes {
     Nothing,
     /// An empty list, which is the default.
     EmptyList,
-    /// Whatever does not begin with one of these; `written` has the key and judges the rest.
-    AllBut(&'static [&'static str]),
 }
 
 const fn later(key: &'static str, takes: Takes) -> Later {
@@ -69,28 +67,15 @@ fn refuse_below(value: &mut Spanned<DeValue<'_>>, entry: &Later, rest: &str) -> 
 
 fn refuse_here(table: &mut DeTable<'_>, entry: &Later, name: &str) -> Result<(), Fault> {
     let Some((key, value)) = table.get_key_value(name) else { return Ok(()) };
-    let word = value.get_ref().as_str();
     let (is_default, default) = match &entry.takes {
         Takes::Nothing => (false, None),
         Takes::EmptyList => {
             (value.get_ref().as_array().is_some_and(|list| list.is_empty()), Some("[]"))
-        }
-        Takes::AllBut(refused) => {
-            if !word.is_some_and(|word| refused.iter().any(|prefix| word.starts_with(prefix))) {
-                return Ok(());
-            }
-            (false, None)
         }
     };
     if is_default {
         table.remove(name);
         return Ok(());
     }
-    let named = match entry.takes {
-        Takes::AllBut(refused) => {
-            refused.iter().copied().find(|prefix| word.is_some_and(|word| word.starts_with(prefix)))
-        }
-        _ => None,
-    };
-    Err(Fault::not_yet(key, entry.key, named, default))
+    Err(Fault::not_yet(key, entry.key, default))
 }
