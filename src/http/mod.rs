@@ -58,6 +58,13 @@ use mount::{Mount, Mounted, Mounts};
 use routes::Endpoint;
 use writes::Writes;
 
+/// What takes bodies apart, for whoever feeds it arbitrary bytes.
+#[cfg(fuzzing)]
+pub mod parsers {
+    pub use super::import::rows::{Order, Part, Stopped, read as read_import};
+    pub use super::json::parse as read_json;
+}
+
 pub use mount::MountError;
 pub use serve::{ConnectionLimits, serve};
 pub use tls::{Tls, TlsError};
