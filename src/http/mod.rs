@@ -49,6 +49,7 @@ use futures_util::future::BoxFuture;
 use tower::Service;
 
 use crate::auth::Gate;
+use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::federation::Federation;
 use crate::scim::dialect::{Dialect, Manner, Manners};
@@ -125,11 +126,14 @@ impl Mounted for TenantState {
 pub type TenantMount = Mount<TenantState>;
 
 impl TenantMount {
-    /// How a request is understood and answered here, whose token names this dialect or none.
-    fn manner(&self, of_token: Option<Dialect>, uri: &Uri) -> &Arc<Manner> {
+    /// How a request of this caller, or of nobody yet, is understood and answered here.
+    fn manner(&self, caller: Option<&Caller>, uri: &Uri) -> &Arc<Manner> {
         let of_mount = || self.tenant.dialects.get(self.index).copied().unwrap_or_default();
-        let dialect = of_token.unwrap_or_else(of_mount);
-        self.tenant.manners.of(dialect, || query::api_version(uri.query()))
+        let dialect = caller.and_then(|caller| caller.dialect).unwrap_or_else(of_mount);
+        let manners = &self.tenant.manners;
+        let manner = manners.of(dialect, || query::api_version(uri.query()));
+        let agent = caller.and_then(|caller| caller.agent.as_ref());
+        if agent.is_some() { manners.of_agents(manner) } else { manner }
     }
 
     /// In which form a resource is rendered here.

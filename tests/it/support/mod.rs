@@ -13,6 +13,7 @@ pub mod hostile;
 pub mod keys;
 pub mod postgres;
 pub mod slapd;
+pub mod way;
 
 use std::time::{Duration, Instant};
 
