@@ -6,6 +6,8 @@
 //!
 //! * A: a bare axum server that serialises a ListResponse of about 1.4 KB with `serde_json`;
 //! * B: the ldap3 crate alone, 16 searches in flight on two connections, against the same slapd.
+//!
+//! `cargo bench --bench bridge -- imports` measures others while an import is under way.
 
 #![expect(
     clippy::unwrap_used,
@@ -14,6 +16,7 @@
     reason = "a bench that cannot go on says where it stands and ends"
 )]
 
+mod imports;
 mod load;
 #[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../../tests/it/support/mod.rs"]
@@ -44,6 +47,7 @@ fn main() {
         Some("yardstick-b") => return yardstick::bare_ldap3(&arguments[2], PEOPLE),
         // cargo test runs benches once, without --bench, to see that they start.
         _ if !arguments.iter().any(|one| one == "--bench") => return,
+        Some("imports") => return imports::run(),
         _ => {}
     }
     pin(std::process::id(), LOAD_CPU);
