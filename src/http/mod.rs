@@ -24,6 +24,8 @@ mod lifecycle;
 mod mount;
 mod multiplex;
 mod operation;
+#[cfg(fuzzing)]
+pub mod parsers;
 mod query;
 mod resource;
 mod routes;
@@ -58,13 +60,6 @@ use layers::RequestIds;
 use mount::{Mount, Mounted, Mounts};
 use routes::Endpoint;
 use writes::Writes;
-
-/// What takes bodies apart, for whoever feeds it arbitrary bytes.
-#[cfg(fuzzing)]
-pub mod parsers {
-    pub use super::import::rows::{Order, Part, Stopped, read as read_import};
-    pub use super::json::parse as read_json;
-}
 
 pub use mount::MountError;
 pub use serve::{ConnectionLimits, serve};
