@@ -122,7 +122,7 @@ impl Federation {
             Some((Some(directory), link)) if !directory.giving().is_nothing() => {
                 match directory.read(&link.entry_key, false).await {
                     Ok(Some(known)) => Half::Entry(known, State::Live),
-                    Ok(None) => Half::Unasked,
+                    Ok(None) => Half::Absent,
                     Err(error) => Half::Shadow(failure(directory, &error)),
                 }
             }

@@ -19,7 +19,7 @@ use super::{App, HttpState, Limits, TenantState, router};
 use crate::auth::Gate;
 use crate::clock::Clock;
 use crate::config::{AuthenticatorPolicy, Config, Customs, OnConflict, OnFailure};
-use crate::federation::{Federation, Rules, Shares};
+use crate::federation::{Federation, Rules, Shares, VanishRules};
 use crate::scim::ResourceType;
 use crate::scim::dialect::{Dialect, Manners, Settings};
 use crate::scim::mirror::CodeTypes;
@@ -55,6 +55,7 @@ fn federation(
         groups: Vec::new(),
         roles: Vec::new(),
         provisioned: Vec::new(),
+        vanish: VanishRules::default(),
     };
     Arc::new(Federation::new(
         name.into(),

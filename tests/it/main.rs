@@ -48,3 +48,4 @@ mod support;
 mod throttle;
 mod tls;
 mod token;
+mod vanish;
