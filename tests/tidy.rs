@@ -23,11 +23,12 @@ const DRIVERS: [&str; 2] = ["http", "import"];
 const HOLDINGS: [&str; 3] = ["store", "repository", "cache"];
 
 /// Crates and the only modules that may name them.
-const FENCES: [(&[&str], &[&str]); 7] = [
+const FENCES: [(&[&str], &[&str]); 8] = [
     (&["rusqlite", "tokio_postgres"], &["store"]),
     (&["ldap3", "lber"], &["repository::ldap::wire"]),
     (&["moka"], &["cache"]),
-    (&["axum", "hyper", "hyper_util", "tower", "tower_http", "http_body_util"], &["http"]),
+    (&["axum", "tower", "tower_http"], &["http"]),
+    (&["hyper", "hyper_util", "http_body_util"], &["http", "auth::fetch"]),
     (&["toml"], &["config", "repository::ldap::mapping"]),
     (&["tracing_subscriber"], &["telemetry", "config"]),
     (&["clap"], &["cli", "main"]),
@@ -326,6 +327,42 @@ impl Source {
             self.code.replace_range(start..end, &lines);
         }
     }
+}
+
+/// The table of threats names tests by their places, and a row without one says nothing.
+#[test]
+fn every_test_that_the_table_of_threats_names_is_there() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/auth/threats.md");
+    let table = std::fs::read_to_string(path).unwrap();
+    let sources: Vec<_> = sources("src").into_iter().chain(sources("tests")).collect();
+    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    assert!(rows.len() > 20, "the table is not where it was");
+    for row in rows {
+        let named: Vec<&str> =
+            row.split('`').skip(1).step_by(2).filter(|word| word.contains("::")).collect();
+        assert!(!named.is_empty(), "no test shows this: {row}");
+        for test in named {
+            assert!(is_test(test, &sources), "there is no test {test}");
+        }
+    }
+    assert!(!is_test("auth::bearer::token", &sources), "a function is no test");
+    assert!(!is_test("auth::jwt::a_token_is_of_one_tenant", &sources), "it is elsewhere");
+}
+
+/// Whether a test of this name is in that room: `it::x` is below `tests`, everything else below `src`.
+fn is_test(named: &str, sources: &[(String, String)]) -> bool {
+    let (room, test) = named.rsplit_once("::").unwrap();
+    let below = if room == "it" || room.starts_with("it::") { "tests" } else { "src" };
+    let place = format!("{below}/{}", room.replace("::", "/"));
+    let head = format!("fn {test}(");
+    let is_in_room =
+        |name: &str| name.strip_prefix(&place).is_some_and(|rest| rest.starts_with(['.', '/']));
+    sources.iter().filter(|(name, _)| is_in_room(name)).any(|(_, text)| {
+        let before = text.split_once(&head).map_or("", |(before, _)| before);
+        // The attribute, and of an asynchronous one the word before `fn`.
+        let mut last = before.lines().rev().take(2);
+        last.any(|line| line.contains("#[test]") || line.contains("#[tokio::test"))
+    })
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::bearer::{self, Denied, Tokens};
 use super::client::Clients;
-use super::jwt::{IssuerFault, Issuers};
+use super::jwt::{IssuerFault, Issuers, KeysUnavailable, Unverified};
 use super::mint::{ISSUED, hex, sha256};
 use super::rate::Rate;
 use super::throttle::Throttle;
@@ -53,6 +53,9 @@ pub enum Refused {
     /// Whether the token is good cannot be said now. With the cause, for the log.
     #[error("tokens cannot be checked for now")]
     Unavailable(#[source] Arc<StoreError>),
+    /// Nor can that be said.
+    #[error(transparent)]
+    Keys(#[from] KeysUnavailable),
 }
 
 impl Gate {
@@ -83,6 +86,14 @@ impl Gate {
             throttle: config.server.throttle.map(|failures| Throttle::new(failures, start)),
             store: Arc::clone(store),
             clock: clock.clone(),
+        })
+    }
+
+    /// Tenant and name of every issuer whose keys are published under an address, and whether these
+    /// can be had; `None` before that is known.
+    pub fn issuers(&self) -> impl Iterator<Item = (&str, &str, Option<bool>)> {
+        self.issuers.iter().flat_map(|(tenant, issuers)| {
+            issuers.published().map(|(issuer, healthy)| (&**tenant, issuer, healthy))
         })
     }
 
@@ -182,7 +193,7 @@ impl Gate {
         tenant: &str,
     ) -> Result<Known, Refused> {
         if !token.starts_with(ISSUED.as_bytes()) {
-            return Ok(self.of_issuer(token, digest, tenant)?);
+            return self.of_issuer(token, digest, tenant).await;
         }
         let Some((name, clients)) = self.clients.get_key_value(tenant) else {
             return Err(Denied::Unknown.into());
@@ -209,7 +220,12 @@ impl Gate {
 
 impl Gate {
     /// Whom a token stands for that somebody else issued.
-    fn of_issuer(&self, token: &[u8], digest: [u8; 32], tenant: &str) -> Result<Known, Denied> {
+    async fn of_issuer(
+        &self,
+        token: &[u8],
+        digest: [u8; 32],
+        tenant: &str,
+    ) -> Result<Known, Refused> {
         let issuers = self.issuers.get_key_value(tenant);
         // What is no JWT by its looks is told the same as where there is no issuer.
         let issuers = issuers.filter(|_| token.split(|byte| *byte == b'.').count() == 3);
@@ -218,7 +234,10 @@ impl Gate {
         if let Some(known) = self.verified.find(name, &digest, at) {
             return Ok(known);
         }
-        let (known, expires) = issuers.verify(token, at)?;
+        let (known, expires) = issuers.verify(token, at).await.map_err(|why| match why {
+            Unverified::Rejected(rejected) => Denied::from(rejected).into(),
+            Unverified::Unavailable(keys) => Refused::from(keys),
+        })?;
         self.verified.keep(name, digest, &known, expires);
         Ok(known)
     }

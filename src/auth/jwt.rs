@@ -4,17 +4,19 @@
 //! Nothing of a token is believed before its signature is verified, but which issuer's keys are meant.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use super::fetch::{Address, FetchError};
 use super::gate::Known;
 use super::jwk::{Algorithm, Keys, KeysFault};
+use super::published::{Asker, Published, Unavailable};
 use crate::caller::{Caller, PermissionSet};
-use crate::config::Issuer;
+use crate::config::{Issuer, KeySet};
 
 /// How far an issuer's clock may be off.
 const LEEWAY: SignedDuration = SignedDuration::from_secs(30);
@@ -29,8 +31,26 @@ pub struct Issuers(Vec<Trusted>);
 struct Trusted {
     issuer: String,
     audience: String,
-    keys: Keys,
+    keys: Source,
     known: Known,
+}
+
+/// Where the keys are.
+#[derive(Debug)]
+enum Source {
+    Given(Arc<Keys>),
+    Published(Published),
+}
+
+/// A token in its parts, of which nothing is believed yet.
+struct Token<'a> {
+    /// What the signature is about.
+    signed: &'a str,
+    signature: Vec<u8>,
+    algorithm: Algorithm,
+    id: Option<String>,
+    issuer: String,
+    claims: Value,
 }
 
 /// Why a token is not accepted.
@@ -56,21 +76,56 @@ pub enum Rejected {
     NotYet,
 }
 
+/// Whether a token is good cannot be said now.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the keys of the issuer \"{issuer}\" cannot be had for now, so its tokens cannot be checked"
+)]
+pub struct KeysUnavailable {
+    pub issuer: String,
+    /// Until they are asked for again.
+    pub wait: Duration,
+}
+
+/// Why a token stands for nobody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unverified {
+    Rejected(Rejected),
+    Unavailable(KeysUnavailable),
+}
+
 /// The issuer's keys cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("the keys of the issuer \"{issuer}\" of tenant \"{tenant}\" cannot be used: {fault}")]
 pub struct IssuerFault {
     issuer: String,
     tenant: String,
-    fault: KeysFault,
+    fault: SourceFault,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum SourceFault {
+    #[error(transparent)]
+    Keys(#[from] KeysFault),
+    #[error(transparent)]
+    Address(#[from] FetchError),
+}
+
+impl From<Rejected> for Unverified {
+    fn from(rejected: Rejected) -> Self {
+        Self::Rejected(rejected)
+    }
 }
 
 impl Issuers {
+    /// # Panics
+    /// Outside a Tokio runtime, where keys are published under an address.
     pub fn new(issuers: &[Issuer], start: Instant) -> Result<Self, IssuerFault> {
         let trusted = issuers.iter().map(|one| {
-            let keys = Keys::parse(&one.jwks).map_err(|fault| IssuerFault {
+            let tenant = &*one.rights.caller.tenant;
+            let keys = Source::new(one, tenant).map_err(|fault| IssuerFault {
                 issuer: one.issuer.clone(),
-                tenant: one.rights.caller.tenant.to_string(),
+                tenant: tenant.to_owned(),
                 fault,
             })?;
             Ok(Trusted {
@@ -83,8 +138,63 @@ impl Issuers {
         trusted.collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whom a token stands for, and until when.
-    pub fn verify(&self, token: &[u8], now: Timestamp) -> Result<(Known, Timestamp), Rejected> {
+    /// Whom a token stands for, and until when. Waits for keys where those at hand do not suffice.
+    pub async fn verify(
+        &self,
+        token: &[u8],
+        now: Timestamp,
+    ) -> Result<(Known, Timestamp), Unverified> {
+        let token = Token::read(token)?;
+        let mut rejected = Rejected::Issuer;
+        let mut unavailable = None;
+        for trusted in &self.0 {
+            if trusted.issuer != token.issuer {
+                continue;
+            }
+            match trusted.verify(&token, now).await {
+                Err(Unverified::Unavailable(keys)) => unavailable = Some(keys),
+                // One issuer may stand there once for each audience.
+                Err(Unverified::Rejected(
+                    why @ (Rejected::Key | Rejected::Signature | Rejected::Audience),
+                )) => rejected = why,
+                decided => return decided,
+            }
+        }
+        Err(unavailable.map_or(Unverified::Rejected(rejected), Unverified::Unavailable))
+    }
+
+    /// The issuers whose keys are published under an address, and whether these can be had; `None`
+    /// before that is known.
+    pub fn published(&self) -> impl Iterator<Item = (&str, Option<bool>)> {
+        self.0.iter().filter_map(|one| match &one.keys {
+            Source::Given(_) => None,
+            Source::Published(keys) => Some((&*one.issuer, keys.healthy())),
+        })
+    }
+}
+
+impl Source {
+    fn new(issuer: &Issuer, tenant: &str) -> Result<Self, SourceFault> {
+        Ok(match &issuer.jwks {
+            KeySet::Text(text) => Self::Given(Arc::new(Keys::parse(text)?)),
+            KeySet::Address(url, roots) => {
+                let who = Asker { tenant: tenant.to_owned(), issuer: issuer.issuer.clone() };
+                let address = Address::new(url, roots.as_deref())?;
+                Self::Published(Published::follow(address, who))
+            }
+        })
+    }
+
+    async fn get(&self, suffice: impl Fn(&Keys) -> bool) -> Result<Arc<Keys>, Unavailable> {
+        match self {
+            Self::Given(keys) => Ok(Arc::clone(keys)),
+            Self::Published(keys) => keys.get(suffice).await,
+        }
+    }
+}
+
+impl<'a> Token<'a> {
+    fn read(token: &'a [u8]) -> Result<Self, Rejected> {
         let token = std::str::from_utf8(token).map_err(|_| Rejected::Malformed)?;
         let (signed, signature) = token.rsplit_once('.').ok_or(Rejected::Malformed)?;
         let (header, claims) = signed.split_once('.').ok_or(Rejected::Malformed)?;
@@ -97,42 +207,55 @@ impl Issuers {
         }
         let id = match header.get("kid") {
             None => None,
-            Some(Value::String(id)) => Some(id.as_str()),
+            Some(Value::String(id)) => Some(id.clone()),
             Some(_) => return Err(Rejected::Malformed),
         };
-        let issuer = claims.get("iss").and_then(Value::as_str).ok_or(Rejected::Issuer)?;
-        let mut of_issuer = self.0.iter().filter(|one| one.issuer == issuer).peekable();
-        of_issuer.peek().ok_or(Rejected::Issuer)?;
-        let mut rejected = Rejected::Key;
-        for trusted in of_issuer {
-            if !trusted.keys.has(id, algorithm) {
-                continue;
-            }
-            if !trusted.keys.verify(id, algorithm, signed.as_bytes(), &signature) {
-                rejected = Rejected::Signature;
-                continue;
-            }
-            // One issuer may stand there once for each audience.
-            if !is_for(&claims, &trusted.audience) {
-                rejected = Rejected::Audience;
-                continue;
-            }
-            let expires = time(&claims, "exp").ok_or(Rejected::Expired)?;
-            if expires.saturating_add(LEEWAY).is_ok_and(|end| end <= now) {
-                return Err(Rejected::Expired);
-            }
-            match (claims.get("nbf"), time(&claims, "nbf")) {
-                (None, _) => {}
-                (Some(_), Some(begin)) if now.saturating_add(LEEWAY).is_ok_and(|n| n >= begin) => {}
-                (Some(_), _) => return Err(Rejected::NotYet),
-            }
-            return Ok((trusted.known(&claims), expires));
-        }
-        Err(rejected)
+        let issuer = claims.get("iss").and_then(Value::as_str).ok_or(Rejected::Issuer)?.to_owned();
+        Ok(Self { signed, signature, algorithm, id, issuer, claims })
+    }
+
+    /// Whether one of these keys is meant. A token that names none means whichever made it.
+    fn means(&self, keys: &Keys) -> bool {
+        let id = self.id.as_deref();
+        keys.has(id, self.algorithm) && (id.is_some() || self.is_of(keys))
+    }
+
+    fn is_of(&self, keys: &Keys) -> bool {
+        keys.verify(self.id.as_deref(), self.algorithm, self.signed.as_bytes(), &self.signature)
     }
 }
 
 impl Trusted {
+    async fn verify(
+        &self,
+        token: &Token<'_>,
+        now: Timestamp,
+    ) -> Result<(Known, Timestamp), Unverified> {
+        let keys = self.keys.get(|keys| token.means(keys)).await.map_err(|Unavailable(wait)| {
+            Unverified::Unavailable(KeysUnavailable { issuer: self.issuer.clone(), wait })
+        })?;
+        if !keys.has(token.id.as_deref(), token.algorithm) {
+            return Err(Rejected::Key.into());
+        }
+        if !token.is_of(&keys) {
+            return Err(Rejected::Signature.into());
+        }
+        let claims = &token.claims;
+        if !is_for(claims, &self.audience) {
+            return Err(Rejected::Audience.into());
+        }
+        let expires = time(claims, "exp").ok_or(Rejected::Expired)?;
+        if expires.saturating_add(LEEWAY).is_ok_and(|end| end <= now) {
+            return Err(Rejected::Expired.into());
+        }
+        match (claims.get("nbf"), time(claims, "nbf")) {
+            (None, _) => {}
+            (Some(_), Some(begin)) if now.saturating_add(LEEWAY).is_ok_and(|n| n >= begin) => {}
+            (Some(_), _) => return Err(Rejected::NotYet.into()),
+        }
+        Ok((self.known(claims), expires))
+    }
+
     /// The caller that the configuration makes of a token: who is its subject, and no more than its
     /// own claims ask for where these speak of permissions.
     fn known(&self, claims: &Value) -> Known {

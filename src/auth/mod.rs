@@ -1,13 +1,16 @@
 //! Who is asking: from the `Authorization` header to a [`Caller`].
 //!
 //! Knows nothing of what a caller asks for, nor whether it may.
+#![doc = include_str!("threats.md")]
 
 mod bearer;
 mod client;
+mod fetch;
 mod gate;
 mod jwk;
 mod jwt;
 pub mod mint;
+mod published;
 mod rate;
 mod throttle;
 mod verified;
@@ -15,4 +18,4 @@ mod verified;
 pub use bearer::Denied;
 pub use client::{IssueError, Issued};
 pub use gate::{Gate, Refused};
-pub use jwt::{IssuerFault, Rejected};
+pub use jwt::{IssuerFault, KeysUnavailable, Rejected};

@@ -10,9 +10,9 @@ use super::repository::Known;
 use super::resolve::{
     DAY, HOUR, MILLISECOND, MINUTE, SECOND, Surroundings, Taken, group_id, role, twice,
 };
-use super::settings::{Allowance, Issuer, OauthClient, Rights, Role, Token};
-use super::value;
+use super::settings::{Allowance, Issuer, KeySet, OauthClient, Rights, Role, Token};
 use super::written::{self, Words};
+use super::{tls, value};
 use crate::caller::{Agent, Caller, Ceiling, Client, PERMISSIONS, PermissionSet};
 
 /// What a client sends, beside what the RFCs say.
@@ -106,22 +106,45 @@ pub fn issuers(
                 "give that one another name: the audit trail tells callers apart by their names",
             ));
         }
-        let path = around.path(written.jwks.file.get_ref());
-        let jwks = std::fs::read_to_string(&path).map_err(|error| {
-            Fault::at(
-                &written.jwks.file,
-                format!("{} cannot be read: {error}", path.display()),
-                "name a file with the issuer's JWK Set; relative to this file",
-            )
-        })?;
         issuers.push(Issuer {
             issuer: issuer.clone(),
             audience: audience.clone(),
-            jwks,
+            jwks: key_set(written, around)?,
             rights: rights(written.rights(), tenant, issuer, known)?,
         });
     }
     Ok(issuers)
+}
+
+fn key_set(written: &written::Trusted, around: &Surroundings<'_>) -> Result<KeySet, Fault> {
+    let place = &written.jwks;
+    let (keys, encrypted) = match place.get_ref() {
+        written::KeySet::File(name) => {
+            let path = around.path(name);
+            let text = std::fs::read_to_string(&path).map_err(|error| {
+                Fault::at(
+                    place,
+                    format!("{} cannot be read: {error}", path.display()),
+                    "name a file with the issuer's JWK Set; relative to this file",
+                )
+            })?;
+            (KeySet::Text(text), false)
+        }
+        written::KeySet::Address(text) => {
+            let url = value::key_url(place, text)?;
+            let roots = written.ca.as_ref().map(|place| tls::roots(place, around)).transpose()?;
+            let encrypted = url.scheme() == "https";
+            (KeySet::Address(url, roots), encrypted)
+        }
+    };
+    match &written.ca {
+        Some(place) if !encrypted => Err(Fault::at(
+            place,
+            "a ca is for TLS, and these keys are not fetched over it",
+            "write jwks = \"https://…\", or remove it",
+        )),
+        _ => Ok(keys),
+    }
 }
 
 fn lifetime(written: Option<&Spanned<String>>) -> Result<Duration, Fault> {
@@ -222,4 +245,51 @@ fn permissions(words: &Words) -> Result<PermissionSet, Fault> {
         })?;
         Ok(set.union(more))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn keys_of_an_issuer_are_in_a_file_or_at_an_address_that_can_be_believed() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("jwks.json"), "{}").unwrap();
+        std::fs::write(folder.path().join("empty.pem"), "").unwrap();
+        let parse = |lines: &str| {
+            let text = format!(
+                "[[tenant]]\nname = \"acme\"\n[[tenant.issuer]]\nissuer = \"i\"\naudience = \"a\"\n\
+                 permissions = []\n{lines}\n"
+            );
+            let config = Config::parse(&text, folder.path(), &|_| None);
+            config.map(|mut config| config.tenants.remove(0).issuers.remove(0).jwks)
+        };
+        for url in ["https://login.example/keys?a=1", "http://127.0.0.1:1/", "http://[::1]/keys"] {
+            match parse(&format!("jwks = \"{url}\"")).unwrap() {
+                KeySet::Address(read, None) => assert_eq!(read.as_str(), url),
+                other => panic!("{other:?}"),
+            }
+        }
+        let file = parse("jwks = { file = \"jwks.json\" }").unwrap();
+        assert!(matches!(file, KeySet::Text(text) if text == "{}"));
+        for (lines, words) in [
+            ("jwks = \"http://login.example/keys\"", "issuer.jwks: anybody on the way"),
+            ("jwks = \"http://localhost/keys\"", "issuer.jwks: anybody on the way"),
+            ("jwks = \"ftp://login.example/keys\"", "issuer.jwks: keys are fetched over https"),
+            ("jwks = \"jwks.json\"", "issuer.jwks: this is no URL"),
+            ("jwks = \"https://me:secret@login.example/\"", "issuer.jwks: the address of public"),
+            ("jwks = \"https://login.example/#keys\"", "issuer.jwks: the address of public"),
+            ("jwks = { file = \"none.json\" }", "none.json cannot be read"),
+            ("jwks = { url = \"https://login.example\" }", "no such key"),
+            ("jwks = 7", "write the address of a JWK Set or { file"),
+            ("jwks = { file = \"jwks.json\" }\nca = \"empty.pem\"", "issuer.ca: a ca is for TLS"),
+            ("jwks = \"http://127.0.0.1/\"\nca = \"empty.pem\"", "issuer.ca: there is no PEM"),
+            ("jwks = \"https://login.example\"\nca = \"empty.pem\"", "issuer.ca: there is no PEM"),
+            ("jwks = \"https://login.example\"\nca = \"none.pem\"", "issuer.ca: cannot read"),
+        ] {
+            let told = parse(lines).unwrap_err().to_string();
+            assert!(told.contains(words), "{lines}: {told}");
+        }
+    }
 }

@@ -34,7 +34,6 @@ const fn later(key: &'static str, takes: Takes) -> Later {
 const LATER: &[Later] = &[
     later("telemetry.otlp", Takes::Nothing),
     later("tenant.operators", Takes::Nothing),
-    later("tenant.issuer.jwks", Takes::AllBut(&["https://", "http://"])),
     later("tenant.repository.rename_from", Takes::Nothing),
     later("tenant.repository.follow_referrals", Takes::EmptyList),
     later("tenant.repository.attributes.*.authority", Takes::AllBut(&["write_back"])),

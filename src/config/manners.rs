@@ -7,6 +7,7 @@ use super::resolve::Taken;
 use super::settings::{Issuer, Mount, OauthClient, Token};
 use super::value;
 use super::written;
+use crate::caller::Caller;
 use crate::scim::ResourceType;
 use crate::scim::dialect::{Dialect, Limit, Manners, Settings};
 use crate::scim::schema::{AttributePath, Mutability};
@@ -42,17 +43,19 @@ pub fn manners(
     clients: &[OauthClient],
     issuers: &[Issuer],
 ) -> Result<Manners, Fault> {
+    let rights = tokens.iter().map(|token| &token.rights);
+    let rights = rights.chain(clients.iter().map(|client| &client.rights));
+    let rights = rights.chain(issuers.iter().map(|issuer| &issuer.rights));
+    let callers: Vec<&Caller> = rights.map(|rights| &*rights.caller).collect();
     let settings = Settings {
         wildcards: file.wildcards,
         unquoted_values: file.unquoted_values,
         prefer_attributes: file.prefer_attributes,
         limits: limits(file, users)?,
         required: required(file, users)?,
+        agents: callers.iter().any(|caller| caller.agent.is_some()),
     };
-    let rights = tokens.iter().map(|token| &token.rights);
-    let rights = rights.chain(clients.iter().map(|client| &client.rights));
-    let rights = rights.chain(issuers.iter().map(|issuer| &issuer.rights));
-    let of_callers = rights.filter_map(|rights| rights.caller.dialect);
+    let of_callers = callers.iter().filter_map(|caller| caller.dialect);
     let spoken: Vec<Dialect> = mounts.iter().map(|mount| mount.dialect).chain(of_callers).collect();
     Ok(Manners::new(&settings, spoken))
 }
@@ -135,6 +138,8 @@ mod tests {
         let caller = &config.tenants[0].tokens[0].rights.caller;
         assert_eq!((caller.dialect, caller.binds), (Some(Dialect::Activid), Some(false)));
         assert_eq!(config.tenants[0].manners.used(), 5, "one token is enough");
+        let agent = with("", "dialect = \"activid\"\ncreates = \"SCIM_FED\"").unwrap();
+        assert_eq!(agent.tenants[0].manners.used(), 9, "an agent is shown more");
         assert_eq!(with("", "").unwrap().tenants[0].manners.used(), 1);
     }
 

@@ -4,6 +4,7 @@
 //! whose features do not exist yet. Knows nothing of who uses the settings; opens nothing but the
 //! files that the configuration names.
 
+mod alternatives;
 mod callers;
 mod codes;
 mod customs;
@@ -32,9 +33,9 @@ pub use fault::{ConfigError, Report};
 pub use provisioned::Provisioned;
 pub use settings::{
     Allowance, AttributeOverride, AuthenticatorPolicy, Authority, CacheTimes, Changes, Config,
-    Group, Issuer, LogFormat, LogSettings, Mount, OauthClient, OnConflict, OnFailure, OnVanish,
-    RepositorySettings, Rights, Role, Rule, Server, ServerUrl, Source, StoreSettings, Tenant,
-    Token, VanishBrake,
+    Group, Issuer, KeySet, LogFormat, LogSettings, Mount, OauthClient, OnConflict, OnFailure,
+    OnVanish, RepositorySettings, Rights, Role, Rule, Server, ServerUrl, Source, StoreSettings,
+    Tenant, Token, VanishBrake,
 };
 
 pub use tls::{TlsFault, TlsFile, TlsFiles, TlsIdentity};

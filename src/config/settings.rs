@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::RootCertStore;
 use tracing_subscriber::filter::Targets;
+use url::Url;
 
 use super::customs::Customs;
 use super::provisioned::Provisioned;
@@ -230,10 +232,19 @@ pub struct Issuer {
     pub issuer: String,
     /// As they name us (`aud`).
     pub audience: String,
-    /// The text of its JWK Set.
-    pub jwks: String,
+    pub jwks: KeySet,
     /// Of all of its tokens together.
     pub rights: Rights,
+}
+
+/// Where the public keys of an issuer are.
+#[derive(Clone, Debug)]
+pub enum KeySet {
+    /// The text of its JWK Set.
+    Text(String),
+    /// Its address, `https` or, on loopback, `http`; and the roots that are trusted there beside the
+    /// machine's.
+    Address(Url, Option<Arc<RootCertStore>>),
 }
 
 /// One LDAP directory behind the bridge.

@@ -164,11 +164,6 @@ fn what_is_to_come_is_refused_by_name() {
     let corp = "id = \"corp\"";
     let cases = [
         (tenant, "operators = \"cn=x,dc=y\"", "\"tenant.operators\""),
-        (
-            tenant,
-            "[[tenant.issuer]]\njwks = \"https://x/keys\"",
-            "\"tenant.issuer.jwks\" = \"https://\"",
-        ),
         (corp, "rename_from = \"old\"", "\"tenant.repository.rename_from\""),
         (corp, "follow_referrals = [\"dc2\"]", "\"tenant.repository.follow_referrals\""),
         (

@@ -78,6 +78,17 @@ pub fn files(file: &written::ServerTls, around: &Surroundings<'_>) -> Result<Tls
     }
 }
 
+/// The roots in a file that are trusted beside the machine's.
+pub fn roots(
+    place: &Spanned<String>,
+    around: &Surroundings<'_>,
+) -> Result<Arc<RootCertStore>, Fault> {
+    client_roots(&around.path(place.get_ref())).map_err(|fault| {
+        let remedy = "name a PEM file with the certificates of a private authority";
+        Fault::at(place, fault.problem, remedy)
+    })
+}
+
 impl TlsFiles {
     /// Reads the files as they are now.
     pub fn read(&self) -> Result<TlsIdentity, TlsFault> {

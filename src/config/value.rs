@@ -225,6 +225,31 @@ pub fn public_url(place: &Spanned<String>) -> Outcome<String> {
     ))
 }
 
+/// The `https` URL of a JWK Set; `http` where nothing leaves the machine.
+pub fn key_url<T>(place: &Spanned<T>, text: &str) -> Outcome<url::Url> {
+    let remedy = "write https://, a host and a path, as the issuer's metadata has it in jwks_uri; \
+                  http:// is for 127.0.0.1 and [::1] alone";
+    let wrong = |problem: &str| Fault::at(place, problem, remedy);
+    let url = url::Url::parse(text).map_err(|_| wrong("this is no URL"))?;
+    let own = match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        _ => false,
+    };
+    match url.scheme() {
+        "https" => {}
+        "http" if own => {}
+        "http" => {
+            return Err(wrong("anybody on the way could put keys of his own into the answer"));
+        }
+        _ => return Err(wrong("keys are fetched over https")),
+    }
+    if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
+        return Err(wrong("the address of public keys has neither credentials nor a fragment"));
+    }
+    Ok(url)
+}
+
 /// `ldap://host[:port]` or `ldaps://host[:port]`.
 pub fn server_url(place: &Spanned<String>) -> Outcome<ServerUrl> {
     let wrong = |problem: &str| {

@@ -68,11 +68,6 @@ impl Federation {
             return self.create_local(caller, kind, own, none, view).await;
         }
         let mut checked = self.posted(caller, checked)?;
-        let own_repository = caller.agent.as_ref().and_then(|agent| agent.repository.as_deref());
-        if checked.user_repository_id.as_deref() == own_repository {
-            // It says whose the user is to be, not whom to bind.
-            checked.user_repository_id = None;
-        }
         let meant = self.meant(caller, &checked, view).await?;
         let groups = checked.attributes.shift_remove(GROUPS);
         let sections = owning::taken(&mut checked.attributes);
@@ -131,7 +126,10 @@ impl Federation {
     pub(super) fn posted(&self, caller: &Caller, checked: Checked) -> Result<Checked, Problem> {
         checked_user_type(caller, &checked)?;
         let attributes = settled(self.users(), &Attributes::new(), checked.attributes)?;
-        Ok(Checked { attributes, ..checked })
+        let own = caller.agent.as_ref().and_then(|agent| agent.repository.as_deref());
+        // An agent's own says whose the user is to be, not whom to bind.
+        let named = checked.user_repository_id.filter(|named| Some(&**named) != own);
+        Ok(Checked { attributes, user_repository_id: named, ..checked })
     }
 
     /// What is stored of a new user of whom all is ours.
@@ -314,10 +312,7 @@ impl Federation {
         let new = NewResource {
             type_name,
             id: &id,
-            user_type: match &caller.agent {
-                Some(_) if is_user(kind) => UserType::ScimFed,
-                Some(_) | None => UserType::Ftress,
-            },
+            user_type: type_of_new(caller, kind),
             write: &write,
             revive: false,
             record: audit,
@@ -494,6 +489,14 @@ pub(super) fn checked_user_type(caller: &Caller, checked: &Checked) -> Result<()
             "userType: this token does not create users of the type {agent}; leave it out."
         ))),
         _ => Ok(()),
+    }
+}
+
+/// What `userType` a local user has whom this caller makes.
+pub(super) fn type_of_new(caller: &Caller, kind: &ResourceType) -> UserType {
+    match &caller.agent {
+        Some(_) if is_user(kind) => UserType::ScimFed,
+        Some(_) | None => UserType::Ftress,
     }
 }
 

@@ -133,7 +133,7 @@ impl Federation {
 
     fn plan_key(&self, kind: &ResourceType, text: &str, manner: &Manner) -> Option<String> {
         // A tenant's name holds neither slash nor colon, an endpoint no question mark.
-        const MANNERS: [&str; 5] = ["", ":1", ":2", ":3", ":4"];
+        const MANNERS: [&str; 9] = ["", ":1", ":2", ":3", ":4", ":5", ":6", ":7", ":8"];
         let in_manner = MANNERS.get(manner.index).filter(|_| text.len() <= KEPT_TEXT)?;
         Some([&*self.tenant, in_manner, &kind.endpoint, "?", text].concat())
     }

@@ -92,7 +92,7 @@ fn call(
     head: request::Parts,
     asked: &Asked,
 ) -> Call {
-    let manner = Arc::clone(mount.manner(caller.dialect, &head.uri));
+    let manner = Arc::clone(mount.manner(Some(&caller), &head.uri));
     let view = View {
         no_cache: query::no_cache(&head.headers),
         photos: false,

@@ -115,6 +115,10 @@ impl Failure {
                 row(S::SERVICE_UNAVAILABLE, format!("{refused} (request {request_id})"))
                     .with(header::RETRY_AFTER, "5")
             }
+            Self::Refused(Refused::Keys(keys)) => {
+                row(S::SERVICE_UNAVAILABLE, format!("{keys} (request {request_id})"))
+                    .with_value(header::RETRY_AFTER, HeaderValue::from(retry_after(keys.wait)))
+            }
             Self::UnknownPath => row(
                 S::NOT_FOUND,
                 "there is nothing at this path; see /ResourceTypes under the tenant's base path \
@@ -196,6 +200,8 @@ impl Failure {
 
     fn log(&self, request_id: &str, status: StatusCode) {
         match self {
+            // Whoever asks for the keys says so, once for each outage.
+            Self::Refused(Refused::Keys(_)) => {}
             Self::Problem(
                 Problem::Unavailable { .. } | Problem::StoreUnavailable(_) | Problem::StoreLost(_),
             )

@@ -12,17 +12,22 @@ use serde_json::{Value, json};
 
 use super::TenantState;
 use super::error::Failure;
+use crate::auth::Gate;
 use crate::scim::dialect::Manner;
 use crate::telemetry::metrics::Metrics;
 
 type Tenants = Arc<[Arc<TenantState>]>;
 
 /// The routes outside of every tenant.
-pub fn router(tenants: &[Arc<TenantState>], metrics: Option<Arc<Metrics>>) -> Router {
+pub fn router(
+    tenants: &[Arc<TenantState>],
+    gate: &Arc<Gate>,
+    metrics: Option<Arc<Metrics>>,
+) -> Router {
     let tenants: Tenants = tenants.into();
     let routes = Router::new()
         .route("/health/live", get(live))
-        .route("/health/ready", get(ready).with_state(Arc::clone(&tenants)));
+        .route("/health/ready", get(ready).with_state((Arc::clone(&tenants), Arc::clone(gate))));
     let routes = match metrics {
         Some(metrics) => routes
             .route("/metrics", get(self::metrics).with_state((metrics, tenants.first().cloned()))),
@@ -41,8 +46,8 @@ async fn live() -> Response {
 }
 
 /// Whether requests can be served: that takes the store. A repository that is down is told, but
-/// local users are served without it.
-async fn ready(State(tenants): State<Tenants>) -> Response {
+/// local users are served without it; the same holds of an issuer's keys that cannot be had.
+async fn ready(State((tenants, gate)): State<(Tenants, Arc<Gate>)>) -> Response {
     let mut repositories = Vec::new();
     let mut store = true;
     for tenant in tenants.iter() {
@@ -52,11 +57,7 @@ async fn ready(State(tenants): State<Tenants>) -> Response {
             let mut told = json!({
                 "tenant": &*tenant.name,
                 "id": id,
-                "state": match healthy {
-                    Some(true) => "ok",
-                    Some(false) => "unavailable",
-                    None => "unknown",
-                },
+                "state": state(healthy),
             });
             if let Some(follows) = follows {
                 told["changes"] = Value::from(if follows { "following" } else { "lost" });
@@ -64,17 +65,34 @@ async fn ready(State(tenants): State<Tenants>) -> Response {
             repositories.push(told);
         }
     }
+    let issuers: Vec<Value> = gate
+        .issuers()
+        .map(|(tenant, issuer, healthy)| {
+            json!({ "tenant": tenant, "issuer": issuer, "keys": state(healthy) })
+        })
+        .collect();
     let (status, word) = if store {
         (StatusCode::OK, "ready")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready")
     };
-    let body = json!({
+    let mut body = json!({
         "status": word,
         "store": if store { "ok" } else { "unavailable" },
         "repositories": repositories,
     });
+    if !issuers.is_empty() {
+        body["issuers"] = Value::from(issuers);
+    }
     json_answer(status, &body)
+}
+
+fn state(healthy: Option<bool>) -> &'static str {
+    match healthy {
+        Some(true) => "ok",
+        Some(false) => "unavailable",
+        None => "unknown",
+    }
 }
 
 /// In the Prometheus text format.

@@ -49,6 +49,7 @@ use futures_util::future::BoxFuture;
 use tower::Service;
 
 use crate::auth::Gate;
+use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::federation::Federation;
 use crate::scim::dialect::{Dialect, Manner, Manners};
@@ -118,11 +119,14 @@ impl Mounted for TenantState {
 pub type TenantMount = Mount<TenantState>;
 
 impl TenantMount {
-    /// How a request is understood and answered here, whose token names this dialect or none.
-    fn manner(&self, of_token: Option<Dialect>, uri: &Uri) -> &Arc<Manner> {
+    /// How a request of this caller, or of nobody yet, is understood and answered here.
+    fn manner(&self, caller: Option<&Caller>, uri: &Uri) -> &Arc<Manner> {
         let of_mount = || self.tenant.dialects.get(self.index).copied().unwrap_or_default();
-        let dialect = of_token.unwrap_or_else(of_mount);
-        self.tenant.manners.of(dialect, || query::api_version(uri.query()))
+        let dialect = caller.and_then(|caller| caller.dialect).unwrap_or_else(of_mount);
+        let manners = &self.tenant.manners;
+        let manner = manners.of(dialect, || query::api_version(uri.query()));
+        let agent = caller.and_then(|caller| caller.agent.as_ref());
+        if agent.is_some() { manners.of_agents(manner) } else { manner }
     }
 
     /// In which form a resource is rendered here.
@@ -185,7 +189,7 @@ pub fn router(state: HttpState) -> Result<App, MountError> {
     Ok(App(Arc::new(Parts {
         mounts,
         applications,
-        outside: health::router(&tenants, shown),
+        outside: health::router(&tenants, &state.gate, shown),
         tenants,
         gate: state.gate,
         limits: state.limits,
@@ -202,7 +206,11 @@ impl App {
         Self(Arc::new(Parts {
             mounts: Mounts::default(),
             applications: Vec::new(),
-            outside: health::router(&self.0.tenants, Some(Arc::clone(&self.0.metrics))),
+            outside: health::router(
+                &self.0.tenants,
+                &self.0.gate,
+                Some(Arc::clone(&self.0.metrics)),
+            ),
             tenants: Vec::new(),
             gate: Arc::clone(&self.0.gate),
             limits: self.0.limits,

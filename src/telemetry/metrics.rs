@@ -142,6 +142,11 @@ impl Metrics {
         let name = "scimbridge_denied_total";
         page.family(name, "counter", "Requests without a token that is known.");
         page.sample(name, &[], read(&self.denied));
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let name = "scimbridge_tasks";
+            page.family(name, "gauge", "Tasks under way, connections among them.");
+            page.sample(name, &[], runtime.metrics().num_alive_tasks());
+        }
         self.render_repositories(&mut page);
         let families: [(&str, &str, &str, CacheNumber); 5] = [
             ("scimbridge_cache_hits_total", "counter", "Answered from memory.", |one| one.hits),

@@ -2,13 +2,16 @@
 //! bridge's back, and never taken away by an outage.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::support::bridge::{Settings, TestBridge};
 use crate::support::client::Client;
-use crate::support::slapd::{SUFFIX, Slapd};
+use crate::support::slapd::{Options, SUFFIX, Slapd};
 use crate::support::{company, eventually};
 
 const REPORT: &str = "urn:scimbridge:api:messages:2.0:Repositories";
@@ -292,6 +295,33 @@ fn a_group_of_five_thousand_is_read_whole() {
     let outsider = company::person(5_001).uid;
     let filter = format!("groups.value eq \"USG_COMPANY\" and userName eq \"{outsider}\"");
     assert_eq!(find(&mut client, &filter)["totalResults"], 0);
+}
+
+/// The last of ten groups in each other, which holds the first of them, too; loaded, so that no entry
+/// tells of its groups.
+#[test]
+fn a_chain_of_ten_groups_is_followed_to_its_end() {
+    let deep = |level: usize| format!("cn=deep{level},ou=groups,{SUFFIX}");
+    let inmost = company::person(8);
+    let mut ldif = String::new();
+    for level in 0..10 {
+        let member = if level == 9 { inmost.dn(SUFFIX) } else { deep(level + 1) };
+        let member = STANDARD.encode(member);
+        let back = if level == 9 { format!("member: {}\n", deep(0)) } else { String::new() };
+        let class = format!("objectClass: groupOfNames\ncn: deep{level}");
+        writeln!(ldif, "dn: {}\n{class}\nmember:: {member}\n{back}", deep(level)).unwrap();
+    }
+    let slapd = Slapd::start(Options { people: 30, ldif, ..Options::default() });
+    let rule = format!(
+        "[[tenant.repository.rule]]\ngroup = \"USG_COMPANY\"\nmember_of = \"{}\"\n",
+        deep(0)
+    );
+    let bridge = TestBridge::start(&Settings::over(&slapd).with(&rule).rest(NAMED));
+    let mut client = bridge.client();
+    let found = find(&mut client, "groups.value eq \"USG_COMPANY\"");
+    assert_eq!(logins(&found), [inmost.uid].into(), "{found}");
+    assert!(values(&person(&mut client, 8), "groups").contains("USG_COMPANY"));
+    assert!(!values(&person(&mut client, 9), "groups").contains("USG_COMPANY"));
 }
 
 /// Lists out of the store alone know what rules gave when a user was last written, and forget what other

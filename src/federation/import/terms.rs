@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::caller::{Caller, Ceiling, Client, PERMISSIONS, PermissionSet};
+use crate::caller::{Agent, Caller, Ceiling, Client, PERMISSIONS, PermissionSet};
 use crate::federation::{Problem, View};
 use crate::store::StoreError;
 
@@ -23,9 +23,18 @@ pub(super) struct Terms {
     #[serde(default)]
     ceiling: Option<(i64, Option<String>)>,
     request_id: String,
+    /// Of a provisioning agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    agent: Option<Provisioning>,
     /// Under which policy each user gets an authenticator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     policy: Option<String>,
+}
+
+/// [`Agent`] as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Provisioning {
+    repository: Option<String>,
 }
 
 /// [`Client`] as it is kept.
@@ -59,6 +68,9 @@ impl Terms {
                 .as_ref()
                 .map(|ceiling| (ceiling.rank, ceiling.role.as_deref().map(str::to_owned))),
             request_id: view.request_id.clone(),
+            agent: caller.agent.as_ref().map(|agent| Provisioning {
+                repository: agent.repository.as_deref().map(str::to_owned),
+            }),
             policy: policy.map(str::to_owned),
         }
     }
@@ -91,7 +103,10 @@ impl Terms {
                 .map(|(rank, role)| Ceiling { rank: *rank, role: role.as_deref().map(Arc::from) }),
             // The import says itself in which group its users are.
             groups: Arc::default(),
-            agent: None,
+            agent: self
+                .agent
+                .as_ref()
+                .map(|agent| Agent { repository: agent.repository.as_deref().map(Arc::from) }),
             client: match self.client {
                 Word::Rfc => Client::Rfc,
                 Word::Entra => Client::Entra,

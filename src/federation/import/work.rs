@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::yield_now;
 
+use super::super::create::type_of_new;
 use super::super::possession::LOGIN;
 use super::super::write::{local_write, record};
 use super::super::{Federation, Problem, View, is_authenticator};
@@ -331,7 +332,7 @@ impl Federation {
         Some(NewResource {
             type_name: TypeName::User,
             id,
-            user_type: UserType::Ftress,
+            user_type: type_of_new(&job.caller, self.users()),
             write,
             revive: *revive,
             record: job.record(self.users(), action, id, write),

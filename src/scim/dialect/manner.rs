@@ -42,6 +42,8 @@ pub struct Settings {
     pub limits: Vec<Limit>,
     /// What a POST of a user must bring beside what schema and dialect ask for.
     pub required: Vec<AttributePath>,
+    /// Whether any of those who are answered is a provisioning agent.
+    pub agents: bool,
 }
 
 /// How one request is understood and answered.
@@ -149,6 +151,8 @@ pub struct Manners {
     rfc: Arc<Manner>,
     /// By api-version: below 2, below 4, below 7, and from there on.
     activid: [Arc<Manner>; 4],
+    /// The same for provisioning agents.
+    agents: [Arc<Manner>; 4],
     used: usize,
 }
 
@@ -163,7 +167,12 @@ impl Manners {
         Self {
             rfc: arranged(Manner::rfc()),
             activid: [1, 2, 3, 4].map(|index| arranged(Manner::activid(index))),
-            used: if several { 5 } else { 1 },
+            agents: [1, 2, 3, 4].map(|index| arranged(Manner::activid(index).of_agents())),
+            used: match (several, settings.agents) {
+                (false, _) => 1,
+                (true, false) => 5,
+                (true, true) => 9,
+            },
         }
     }
 
@@ -180,9 +189,16 @@ impl Manners {
         }
     }
 
+    /// The same manner, as a provisioning agent is answered in it.
+    pub fn of_agents<'a>(&'a self, manner: &'a Arc<Manner>) -> &'a Arc<Manner> {
+        let own = self.activid.iter().position(|one| one.index == manner.index);
+        own.and_then(|at| self.agents.get(at)).unwrap_or(manner)
+    }
+
     /// The one with this index; where there is none, the first.
     pub fn at(&self, index: usize) -> &Arc<Manner> {
-        self.activid.iter().find(|manner| manner.index == index).unwrap_or(&self.rfc)
+        let mut further = self.activid.iter().chain(&self.agents);
+        further.find(|manner| manner.index == index).unwrap_or(&self.rfc)
     }
 
     /// Whether anybody is shown numbers in the place of ids.
@@ -274,6 +290,11 @@ impl Manner {
         }
     }
 
+    /// A provisioning agent keeps users as members of its groups: it sees those whom it wrote.
+    fn of_agents(self) -> Self {
+        Self { index: self.index + 4, subgroups_only: false, ..self }
+    }
+
     fn arrange(&mut self, settings: &Settings) {
         if let Some(wildcards) = settings.wildcards {
             self.language.wildcards = wildcards;
@@ -324,9 +345,17 @@ mod tests {
             .collect();
         assert_eq!(indexes, [1, 2, 3, 4, 0]);
         for index in indexes {
-            assert_eq!(manners.at(index).index, index);
+            let manner = manners.at(index);
+            let agents = manners.of_agents(manner);
+            assert_eq!(manner.index, index);
+            assert_eq!(agents.index, if index == 0 { 0 } else { index + 4 });
+            assert_eq!(manners.at(agents.index), agents);
+            assert!(!agents.subgroups_only && agents.numbers == manner.numbers);
         }
         assert_eq!(manners.used(), 5);
+        let agents = Settings { agents: true, ..Settings::default() };
+        assert_eq!(Manners::new(&agents, [Dialect::Activid]).used(), 9);
+        assert_eq!(Manners::new(&agents, [Dialect::Rfc]).used(), 1);
         assert_eq!(Manners::new(&Settings::default(), [Dialect::Rfc]).used(), 1);
     }
 
@@ -339,6 +368,7 @@ mod tests {
             prefer_attributes: true,
             limits: vec![limit("emails", 3), limit("roles", 2)],
             required: Vec::new(),
+            agents: false,
         };
         let manners = Manners::new(&settings, [Dialect::Rfc, Dialect::Activid]);
         let activid = manners.of(Dialect::Activid, || None);

@@ -2,11 +2,14 @@
 //! that it sends, with and without `aadOptscim062020`. Whom it brings is a user of the type
 //! `SCIM_FED`, in the agent's group, with the roles of the security groups that it puts people into.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use super::{ENTERPRISE, GROUP, USER, id, patch};
+use super::{ENTERPRISE, GROUP, USER, id, members, patch};
 use crate::support::bridge::{Settings, TestBridge};
 use crate::support::client::{Answer, Client};
+use crate::support::eventually;
 
 /// A security group as Entra knows it.
 const AUDITORS: &str = "475f23fa-ad47-4ca9-b535-9792c9494daa";
@@ -315,4 +318,76 @@ fn the_ids_that_it_keeps_stay_good() {
     assert_eq!((&after["id"], &after["userType"]), (&made["id"], &json!("SCIM_FED")));
     assert_eq!(after["groups"][0]["value"], "USG_FTEMP");
     assert_eq!(after["userName"], "berg@contoso.example");
+}
+
+#[test]
+fn through_an_activid_mount_it_sees_the_members_that_it_wrote() {
+    let mount = "mounts = [{ path = \"/appliance/v2\", dialect = \"activid\" }]";
+    let bridge = TestBridge::start(&settings().tenant(mount));
+    let client = |token| Client::new(bridge.address(), "/appliance/v2", Some(token));
+    let (mut entra, mut plain) = (client("token-of-the-agent"), client("token-of-no-agent"));
+    let mut user = |name: &str| {
+        let body = json!({ "externalId": name, "userType": "SCIM_FED", "active": true });
+        id(&entra.post("/Users", &body).expect(200))
+    };
+    let (ida, ole) = (user("ida"), user("ole"));
+    let both = if ida < ole { [&*ida, &*ole] } else { [&*ole, &*ida] };
+    let listed = [json!({ "value": ida })];
+    let body = json!({ "displayName": "Pilots", "externalId": "pilots", "members": listed });
+    let group = entra.post("/Groups", &body).expect(200);
+    assert_eq!(members(&group), [&*ida]);
+    let path = format!("/Groups/{}", id(&group));
+    let add = json!([{ "op": "Add", "path": "members", "value": [{ "value": ole }] }]);
+    entra.send("PATCH", &path, &[], patch(&add).to_string().as_bytes());
+    let seen = entra.get(&path).expect(200);
+    assert_eq!(members(&seen), both);
+    assert_eq!(seen["members"][0]["type"], "User");
+    let found = entra.query("/Groups", &[("filter", "displayName eq \"Pilots\"")]).expect(200);
+    assert_eq!(members(&found["resources"][0]), both);
+
+    // Others see subgroups, and leave alone whom they do not see.
+    assert!(members(&plain.get(&path).expect(200)).is_empty());
+    let none = json!({ "displayName": "Pilots", "externalId": "pilots", "members": [] });
+    plain.put(&path, &none).expect(200);
+    assert_eq!(members(&entra.get(&path).expect(200)), both);
+    let one = json!({ "displayName": "Pilots", "externalId": "pilots",
+        "members": [{ "value": ole }] });
+    assert_eq!(members(&entra.put(&path, &one).expect(200)), [&*ole]);
+    assert_eq!(members(&entra.get(&path).expect(200)), [&*ole]);
+}
+
+#[test]
+fn an_import_brings_federated_users_too() {
+    let bridge = TestBridge::start(&settings());
+    let mut entra = bridge.client_as("token-of-the-agent");
+    let body = json!({ "displayName": "Auditors", "externalId": AUDITORS });
+    entra.post("/Groups", &body).expect(201);
+    for (group, roles) in [("USG_FTEMP", json!(null)), (AUDITORS, json!("RL_AUDITV"))] {
+        let name = |row: &str| format!("{row}.{group}@contoso.example");
+        let rows = json!([
+            { "userName": name("ida"), "externalId": name("ida"), "userType": "SCIM_FED" },
+            { "userName": name("ole") },
+            { "userName": name("eva"), "externalId": name("eva"), "userRepositoryId": "entra" },
+        ]);
+        let body = json!({ "users": rows, "group": { "value": group } });
+        let told = entra.post("/Users/.import", &body).expect(202);
+        let path = format!("/Users/.import/{}", told["correlationId"].as_str().unwrap());
+        let mut told = Value::Null;
+        assert!(eventually(Duration::from_mins(1), || {
+            told = entra.get(&path).expect(200);
+            told["status"] != "importing"
+        }));
+        assert_eq!(told["nbImported"], 3, "{told}");
+        for row in ["ida", "ole", "eva"] {
+            let filter = format!("userName eq \"{}\"", name(row));
+            let attributes = format!("userType,groups,roles,{SOURCE}");
+            let asked = [("filter", &*filter), ("attributes", &*attributes)];
+            let found = entra.query("/Users", &asked).expect(200);
+            let user = &found["Resources"][0];
+            assert_eq!(user["userType"], "SCIM_FED", "{user}");
+            assert_eq!(user[SOURCE], json!({ "userRepositoryId": "entra" }));
+            assert_eq!(user["groups"][0]["value"], group);
+            assert_eq!(user["roles"][0]["value"], roles, "{user}");
+        }
+    }
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::servers::{self, Server, uid};
-use super::way::{Mode, Way};
 use crate::support::bridge::{Settings, TestBridge};
 use crate::support::client::Client;
 use crate::support::slapd::{Options, SUFFIX, Slapd};
+use crate::support::way::{Mode, Way};
 use crate::support::{company, eventually};
 
 /// Longer than any test.

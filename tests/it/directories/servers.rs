@@ -184,8 +184,14 @@ impl Server {
 
     /// Changes entries, by the change records (RFC 2849) in `ldif`.
     pub fn modify(&self, ldif: &str) {
+        self.modify_with(&[], ldif);
+    }
+
+    /// As [`Server::modify`], with further arguments of `ldapmodify`.
+    pub fn modify_with(&self, arguments: &[&str], ldif: &str) {
         let mut child = self
             .tool("ldapmodify", self.admin)
+            .args(arguments)
             .stdin(Stdio::piped())
             .stderr(Stdio::piped())
             .stdout(Stdio::piped())

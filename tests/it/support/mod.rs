@@ -10,8 +10,10 @@ pub mod client;
 pub mod company;
 pub mod guard;
 pub mod hostile;
+pub mod keys;
 pub mod postgres;
 pub mod slapd;
+pub mod way;
 
 use std::time::{Duration, Instant};
 

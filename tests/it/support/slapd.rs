@@ -133,7 +133,12 @@ impl Slapd {
 
     /// Changes entries, by the change records (RFC 2849) in `ldif`.
     pub fn modify(&self, ldif: &str) {
-        let output = self.tool("ldapmodify", ADMIN, &[], ldif);
+        self.modify_with(&[], ldif);
+    }
+
+    /// As [`Slapd::modify`], with further arguments of `ldapmodify`.
+    pub fn modify_with(&self, arguments: &[&str], ldif: &str) {
+        let output = self.tool("ldapmodify", ADMIN, arguments, ldif);
         assert!(output.status.success(), "ldapmodify: {output:?}");
     }
 

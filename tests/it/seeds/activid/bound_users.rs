@@ -80,6 +80,11 @@ fn what_a_search_of_the_repositories_asks_for_and_forbids() {
         let list = client.post("/Users/.search", &request(more)).expect(200);
         assert_eq!(external_ids(&list), [person.uid.as_str()]);
     }
+    // The 100 rows hold here, too; of people who are not bound there is no total.
+    let many = json!({ "filter": "usertype eq LDAP", "count": 500, "searchRepositories": true });
+    let list = client.post("/Users/.search", &many).expect(200);
+    assert_eq!(external_ids(&list).len(), 100);
+    assert_eq!(list.get("totalResults"), None);
 }
 
 /// The document does not say what binds. Here the first write does: a POST with the person's

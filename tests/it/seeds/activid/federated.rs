@@ -71,6 +71,9 @@ fn create_users_sample_request() {
             ours("/urn:hid:scim:api:idp:2.0:UserDevice", json!({ "devices": [] }), usual),
         ],
     );
+    // As "Search for Users" has it: who was provisioned through this repository.
+    let list = client.query("/Users", &[("filter", "userRepositoryID eq entra")]).expect(200);
+    assert_eq!(list["resources"][0]["id"], user);
     // To everybody else `userType` is readOnly, and this value is refused.
     let refused = bridge.client().post("/Users", &request).expect(400);
     assert_eq!(

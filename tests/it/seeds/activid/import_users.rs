@@ -101,6 +101,35 @@ fn what_must_be_there_and_what_must_be_known() {
     assert_eq!(client.get("/Users").expect(200)["totalResults"], 0);
 }
 
+/// `authenticatorPolicy`: with a password that nobody knows, "not disabled nor expired so that it can be
+/// reset".
+#[test]
+fn every_user_of_a_batch_is_given_a_login_authenticator() {
+    let bridge = TestBridge::start(&tenant(Settings::local()));
+    let mut client = bridge.client();
+    let mut request = json!({
+        "users": [user(100_000), user(100_001)],
+        "group": { "value": "USG_FTEMP" },
+        "authenticatorPolicy": { "value": "AT_EMPPWD" },
+    });
+    let queued = client.post("/Users/.import", &request).expect(202);
+    assert_eq!(ended(&mut client, queued["correlationId"].as_str().unwrap())["nbImported"], 2);
+    let list = client.get("/Users").expect(200);
+    for user in list["resources"].as_array().unwrap() {
+        let value = format!("{}.AT_EMPPWD", id(user));
+        let section = user[super::AUTHENTICATOR]["authenticators"].as_array().unwrap();
+        assert_eq!((section.len(), &section[0]["value"]), (1, &json!(value)), "{user}");
+        let shown = client.get(&format!("/Authenticator/{value}")).expect(200);
+        assert_eq!(shown["status"], json!({ "status": "ENABLED", "active": true }));
+        assert_eq!(shown["urn:hid:scim:api:idp:2.0:Password"], json!({ "reset": true }));
+    }
+    // A "login" type policy is asked for, and this is none.
+    request["authenticatorPolicy"]["value"] = json!("AT_EMPSMS");
+    let refused = client.post("/Users/.import", &request).expect(400);
+    assert_eq!(refused["scimType"], "invalidValue");
+    assert!(refused["detail"].as_str().unwrap().contains("AT_EMPSMS"), "{refused}");
+}
+
 /// "The function only takes the base user schema"; whose row brings more is not made, and it is told why.
 #[test]
 fn a_row_is_of_the_base_schema() {

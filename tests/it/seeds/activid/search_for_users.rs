@@ -181,6 +181,10 @@ fn sample_request_to_exclude_attributes() {
         assert_eq!(user.get(excluded), None, "{excluded}");
     }
     assert!(user.get(ATTRIBUTE).is_some() && user["groups"][0]["value"] == "USG_FTEMP");
+    // Both at once would contradict each other.
+    let mut both = request.clone();
+    both["attributes"] = json!(["roles"]);
+    assert_eq!(client.post("/Users/.search", &both).expect(400)["scimType"], "invalidValue");
     request.as_object_mut().unwrap().remove("excludedAttributes");
     let whole = client.post("/Users/.search", &request).expect(200);
     assert!(whole["resources"][0].get(DEVICE).is_some());

@@ -2,18 +2,20 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::support::bridge::{Settings, TENANT, TestBridge, run};
+use crate::support::keys::set;
+
+mod published;
 
 const ISSUER: &str = "https://login.example";
 
 fn settings(key: &Ed25519KeyPair, more: &str) -> Settings {
-    let jwks = json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "kid": "k1",
-        "x": URL_SAFE_NO_PAD.encode(key.public_key().as_ref()) }] });
+    let jwks = set(&[("k1", key)]);
     Settings::local()
         .rest(&format!(
             "[[tenant.issuer]]\nissuer = \"{ISSUER}\"\naudience = \"scim\"\n\
@@ -25,6 +27,10 @@ fn settings(key: &Ed25519KeyPair, more: &str) -> Settings {
 
 /// A token for so many seconds.
 fn token(key: &Ed25519KeyPair, seconds: i64, more: &Value) -> String {
+    signed(key, &json!({ "alg": "EdDSA", "kid": "k1" }), seconds, more)
+}
+
+fn signed(key: &Ed25519KeyPair, header: &Value, seconds: i64, more: &Value) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let expires = i64::try_from(now).unwrap() + seconds;
     let mut claims = json!({ "iss": ISSUER, "aud": "scim", "exp": expires });
@@ -32,7 +38,7 @@ fn token(key: &Ed25519KeyPair, seconds: i64, more: &Value) -> String {
         claims[name] = value.clone();
     }
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let signed = format!("{}.{}", part(&json!({ "alg": "EdDSA", "kid": "k1" })), part(&claims));
+    let signed = format!("{}.{}", part(header), part(&claims));
     let signature = URL_SAFE_NO_PAD.encode(key.sign(signed.as_bytes()));
     format!("{signed}.{signature}")
 }

@@ -1,7 +1,8 @@
-//! A way to a server on which things go wrong: closed, cut, frozen, late, slow, spoilt.
+//! A way to a server on which things go wrong: closed, cut, frozen, held, late, slow, spoilt.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,8 @@ pub enum Mode {
     Cut,
     /// Nothing comes back any more.
     Freeze,
+    /// Nothing comes back for as long as this lasts, and all of it afterwards.
+    Hold,
     /// Everything comes back later.
     Late(Duration),
     /// The server says no more, and the way stays open in the other direction.
@@ -31,6 +34,7 @@ pub enum Mode {
 struct Shared {
     mode: Mutex<Mode>,
     streams: Mutex<Vec<TcpStream>>,
+    asked: AtomicUsize,
 }
 
 impl Shared {
@@ -50,7 +54,8 @@ impl Way {
     pub fn to(address: String, mode: Mode) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let shared = Arc::new(Shared { mode: Mutex::new(mode), streams: Mutex::default() });
+        let (mode, streams, asked) = (Mutex::new(mode), Mutex::default(), AtomicUsize::new(0));
+        let shared = Arc::new(Shared { mode, streams, asked });
         let way = Self { port, shared: Arc::clone(&shared) };
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
@@ -73,6 +78,15 @@ impl Way {
 
     pub fn url(&self) -> String {
         format!("ldap://127.0.0.1:{}", self.port)
+    }
+
+    pub fn ldaps_url(&self) -> String {
+        format!("ldaps://127.0.0.1:{}", self.port)
+    }
+
+    /// How often something was sent to the server.
+    pub fn asked(&self) -> usize {
+        self.shared.asked.load(Ordering::SeqCst)
     }
 
     /// From now on.
@@ -100,6 +114,7 @@ fn upwards(mut from: TcpStream, mut to: TcpStream, shared: Arc<Shared>) {
                 break;
             }
             last = Instant::now();
+            shared.asked.fetch_add(1, Ordering::SeqCst);
             if to.write_all(&buffer[..length]).is_err() {
                 break;
             }
@@ -126,6 +141,9 @@ fn downwards(mut from: TcpStream, mut to: TcpStream, shared: Arc<Shared>) {
     std::thread::spawn(move || {
         for (at, mut bytes) in receive {
             std::thread::sleep(at.saturating_duration_since(Instant::now()));
+            while shared.mode() == Mode::Hold {
+                std::thread::sleep(Duration::from_millis(2));
+            }
             let done = match shared.mode() {
                 Mode::Freeze => continue,
                 Mode::Cut => {
