@@ -6,7 +6,7 @@
 #   slapd.sh stop DIR          stops the one that was started in DIR, and nothing else
 #
 # Environment: SUFFIX (dc=example,dc=org). PORT: a free one is picked where unset, and kept in DIR/port.
-# EXTRA: a file of slapd.conf lines that stand before the limits of this file, and so win.
+# EXTRA: a file of slapd.conf lines that stand before the rights and limits of this file, and so win.
 # TLS=1: makes a private CA (DIR/ca.pem) and adds StartTLS, and ldaps on the next port.
 # Accounts: cn=admin,SUFFIX (everything) and, from LDIF, cn=reader,ou=services,SUFFIX; both "secret".
 set -euo pipefail
@@ -80,11 +80,11 @@ envflags nosync
 index objectClass eq
 index uid,employeeNumber,manager,member,memberOf,entryUUID eq
 index cn,sn,givenName,displayName,mail eq,sub
-access to attrs=userPassword by self write by anonymous auth by * none
-access to * by dn.exact="cn=reader,ou=services,$suffix" read by self read by * auth
 CONF
   if [ -n "${EXTRA:-}" ]; then cat "$EXTRA"; fi
   cat <<CONF
+access to attrs=userPassword by self write by anonymous auth by * none
+access to * by dn.exact="cn=reader,ou=services,$suffix" read by self read by * auth
 limits dn.exact="cn=reader,ou=services,$suffix" size=unlimited time=unlimited
 overlay memberof
 memberof-group-oc groupOfNames

@@ -74,6 +74,10 @@ pub enum Action {
     Assign,
     /// A device was taken from a user.
     Unassign,
+    /// The entry of a bound user is gone: the user is no longer active.
+    Vanish,
+    /// It is there again, or it is no longer believed gone.
+    Return,
 }
 
 /// How it went. What is refused is no change and has no record.
@@ -86,7 +90,7 @@ pub enum Outcome {
 }
 
 impl Action {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Create,
         Self::Bind,
         Self::Replace,
@@ -98,6 +102,8 @@ impl Action {
         Self::Cancel,
         Self::Assign,
         Self::Unassign,
+        Self::Vanish,
+        Self::Return,
     ];
 
     /// The table of all actions: the word in the trail's own name (`user.modify`), and the verb of
@@ -115,6 +121,8 @@ impl Action {
             Self::Cancel => ("cancel", "cancelImportOf"),
             Self::Assign => ("assign", "assign"),
             Self::Unassign => ("unassign", "unassign"),
+            Self::Vanish => ("vanish", "vanish"),
+            Self::Return => ("return", "return"),
         }
     }
 

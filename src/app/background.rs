@@ -1,8 +1,9 @@
-//! What works beside requests: imports, and the chaining of the audit trail.
+//! What works beside requests: imports, the watch over who left, and the chaining of the audit trail.
 
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -17,13 +18,14 @@ use crate::telemetry::metrics::Metrics;
 #[derive(Debug)]
 pub(super) struct Background {
     importing: JoinHandle<()>,
+    watching: JoinHandle<()>,
     sealing: JoinHandle<()>,
     /// Ends the sealing, after the last change.
     drain: watch::Sender<bool>,
 }
 
 impl Background {
-    /// Imports end when `stopping` says so.
+    /// Imports and the watch end when `stopping` says so.
     pub(super) fn begin(
         store: &Arc<Store>,
         clock: &Clock,
@@ -31,16 +33,23 @@ impl Background {
         metrics: &Arc<Metrics>,
         stopping: watch::Receiver<bool>,
     ) -> Self {
+        let watch = |part: &TenantPart| {
+            let (federation, stopping) = (Arc::clone(&part.federation), stopping.clone());
+            async move { federation.watch(stopping).await }
+        };
+        let watching = join_all(importers.iter().map(watch));
+        let watching = tokio::spawn(async move { drop(watching.await) });
         let queue = ImportQueue::new(store, clock);
         let importing = tokio::spawn(Worker::new(queue, importers, metrics).run(stopping));
         let (drain, drained) = watch::channel(false);
         let sealing = tokio::spawn(Sealer::new(store, clock).run(drained));
-        Self { importing, sealing, drain }
+        Self { importing, watching, sealing, drain }
     }
 
     /// Waits for what is being done, after the last request.
     pub(super) async fn end(self) -> anyhow::Result<()> {
         self.importing.await.context("imports were not brought to a rest")?;
+        self.watching.await.context("the watch over who left was not brought to a rest")?;
         self.drain.send_replace(true);
         self.sealing.await.context("the audit trail was not chained to its end")
     }

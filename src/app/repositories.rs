@@ -31,6 +31,7 @@ pub fn part(
         },
         size_limit: settings.size_limit,
         timeout: settings.operation_timeout,
+        verify: settings.verify,
     })
 }
 

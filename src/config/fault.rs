@@ -22,8 +22,6 @@ pub enum ConfigError {
     },
     #[error("{0}")]
     Wrong(Box<Report>),
-    #[error("{}: \"{key}\" is not yet supported; remove it, or leave it at its default", path.display())]
-    NotYet { path: PathBuf, key: &'static str },
 }
 
 /// One fault with the place where it stands, ready to be printed over several lines.

@@ -3,13 +3,10 @@
 //! Such a key is never ignored: it is refused, or it holds the default and so asks for nothing.
 //! When a feature arrives, its line goes and the key moves to [`super::written`].
 
-use std::time::Duration;
-
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::fault::Fault;
-use super::settings::{Config, OnVanish, VanishBrake};
 
 /// One key, from the top of the file; `*` is any key.
 struct Later {
@@ -43,28 +40,6 @@ const LATER: &[Later] = &[
 /// [`super::written`] sees none of them.
 pub fn refuse(document: &mut DeTable<'_>) -> Result<(), Fault> {
     LATER.iter().try_for_each(|entry| refuse_in(document, entry, entry.key))
-}
-
-/// The first key that is understood whole but that nothing does anything about yet, unless it says
-/// what holds anyway.
-pub fn not_done(config: &Config) -> Option<&'static str> {
-    config.tenants.iter().find_map(|tenant| {
-        let checks = [
-            ("tenant.on_vanish", tenant.on_vanish == OnVanish::Disable),
-            ("tenant.vanish_grace", tenant.vanish_grace == Duration::from_mins(5)),
-            (
-                "tenant.vanish_brake",
-                tenant.vanish_brake == VanishBrake { percent: 5, at_least: 10 },
-            ),
-        ];
-        let of_repository = || {
-            tenant.repositories.iter().find_map(|repository| {
-                let usual = repository.verify == Duration::from_hours(1);
-                (!usual).then_some("tenant.repository.verify")
-            })
-        };
-        checks.iter().find(|(_, usual)| !usual).map(|(key, _)| *key).or_else(of_repository)
-    })
 }
 
 /// Names of such keys in the table at `path`, for whoever mistyped one.

@@ -51,12 +51,8 @@ impl Config {
         let whole = std::path::absolute(path).map_err(read)?;
         let directory = whole.parent().unwrap_or(&whole);
         let environment = |name: &str| std::env::var(name).ok();
-        let config = understand(&text, &Surroundings { directory, environment: &environment })
-            .map_err(|fault| fault.locate(&text, Some(path)))?;
-        match later::not_done(&config) {
-            Some(key) => Err(ConfigError::NotYet { path: path.to_owned(), key }),
-            None => Ok(config),
-        }
+        understand(&text, &Surroundings { directory, environment: &environment })
+            .map_err(|fault| fault.locate(&text, Some(path)))
     }
 
     /// Reads the text of a configuration file that lies in `directory`.

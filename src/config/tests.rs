@@ -125,20 +125,6 @@ fn what_is_left_out_has_its_default() {
 }
 
 #[test]
-fn what_is_understood_and_not_yet_done_is_refused() {
-    for text in [ENOUGH, EXAMPLE] {
-        assert_eq!(later::not_done(&parse(text).unwrap()), None);
-    }
-    let not_done = |line: &str, more: &str| {
-        let text = ENOUGH.replace("id = \"corp\"", &format!("id = \"corp\"\n{line}"));
-        later::not_done(&parse(&format!("{text}\n{more}")).unwrap())
-    };
-    assert_eq!(not_done("verify = \"2h\"", ""), Some("tenant.repository.verify"));
-    let group = "[[tenant.group]]\nid = \"staff\"\nroles = [\"a\"]\n[[tenant.role]]\nid = \"a\"";
-    assert_eq!(not_done("", group), None);
-}
-
-#[test]
 fn defaults_of_what_is_to_come_may_be_written() {
     let text = ENOUGH
         .replace(

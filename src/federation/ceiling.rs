@@ -2,6 +2,7 @@
 //! to a user who has one, by whatever door.
 
 use super::given::Given;
+use super::life::{ACCOUNT_ROLES, LIFE_CYCLE, account_roles};
 use super::members::Enrolling;
 use super::read::failure;
 use super::resource::{Half, given};
@@ -12,7 +13,10 @@ use crate::cache::State;
 use crate::caller::Caller;
 use crate::scim::Attributes;
 use crate::scim::filter::{Filter, Literal, Operator, Text};
-use crate::store::{ResourceRow, Search, Sort, StoreError, TypeName};
+use crate::store::{ResourceRow, Rows, Search, Sort, StoreError, TypeName};
+
+/// How many users are looked at at once, where no index tells who has a role.
+const CHUNK: usize = 500;
 
 impl Federation {
     /// Whether anybody in the tenant may be above the caller.
@@ -65,8 +69,8 @@ impl Federation {
             }
             Some(row) if row.type_name.as_str() == ROLE => self.within_ceiling(caller, [&*row.id]),
             _ => {
-                let before = keys(standing.merged(self).get(ROLES));
-                let after = keys(standing.with_own(self, after).get(ROLES));
+                let before = own_roles(&standing.merged(self));
+                let after = own_roles(&standing.with_own(self, after));
                 let all = before.iter().chain(&after).chain(derived).chain(&enrolling.roles);
                 self.within_ceiling(caller, all.map(String::as_str))
             }
@@ -106,7 +110,7 @@ impl Federation {
         let given = self.given_to(user).await;
         let groups = user.groups.iter().map(|group| group.id.as_str());
         let derived = self.roles.derived(groups, Some(&given));
-        let own = keys(self.stored_view(user).get(ROLES));
+        let own = own_roles(&self.stored_view(user));
         self.within_ceiling(caller, own.iter().chain(&derived).map(String::as_str))
     }
 
@@ -118,7 +122,7 @@ impl Federation {
             Some((Some(directory), link)) if !directory.giving().is_nothing() => {
                 match directory.read(&link.entry_key, false).await {
                     Ok(Some(known)) => Half::Entry(known, State::Live),
-                    Ok(None) => Half::Unasked,
+                    Ok(None) => Half::Absent,
                     Err(error) => Half::Shadow(failure(directory, &error)),
                 }
             }
@@ -146,18 +150,31 @@ impl Federation {
 
     /// Nobody was given this role.
     async fn unheld(&self, role: &ResourceRow) -> Result<(), Problem> {
-        let path = self.users().resolve("roles.value");
-        let value = Literal::String(Text::new(&role.id, &path));
-        let filter = Filter::Compare { path, operator: Operator::Eq, value };
-        let sort = Sort { path: self.users().resolve("userName"), descending: false };
-        let search = Search::first(&TypeName::User, Some(&filter), &sort, 1);
-        match self.store.search(&self.tenant, search).await?.rows.first() {
-            None => Ok(()),
-            Some(user) => Err(Problem::Conflict(format!(
-                "The role \"{}\" was given to the user {}, and perhaps to others; take it from them \
-                 first.",
-                role.id, user.id
-            ))),
+        let users = self.users();
+        let has = |path: &str| {
+            let path = users.resolve(path);
+            let value = Literal::String(Text::new(&role.id, &path));
+            Filter::Compare { path, operator: Operator::Eq, value }
+        };
+        let in_an_account =
+            users.extension(LIFE_CYCLE).map(|_| has(&format!("{LIFE_CYCLE}:{ACCOUNT_ROLES}.type")));
+        let filter = Filter::Or([has("roles.value")].into_iter().chain(in_an_account).collect());
+        let mut after = None;
+        loop {
+            let (tenant, kind) = (&self.tenant, &TypeName::User);
+            let rows =
+                self.store.candidates(tenant, kind, Some(&filter), Rows::All, after, CHUNK).await?;
+            if let Some(user) = rows.iter().find(|row| filter.matches(&self.stored_view(row))) {
+                return Err(Problem::Conflict(format!(
+                    "The role \"{}\" was given to the user {}, and perhaps to others; take it from \
+                     them first.",
+                    role.id, user.id
+                )));
+            }
+            match rows.last().filter(|_| rows.len() == CHUNK) {
+                Some(last) => after = Some(last.number),
+                None => return Ok(()),
+            }
         }
     }
 
@@ -188,6 +205,13 @@ impl Federation {
         }
         Ok(())
     }
+}
+
+/// The folded ids of the roles that a user was given: for everything, and in accounts.
+pub(super) fn own_roles(user: &Attributes) -> Vec<String> {
+    let mut roles = keys(user.get(ROLES));
+    roles.extend(account_roles(user).map(key));
+    roles
 }
 
 /// The caller reaches a role of this rank, which need not be there yet.

@@ -12,7 +12,7 @@ use super::life::settled;
 use super::members::{MEMBERS, listed};
 use super::owning::{self, Owning};
 use super::resource::{Half, Resource, SOURCE_URN};
-use super::roles::{Held, ROLES, keys};
+use super::roles::{Held, ROLES};
 use super::standing::{Standing, divided};
 use super::write::{local_write, record};
 use super::{
@@ -115,7 +115,7 @@ impl Federation {
         let theirs = values.as_ref().and_then(|values| values.get(ROLES));
         let held = Held { own: None, theirs, derived: &derived };
         self.roles.divide(wanted, held, Mode::Replace, &view.manner)?;
-        let own = keys(wanted.get(ROLES));
+        let own = ceiling::own_roles(wanted);
         self.within_ceiling(caller, own.iter().map(String::as_str))?;
         *wanted = self.with_default_role(std::mem::take(wanted));
         Ok(joined.joining)

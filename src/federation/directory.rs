@@ -5,6 +5,7 @@ mod asking;
 mod follow;
 mod known;
 mod stream;
+mod verify;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,12 +15,14 @@ use std::time::{Duration, Instant};
 use asking::{Asking, cut};
 pub use known::Known;
 use serde_json::Value;
+pub(super) use verify::LOOKED_FOR;
 
 use super::given::Giving;
 use super::memory::Grounds;
 use super::plan::Plan;
 use super::resource::{Resource, ResourceKey};
 use super::rows::{Stored, StoredKey};
+use super::vanish::Recorder;
 use super::walk::WalkNumbers;
 use super::{Problem, RepositoryPart, too_many};
 use crate::cache::{Answer, Cache, Derived, Loaded, Lost, Policy, State};
@@ -158,6 +161,9 @@ pub(super) struct Directory {
     freshness: Freshness,
     size_limit: usize,
     timeout: Duration,
+    /// How often each linked entry is read again, at least.
+    verify: Duration,
+    recorder: Arc<Recorder>,
     shares: Shares,
     clock: Clock,
 }
@@ -167,6 +173,7 @@ impl Directory {
         tenant: Arc<str>,
         part: RepositoryPart,
         giving: Giving,
+        recorder: &Arc<Recorder>,
         shares: &Shares,
         clock: &Clock,
     ) -> Self {
@@ -180,6 +187,8 @@ impl Directory {
             freshness: part.freshness,
             size_limit: part.size_limit,
             timeout: part.timeout,
+            verify: part.verify,
+            recorder: Arc::clone(recorder),
             shares: shares.clone(),
             clock: clock.clone(),
         }
@@ -200,6 +209,10 @@ impl Directory {
     /// What the repository's rules give.
     pub(super) fn giving(&self) -> &Giving {
         &self.giving
+    }
+
+    pub(super) fn metrics(&self) -> &RepositoryMetrics {
+        &self.metrics
     }
 
     pub(super) fn healthy(&self) -> Option<bool> {

@@ -20,6 +20,8 @@ use crate::scim::{Attributes, ErrorKind, ResourceType, ScimError};
 /// The extension that holds the status.
 pub const LIFE_CYCLE: &str = "urn:scimbridge:schemas:2.0:LifeCycle";
 const STATUS: &str = "status";
+/// The part of it that lists the roles that the user has in one account each.
+pub(super) const ACCOUNT_ROLES: &str = "accountRoles";
 const ACTIVE: &str = "active";
 /// Blocked for a time.
 const SUSPENDED: &str = "suspended";
@@ -149,6 +151,12 @@ pub fn status_of(attributes: &Attributes) -> &str {
         },
         _ => ACTIVE,
     }
+}
+
+/// The roles that a user has in accounts.
+pub(super) fn account_roles(attributes: &Attributes) -> impl Iterator<Item = &str> {
+    let listed = attributes.get(LIFE_CYCLE).and_then(|life| life.get(ACCOUNT_ROLES)?.as_array());
+    listed.into_iter().flatten().filter_map(|role| role.get("type")?.as_str())
 }
 
 fn held(attributes: &Attributes) -> Option<&str> {

@@ -10,7 +10,7 @@ use super::plan::{Ask, Page, Plan};
 use super::resource::{Half, Resource};
 use super::rows::Stored;
 use super::sort::sort;
-use super::{Federation, OnConflict, Problem, too_many};
+use super::{Federation, OnConflict, Problem, too_many, vanish};
 use crate::cache::State;
 use crate::repository::{EntryKey, RepositoryError};
 use crate::scim::Filter;
@@ -135,8 +135,9 @@ impl<'a> Merge<'a> {
                 continue;
             };
             match self.outcomes.of(at) {
-                // The directory was asked for exactly this and did not name the person.
-                Some(outcome) if outcome.decides => {}
+                // The directory was asked for exactly this and did not name the person. Of who
+                // left there is the shadow alone to judge by.
+                Some(outcome) if outcome.decides && !vanish::has_left(link) => {}
                 Some(outcome) if outcome.is_failed() => {
                     let how = outcome.state.name();
                     self.push(row, Some(at), &Half::Shadow(how));
@@ -160,6 +161,7 @@ impl<'a> Merge<'a> {
             let link = row.link.as_ref().map_or("", |link| link.entry_key.as_str());
             let half = match (looked.entries.remove(&EntryKey(Arc::from(link))), how) {
                 (Some(Some((known, state))), _) => Half::Entry(known, state),
+                (Some(None), _) => Half::Absent,
                 (None, Some(how)) => Half::Shadow(how),
                 _ => Half::Unasked,
             };

@@ -39,6 +39,7 @@ mod rows;
 mod search;
 mod sort;
 mod standing;
+mod vanish;
 mod walk;
 mod write;
 
@@ -58,7 +59,7 @@ use crate::scim::mirror::CodeTypes;
 use crate::scim::{AttributePath, ErrorKind, ResourceType, ScimError};
 use crate::secret::Secret;
 use crate::store::{Store, StoreError};
-use crate::telemetry::metrics::{CacheNumbers, RepositoryMetrics};
+use crate::telemetry::metrics::{CacheNumbers, PresenceNumbers, RepositoryMetrics};
 
 pub use create::Created;
 pub use directory::{Freshness, Shares};
@@ -72,6 +73,7 @@ pub use life::{LIFE_CYCLE, status_of};
 pub use listing::Listing;
 pub use plan::Plan;
 pub use resource::{Resource, SOURCE_URN};
+pub use vanish::VanishRules;
 
 /// The people of one tenant, and what else its store holds.
 #[derive(Debug)]
@@ -88,6 +90,7 @@ pub struct Federation {
     directories: Vec<Arc<directory::Directory>>,
     named: configured::Named,
     roles: Arc<roles::Roles>,
+    recorder: Arc<vanish::Recorder>,
     shares: Shares,
     people: resource::Resources,
     writing: Locks,
@@ -122,6 +125,8 @@ pub struct Rules {
     pub roles: Vec<Role>,
     /// Of people whom an agent provisions.
     pub provisioned: Vec<Provisioned>,
+    /// What becomes of bound users whose entries are gone.
+    pub vanish: VanishRules,
 }
 
 impl From<&Tenant> for Rules {
@@ -139,6 +144,7 @@ impl From<&Tenant> for Rules {
             groups: tenant.groups.clone(),
             roles: tenant.roles.clone(),
             provisioned: tenant.provisioned.clone(),
+            vanish: VanishRules::from(tenant),
         }
     }
 }
@@ -155,6 +161,20 @@ pub struct RepositoryPart {
     pub size_limit: usize,
     /// Of one operation.
     pub timeout: Duration,
+    /// How often each linked entry is read again, at least.
+    pub verify: Duration,
+}
+
+/// How a repository stands, for operators.
+#[derive(Clone, Copy, Debug)]
+pub struct RepositoryState<'a> {
+    pub id: &'a str,
+    /// Whether its last contact succeeded; `None` before any.
+    pub healthy: Option<bool>,
+    /// Whether it tells its changes now; `None` where it never does.
+    pub follows: Option<bool>,
+    /// How the bound users stand; `None` before anybody looked.
+    pub presence: Option<PresenceNumbers>,
 }
 
 /// How a caller wants to be answered.
@@ -250,9 +270,11 @@ impl Federation {
     ) -> Self {
         let none = ResourceType::group(&[]);
         let kind = types.iter().find(|kind| is_group(kind)).map_or(&none, AsRef::as_ref);
+        let recorder = vanish::Recorder::new();
         let directory = |part: RepositoryPart| {
             let giving = given::Giving::new(&part.rules, &rules.groups, &rules.roles, kind);
-            Arc::new(directory::Directory::new(Arc::clone(&tenant), part, giving, shares, &clock))
+            let (tenant, recorder) = (Arc::clone(&tenant), &recorder);
+            Arc::new(directory::Directory::new(tenant, part, giving, recorder, shares, &clock))
         };
         let directories = parts.into_iter().map(directory).collect();
         // Good for as long as this process, where nobody gives another one.
@@ -266,10 +288,12 @@ impl Federation {
                 &types,
                 shares.people.clone(),
                 Arc::clone(&of_users),
+                Arc::clone(&recorder),
                 forms,
                 numbered,
             ),
             roles: of_users,
+            recorder,
             writing: Locks::new(),
             moving: Mutex::new(()),
             passwords: password::Passwords::new(&clock),
@@ -332,14 +356,13 @@ impl Federation {
         self.store.ready().await.map_err(Problem::from)
     }
 
-    /// Each repository's id with whether its last contact succeeded, `None` before any, and whether
-    /// it tells its changes now, `None` where it never does.
-    pub fn repositories(&self) -> impl Iterator<Item = (&str, Option<bool>, Option<bool>)> {
-        let told =
-            |directory: &'_ Arc<directory::Directory>| (directory.healthy(), directory.follows());
-        self.directories.iter().map(move |directory| {
-            let (healthy, follows) = told(directory);
-            (directory.id(), healthy, follows)
+    /// How each repository stands.
+    pub fn repositories(&self) -> impl Iterator<Item = RepositoryState<'_>> {
+        self.directories.iter().map(|directory| RepositoryState {
+            id: directory.id(),
+            healthy: directory.healthy(),
+            follows: directory.follows(),
+            presence: directory.metrics().presence(),
         })
     }
 

@@ -128,7 +128,7 @@ impl<'a> Outcomes<'a> {
             .collect();
         Problem::Unavailable {
             detail: format!(
-                "Nobody was found, but not every repository answered completely: {}; try again or \
+                "Who is missing may be in a repository that did not answer completely: {}; try again or \
                  narrow the filter.",
                 unanswered.join(", ")
             ),

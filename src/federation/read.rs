@@ -91,7 +91,7 @@ impl Federation {
         };
         let half = match directory.entry(&link.entry_key, view.photos, view.no_cache).await {
             Ok(Some((known, state))) => Half::Entry(known, state),
-            Ok(None) => Half::Unasked,
+            Ok(None) => Half::Absent,
             Err(error) => Half::Shadow(failure(directory, &error)),
         };
         self.people.stored(row, Some(directory), &half)

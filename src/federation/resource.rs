@@ -11,13 +11,17 @@ use super::directory::{Directory, Known};
 use super::given::Given;
 use super::members::MEMBERS;
 use super::roles::Roles;
-use super::{GROUP, USER, hierarchy, is_group, owning};
+use super::vanish::Recorder;
+use super::{GROUP, USER, hierarchy, is_group, owning, vanish};
 use crate::cache::{Derived, State};
 use crate::repository::EntryKey;
 use crate::scim::dialect::{Numbers, location};
 use crate::scim::resource::{digest, digest_text};
 use crate::scim::{Attributes, ResourceType};
 use crate::store::{Member, Membership, ResourceRow, TypeName};
+
+/// What stands for how the entry of somebody was read who left.
+const VANISHED: &str = "vanished";
 
 /// The extension that says where a person comes from.
 pub const SOURCE_URN: &str = "urn:scimbridge:schemas:2.0:Source";
@@ -80,6 +84,14 @@ pub(super) enum Half {
     Shadow(&'static str),
     /// The shadow, because nobody asked the directory.
     Unasked,
+    /// The shadow, because a whole answer of the directory did not hold the entry.
+    Absent,
+}
+
+impl Half {
+    pub(super) fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
 }
 
 /// Makes people, and keeps the bound ones that were made from a given row and entry.
@@ -91,6 +103,7 @@ pub(super) struct Resources {
     types: Box<[Arc<ResourceType>]>,
     kept: Arc<Derived<ResourceKey, Arc<Resource>>>,
     roles: Arc<Roles>,
+    recorder: Arc<Recorder>,
     forms: usize,
     /// Whether anybody is shown numbers.
     numbered: bool,
@@ -126,13 +139,14 @@ impl Resources {
         types: &[Arc<ResourceType>],
         kept: Arc<Derived<ResourceKey, Arc<Resource>>>,
         roles: Arc<Roles>,
+        recorder: Arc<Recorder>,
         forms: usize,
         numbered: bool,
     ) -> Self {
         let groups = types.iter().find(|kind| is_group(kind)).cloned();
         let groups = groups.unwrap_or_else(|| Arc::new(ResourceType::group(&[])));
         let (resource_type, types) = (Arc::clone(&types[0]), types.into());
-        Self { tenant, resource_type, groups, types, kept, roles, forms, numbered }
+        Self { tenant, resource_type, groups, types, kept, roles, recorder, forms, numbered }
     }
 
     /// Somebody whom only a directory knows.
@@ -201,12 +215,17 @@ impl Resources {
         directory: Option<&Directory>,
         half: &Half,
     ) -> Arc<Resource> {
+        self.recorder.saw(row, half);
+        let half = vanish::since(row, half);
         let (entry, state) = match half {
             Half::Entry(known, state) => (
                 (known.digest, known.fetched.as_millisecond()),
                 1 + *state as u8 + 4 * u8::from(known.photos),
             ),
-            Half::Unasked => ((0, 0), 0),
+            Half::Unasked | Half::Absent => {
+                let seen = row.link.as_ref().map_or(0, |link| link.seen.as_millisecond());
+                ((0, seen), 0)
+            }
             Half::Shadow(_) => return self.make_stored(row, directory, half),
         };
         let key = ResourceKey {
@@ -231,7 +250,8 @@ impl Resources {
         directory: Option<&Directory>,
         half: &Half,
     ) -> Arc<Resource> {
-        self.make_stored(row, directory, half)
+        self.recorder.saw(row, half);
+        self.make_stored(row, directory, vanish::since(row, half))
     }
 
     fn make_stored(
@@ -247,16 +267,20 @@ impl Resources {
         let mut attributes = match &row.link {
             None => row.own.clone(),
             Some(link) => {
+                let left = vanish::has_left(link);
                 let values = match half {
                     Half::Entry(known, _) => known.values(),
-                    Half::Shadow(_) | Half::Unasked => Arc::new(link.shadow.clone()),
+                    _ => Arc::new(vanish::shadow(link).into_owned()),
                 };
                 let (dn, state, fetched, entry_modified) = match half {
                     Half::Entry(known, state) => {
                         (known.dn.as_str(), state_name(*state), known.fetched, known.last_modified)
                     }
                     Half::Shadow(how) => (link.dn.as_str(), *how, link.seen, link.entry_modified),
-                    Half::Unasked => (link.dn.as_str(), "cached", link.seen, link.entry_modified),
+                    Half::Unasked | Half::Absent => {
+                        let state = if left { VANISHED } else { "cached" };
+                        (link.dn.as_str(), state, link.seen, link.entry_modified)
+                    }
                 };
                 let entry = match half {
                     Half::Entry(known, _) => known.version(),
@@ -264,7 +288,11 @@ impl Resources {
                 };
                 version = format!("{version}.{entry}");
                 modified = entry_modified.map_or(modified, |at| at.max(modified));
-                show_source = matches!(half, Half::Shadow(_) | Half::Entry(_, State::Stale));
+                show_source = match half {
+                    Half::Shadow(_) | Half::Entry(_, State::Stale) => true,
+                    Half::Entry(..) => false,
+                    Half::Unasked | Half::Absent => left,
+                };
                 let mut merged = merge(
                     &self.resource_type,
                     Owner::linked(directory.map(Directory::repository)),
@@ -503,7 +531,7 @@ mod tests {
         let named = &resource_type.attribute(&path).unwrap().canonical_values;
         let live = [State::Live, State::Cached, State::Stale].map(state_name);
         // Of a shadow: how the repository failed.
-        let failed = ["timeout", "unavailable"];
+        let failed = ["timeout", "unavailable", VANISHED];
         let states: Vec<&str> = live.into_iter().chain(failed).collect();
         assert_eq!(*named, states);
     }

@@ -152,7 +152,8 @@ impl Roles {
         mode: Mode,
         manner: &Manner,
     ) -> Result<(), Problem> {
-        if self.stamp() == 0 && !manner.known_roles_only {
+        let most = manner.limit(ROLES);
+        if self.stamp() == 0 && !manner.known_roles_only && most.is_none() {
             return Ok(());
         }
         let given = listed(wanted.shift_remove(ROLES));
@@ -197,7 +198,7 @@ impl Roles {
                 kept.push(role);
             }
         }
-        if let Some(most) = manner.limit(ROLES).filter(|most| count > *most) {
+        if let Some(most) = most.filter(|most| count > *most && kept != own) {
             return Err(invalid(format!(
                 "roles has {count} values of the user's own: {most} at most are accepted here."
             )));

@@ -1,5 +1,6 @@
 //! A person as it stands before a write: read past every cache, from the engine and the directory.
 
+use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 use serde_json::Value;
@@ -11,7 +12,7 @@ use super::given::Given;
 use super::identity::{Care, Subject};
 use super::read::failure;
 use super::resource::{Half, Resource, given};
-use super::{Federation, IfMatch, Problem, RETRY_AFTER, is_user};
+use super::{Federation, IfMatch, Problem, RETRY_AFTER, is_user, vanish};
 use crate::cache::State;
 use crate::repository::{Authority, Repository};
 use crate::scim::dialect::Manner;
@@ -72,7 +73,7 @@ impl Standing {
             Self::Unbound { known, .. } | Self::Stored { half: Half::Entry(known, _), .. } => {
                 Some(known.values())
             }
-            Self::Stored { .. } => self.shadow().map(|shadow| Arc::new(shadow.clone())),
+            Self::Stored { .. } => self.shadow().map(|shadow| Arc::new(shadow.into_owned())),
         }
     }
 
@@ -91,10 +92,10 @@ impl Standing {
         federation.roles.derived(groups, Some(&self.given()))
     }
 
-    fn shadow(&self) -> Option<&Attributes> {
+    fn shadow(&self) -> Option<Cow<'_, Attributes>> {
         match self {
             Self::Unbound { .. } => None,
-            Self::Stored { row, .. } => row.link.as_ref().map(|link| &link.shadow),
+            Self::Stored { row, .. } => row.link.as_ref().map(vanish::shadow),
         }
     }
 
@@ -213,7 +214,7 @@ impl Federation {
                 };
                 let half = match directory.read(&link.entry_key, photos).await {
                     Ok(Some(known)) => Half::Entry(known, State::Live),
-                    Ok(None) => Half::Unasked,
+                    Ok(None) => Half::Absent,
                     Err(error) => Half::Shadow(failure(&directory, &error)),
                 };
                 Ok(Standing::Stored { row, directory: Some(directory), half })
@@ -237,11 +238,12 @@ pub(super) fn divided(
     let nothing = Attributes::new();
     let owner = standing.owner();
     let values = standing.values();
+    let shadow = standing.shadow();
     let division = Division {
         resource_type: kind,
         owner,
         directory: values.as_deref().unwrap_or(&nothing),
-        shadow: standing.shadow(),
+        shadow: shadow.as_deref(),
         own: standing.own(),
         mode,
         says_active,

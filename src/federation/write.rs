@@ -22,7 +22,7 @@ use super::roles::{Held, ROLES};
 use super::standing::{Standing, changed_meanwhile, divided, first_part};
 use super::{
     Deed, Federation, IfMatch, Problem, View, demand, hierarchy, is_authenticator, is_group,
-    is_owned, is_user, permit,
+    is_owned, is_user, permit, vanish,
 };
 use crate::audit::{Action, AuditRecord, Outcome};
 use crate::caller::{Caller, Permission};
@@ -31,7 +31,7 @@ use crate::scim::schema::check::Checked;
 use crate::scim::written::Writing;
 use crate::scim::{Attributes, Patch, ResourceType, ScimError};
 use crate::store::{
-    LinkRow, ResourceRow, ResourceWrite, RowKey, StoreError, TypeName, UniqueValue,
+    LinkRow, Presence, ResourceRow, ResourceWrite, RowKey, StoreError, TypeName, UniqueValue,
 };
 
 impl Federation {
@@ -148,6 +148,9 @@ impl Federation {
         loop {
             let standing = self.standing(kind, &canonical, change.photos).await?;
             standing.must_match(if_match)?;
+            if self.returned(&standing).await? {
+                continue;
+            }
             let (mut wanted, mut enrolling) =
                 self.wanted(caller, kind, &standing, change, view).await?;
             let derived = standing.derived_roles(self);
@@ -374,9 +377,9 @@ impl Federation {
         let write = match (&row.link, standing) {
             (Some(_), Standing::Stored { directory: Some(directory), half, .. }) => match half {
                 Half::Entry(known, _) => self.bound_write(directory, known, own, at),
-                _ => self.shadow_write(Some(directory), row, own, at),
+                _ => self.shadow_write(Some(directory), row.link.clone(), own, at),
             },
-            (Some(_), _) => self.shadow_write(None, row, own, at),
+            (Some(_), _) => self.shadow_write(None, row.link.clone(), own, at),
             (None, _) => local_write(kind, own, at),
         };
         let audit = record(caller, kind, action, &row.id, at, view);
@@ -429,18 +432,24 @@ impl Federation {
             seen: known.fetched,
             entry_modified: known.last_modified,
             given: directory.giving().gifts(&known.given),
+            presence: Presence {
+                scope: Some(directory.repository().scope()),
+                digest: known.sight(),
+                ..Presence::default()
+            },
         };
         self.linked_write(Some(directory), link, own, at)
     }
 
-    fn shadow_write(
+    /// What is known of the entry stays as it is.
+    pub(super) fn shadow_write(
         &self,
         directory: Option<&Directory>,
-        row: &ResourceRow,
+        link: Option<LinkRow>,
         own: Attributes,
         at: Timestamp,
     ) -> ResourceWrite {
-        match row.link.clone() {
+        match link {
             Some(link) => self.linked_write(directory, link, own, at),
             None => local_write(self.users(), own, at),
         }
@@ -457,7 +466,7 @@ impl Federation {
             view: merge(
                 self.users(),
                 Owner::linked(directory.map(Directory::repository)),
-                &link.shadow,
+                &vanish::shadow(&link),
                 &own,
             ),
             owns_name: own.contains_key("userName"),
@@ -476,7 +485,7 @@ impl Federation {
             Some(link) => {
                 let directory = self.directory(&link.repository);
                 let owner = Owner::linked(directory.map(|directory| directory.repository()));
-                merge(self.users(), owner, &link.shadow, &row.own)
+                merge(self.users(), owner, &vanish::shadow(link), &row.own)
             }
         }
     }

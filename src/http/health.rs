@@ -53,14 +53,20 @@ async fn ready(State((tenants, gate)): State<(Tenants, Arc<Gate>)>) -> Response 
     for tenant in tenants.iter() {
         // Why not is in the log of the requests that fail; here anybody may ask.
         store &= tenant.federation.ready().await.is_ok();
-        for (id, healthy, follows) in tenant.federation.repositories() {
+        for repository in tenant.federation.repositories() {
             let mut told = json!({
                 "tenant": &*tenant.name,
-                "id": id,
-                "state": state(healthy),
+                "id": repository.id,
+                "state": state(repository.healthy),
             });
-            if let Some(follows) = follows {
+            if let Some(follows) = repository.follows {
                 told["changes"] = Value::from(if follows { "following" } else { "lost" });
+            }
+            if let Some(presence) = repository.presence {
+                told["vanished"] = presence.vanished.into();
+                told["suspected"] = presence.suspected.into();
+                told["vanishBrake"] = if presence.braked { "on" } else { "off" }.into();
+                told["verifiedSecondsAgo"] = presence.verified_seconds.into();
             }
             repositories.push(told);
         }

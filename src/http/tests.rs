@@ -1,6 +1,7 @@
 //! The surface as a whole, without a socket.
 
 mod audit;
+mod doors;
 mod permissions;
 
 use std::path::Path;
@@ -18,7 +19,7 @@ use super::{App, HttpState, Limits, TenantState, router};
 use crate::auth::Gate;
 use crate::clock::Clock;
 use crate::config::{AuthenticatorPolicy, Config, Customs, OnConflict, OnFailure};
-use crate::federation::{Federation, Rules, Shares};
+use crate::federation::{Federation, Rules, Shares, VanishRules};
 use crate::scim::ResourceType;
 use crate::scim::dialect::{Dialect, Manners, Settings};
 use crate::scim::mirror::CodeTypes;
@@ -27,12 +28,17 @@ use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 
 const USERS: &str = "/scim/acme/v2/Users";
+/// What an agent sends who wants a token; its secret is the text `secret`.
+const FORM: &str = "grant_type=client_credentials&client_id=agent&client_secret=secret";
+/// What is open to everybody.
+const OPERATIONS: [&str; 3] = ["/health/live", "/health/ready", "/metrics"];
 
 fn federation(
     store: &Arc<Store>,
     name: &str,
     types: Vec<Arc<ResourceType>>,
     mounts: usize,
+    customs: Customs,
 ) -> Arc<Federation> {
     let rules = Rules {
         max_results: 100,
@@ -45,10 +51,11 @@ fn federation(
         policies: ["AT_A", "AT_B"]
             .map(|id| AuthenticatorPolicy { id: id.to_owned(), kind: "login".to_owned() })
             .into(),
-        customs: Customs::default(),
+        customs,
         groups: Vec::new(),
         roles: Vec::new(),
         provisioned: Vec::new(),
+        vanish: VanishRules::default(),
     };
     Arc::new(Federation::new(
         name.into(),
@@ -89,9 +96,12 @@ fn app_with(config: &Config) -> App {
     app_on(config, &store, ResourceTypes::shipped().all())
 }
 
+/// With the customs that the configuration gives each tenant.
 fn app_on(config: &Config, store: &Arc<Store>, types: &[Arc<ResourceType>]) -> App {
     let tenant = |name: &str, mounts: &[&str]| {
-        let federation = federation(store, name, types.to_vec(), mounts.len());
+        let customs = config.tenants.iter().find(|tenant| *tenant.name == *name);
+        let customs = customs.map(|tenant| tenant.customs.clone()).unwrap_or_default();
+        let federation = federation(store, name, types.to_vec(), mounts.len(), customs);
         let mounts = mounts.iter().map(|&path| (path.to_owned(), Dialect::Rfc));
         let manners = Manners::new(&Settings::default(), [Dialect::Rfc]);
         TenantState::new(name.into(), federation, mounts, manners)
@@ -128,13 +138,18 @@ async fn send(app: &App, request: Request<Body>) -> Asked {
 }
 
 async fn ask(app: &App, method: Method, path: &str, body: &str) -> Asked {
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header(header::AUTHORIZATION, "Bearer secret")
-        .body(Body::from(body.to_owned()))
-        .unwrap();
-    send(app, request).await
+    ask_as(app, Some("secret"), method, path, body).await
+}
+
+async fn ask_as(app: &App, token: Option<&str>, method: Method, path: &str, body: &str) -> Asked {
+    let mut request = Request::builder().method(method).uri(path);
+    if body.starts_with("grant_type=") {
+        // It says itself who sends it.
+        request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+    } else if let Some(token) = token {
+        request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+    }
+    send(app, request.body(Body::from(body.to_owned())).unwrap()).await
 }
 
 async fn get(app: &App, path: &str) -> Asked {
@@ -148,8 +163,13 @@ impl Asked {
 
     async fn json(self) -> Value {
         assert_eq!(self.header(header::CONTENT_TYPE), "application/scim+json");
-        serde_json::from_slice(&self.response.into_body().collect().await.unwrap().to_bytes())
-            .unwrap()
+        self.value().await
+    }
+
+    /// The body, whatever its JSON type; null where there is none.
+    async fn value(self) -> Value {
+        let body = self.response.into_body().collect().await.unwrap().to_bytes();
+        if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() }
     }
 
     /// Checks that it is a SCIM error with this status, and gives its `detail`.

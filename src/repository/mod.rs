@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 pub use crate::config::Authority;
+use crate::scim::resource::digest_text;
 use crate::scim::{AttributePath, Attributes, Filter};
 
 /// The entry's immutable id in canonical text (`entryUUID`, lower-case with dashes), never its DN
@@ -203,6 +204,19 @@ pub trait Repository: Send + Sync + fmt::Debug {
         keys: &'a [EntryKey],
         bounds: Bounds,
     ) -> BoxFuture<'a, Result<Found, RepositoryError>>;
+
+    /// Stands for the part of the directory in which people are looked for, and for how they are told
+    /// apart. Whoever is not found in one part may well be in another.
+    fn scope(&self) -> i64 {
+        digest_text(self.base()).cast_signed()
+    }
+
+    /// Whether the entry under which people are looked for is there and may be read; without it no
+    /// answer tells that somebody is gone.
+    fn base_is_readable(&self, deadline: Instant) -> BoxFuture<'_, Result<bool, RepositoryError>> {
+        let _ = deadline;
+        Box::pin(std::future::ready(Ok(false)))
+    }
 
     /// Looks at everything that can be wrong with the connection, the rights and the mapping.
     fn check(&self) -> BoxFuture<'_, Vec<Finding>>;

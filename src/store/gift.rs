@@ -67,14 +67,25 @@ impl Store {
             ));
         }
         let mut change = Change::default();
+        let still = still.concat();
+        change.statements.push(Statement {
+            // So that whoever sees the entry next sees that something is new.
+            sql: format!(
+                "UPDATE links SET digest = NULL WHERE user_key IN (SELECT g.resource_key \
+                 FROM gifts g JOIN links l ON l.user_key = g.resource_key \
+                 WHERE l.tenant = (SELECT key FROM tenants WHERE name = $1){still})"
+            )
+            .into(),
+            values: values.clone(),
+            expect: Expect::Any,
+        });
         change.statements.push(Statement {
             sql: format!(
                 "DELETE FROM gifts WHERE EXISTS (SELECT 1 FROM gifts g \
                  JOIN links l ON l.user_key = g.resource_key \
                  WHERE l.tenant = (SELECT key FROM tenants WHERE name = $1) \
                  AND g.resource_key = gifts.resource_key AND g.kind = gifts.kind \
-                 AND g.id = gifts.id{})",
-                still.concat()
+                 AND g.id = gifts.id{still})"
             )
             .into(),
             values,

@@ -3,7 +3,7 @@
 
 use super::engine::{Change, Expect, Query, Value};
 use super::resource::{KEYS, columns, decode, encode, list};
-use super::{LinkRow, LinkState, Store, StoreError, milliseconds};
+use super::{LinkRow, LinkState, Presence, Store, StoreError, milliseconds};
 
 impl Store {
     /// What these entries of a repository are bound to, in no order; unbound ones are missing.
@@ -73,7 +73,10 @@ impl LinkRow {
     pub(super) fn stored(&self) -> Self {
         let whole = |at| super::timestamp(milliseconds(at)).unwrap_or(at);
         let (seen, entry_modified) = (whole(self.seen), self.entry_modified.map(whole));
-        Self { seen, entry_modified, ..self.clone() }
+        let (missing, vanished) =
+            (self.presence.missing.map(whole), self.presence.vanished.map(whole));
+        let presence = Presence { missing, vanished, ..self.presence };
+        Self { seen, entry_modified, presence, ..self.clone() }
     }
 }
 
@@ -95,8 +98,9 @@ pub(super) fn push_new(
     }
     change.push(
         "INSERT INTO links \
-         (tenant, repository, entry_key, user_key, dn, shadow, seen, entry_modified) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+         (tenant, repository, entry_key, user_key, dn, shadow, seen, entry_modified, scope, digest, \
+         missing, vanished, verified) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $7)",
         values(tenant, user, link)?,
         Expect::Exactly(1),
     );
@@ -121,10 +125,13 @@ pub(super) fn push_replaced(
     );
     change.push(
         "INSERT INTO links \
-         (tenant, repository, entry_key, user_key, dn, shadow, seen, entry_modified) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+         (tenant, repository, entry_key, user_key, dn, shadow, seen, entry_modified, scope, digest, \
+         missing, vanished, verified) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $7) \
          ON CONFLICT (tenant, repository, entry_key) DO UPDATE SET dn = excluded.dn, \
-         shadow = excluded.shadow, seen = excluded.seen, entry_modified = excluded.entry_modified \
+         shadow = excluded.shadow, seen = excluded.seen, \
+         entry_modified = excluded.entry_modified, scope = excluded.scope, \
+         digest = excluded.digest, missing = excluded.missing, vanished = excluded.vanished \
          WHERE links.user_key = excluded.user_key",
         values(tenant, &user.into(), link)?,
         Expect::Exactly(1),
@@ -145,7 +152,7 @@ pub(super) fn push_removed(change: &mut Change, user: i64, removed: Option<i64>)
     };
 }
 
-fn values(tenant: &Value, user: &Value, link: &LinkRow) -> Result<[Value; 8], StoreError> {
+fn values(tenant: &Value, user: &Value, link: &LinkRow) -> Result<[Value; 12], StoreError> {
     Ok([
         tenant.clone(),
         link.repository.as_str().into(),
@@ -155,5 +162,9 @@ fn values(tenant: &Value, user: &Value, link: &LinkRow) -> Result<[Value; 8], St
         encode(&link.shadow)?.into(),
         milliseconds(link.seen).into(),
         link.entry_modified.map(milliseconds).into(),
+        link.presence.scope.into(),
+        link.presence.digest.into(),
+        link.presence.missing.map(milliseconds).into(),
+        link.presence.vanished.map(milliseconds).into(),
     ])
 }

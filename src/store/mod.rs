@@ -20,6 +20,7 @@ mod member;
 mod membership;
 mod owner;
 mod prepare;
+mod presence;
 mod refusal;
 mod resource;
 mod seal;
@@ -58,6 +59,7 @@ pub use joining::Joining;
 pub use member::{Member, Membership};
 pub use membership::{Enrolled, Members};
 pub use owner::{Changed, NewOwner, Owned, Owner, Ownership};
+pub use presence::{Census, Linked, Presence, Refresh, Verified};
 pub use seal::Sealed;
 pub use token::{IssuedToken, KeptToken};
 pub use unique::UniqueValue;
@@ -199,13 +201,14 @@ pub struct LinkRow {
     pub repository: String,
     pub entry_key: String,
     pub dn: String,
-    /// The entry's mapped attributes when last seen by a write.
+    /// The entry's mapped attributes when last seen.
     pub shadow: Attributes,
     pub seen: Timestamp,
     /// `last_modified` of the entry when last seen.
     pub entry_modified: Option<Timestamp>,
     /// What rules gave the person when last seen.
     pub given: Vec<Gift>,
+    pub presence: Presence,
 }
 
 /// What a row is found by. Strings are compared as the attribute's case rule says.

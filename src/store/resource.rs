@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::engine::{Datum, Query, Row};
 use super::{
-    LinkRow, ResourceRow, RowKey, Store, StoreError, TypeName, UserType, index, timestamp,
+    LinkRow, Presence, ResourceRow, RowKey, Store, StoreError, TypeName, UserType, index, timestamp,
 };
 use crate::scim::Attributes;
 
@@ -15,7 +15,8 @@ macro_rules! columns {
         "r.key, r.type, r.id, r.number, r.user_type, r.version, r.created, r.last_modified, r.own, \
          CASE WHEN EXISTS (SELECT 1 FROM members m WHERE m.member_key = r.key) THEN 1 ELSE 0 END, \
          CASE WHEN EXISTS (SELECT 1 FROM owners o WHERE o.owner_key = r.key) THEN 1 ELSE 0 END, \
-         l.repository, l.entry_key, l.dn, l.shadow, l.seen, l.entry_modified"
+         l.repository, l.entry_key, l.dn, l.shadow, l.seen, l.entry_modified, \
+         l.scope, l.digest, l.missing, l.vanished"
     };
 }
 pub(super) use columns;
@@ -248,6 +249,7 @@ pub(super) fn decode(row: &mut Row) -> Result<Decoded, StoreError> {
             seen: timestamp(row.integer()?)?,
             entry_modified: row.optional_integer()?.map(timestamp).transpose()?,
             given: Vec::new(),
+            presence: Presence::read(row)?,
         }),
     };
     let row = ResourceRow {

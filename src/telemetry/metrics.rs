@@ -28,6 +28,24 @@ pub struct RepositoryMetrics {
     up: AtomicU64,
     /// 0 no feed of changes, 1 lost, 2 following.
     feed: AtomicU64,
+    /// 0 nobody looked yet, 1 the brake is off, 2 it is on.
+    brake: AtomicU64,
+    vanished: AtomicU64,
+    suspected: AtomicU64,
+    verified_seconds: AtomicU64,
+}
+
+/// How the bound users of a repository stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PresenceNumbers {
+    /// Their entries are gone.
+    pub vanished: u64,
+    /// Their entries were not found, which proves nothing yet.
+    pub suspected: u64,
+    /// So many that none of them is believed gone.
+    pub braked: bool,
+    /// How long ago the one was looked for whose turn was the longest ago.
+    pub verified_seconds: u64,
 }
 
 /// What a directory was asked for.
@@ -195,6 +213,7 @@ impl Metrics {
                 page.sample(name, &known.labels(), up);
             }
         }
+        self.render_presence(page);
         let told = |known: &RepositoryMetrics| read(&known.feed).checked_sub(1);
         if self.repositories.iter().any(|known| told(known).is_some()) {
             let name = "scimbridge_repository_following";
@@ -202,6 +221,34 @@ impl Metrics {
             for known in &self.repositories {
                 if let Some(follows) = told(known) {
                     page.sample(name, &known.labels(), follows);
+                }
+            }
+        }
+    }
+}
+
+type PresenceNumber = fn(PresenceNumbers) -> u64;
+
+impl Metrics {
+    fn render_presence(&self, page: &mut Page) {
+        let families: [(&str, &str, PresenceNumber); 4] = [
+            ("vanished", "Bound users whose entries are gone.", |one| one.vanished),
+            ("suspected", "Bound users not found, which proves nothing yet.", |one| one.suspected),
+            ("vanish_brake", "Whether so many are missing that all are kept.", |one| {
+                u64::from(one.braked)
+            }),
+            (
+                "verification_age_seconds",
+                "Since the bound user was looked for whose turn was the longest ago.",
+                |one| one.verified_seconds,
+            ),
+        ];
+        for (name, help, number) in families {
+            let name = &format!("scimbridge_repository_{name}");
+            page.family(name, "gauge", help);
+            for known in &self.repositories {
+                if let Some(presence) = known.presence() {
+                    page.sample(name, &known.labels(), number(presence));
                 }
             }
         }
@@ -217,6 +264,10 @@ impl RepositoryMetrics {
             durations: Histogram::default(),
             up: AtomicU64::new(0),
             feed: AtomicU64::new(0),
+            brake: AtomicU64::new(0),
+            vanished: AtomicU64::new(0),
+            suspected: AtomicU64::new(0),
+            verified_seconds: AtomicU64::new(0),
         }
     }
 
@@ -235,6 +286,26 @@ impl RepositoryMetrics {
     /// Says whether the directory tells its changes now.
     pub fn following(&self, follows: bool) {
         self.feed.store(if follows { 2 } else { 1 }, Ordering::Relaxed);
+    }
+
+    /// Says how the bound users stand.
+    pub fn tell_presence(&self, numbers: PresenceNumbers) {
+        let PresenceNumbers { vanished, suspected, braked, verified_seconds } = numbers;
+        self.vanished.store(vanished, Ordering::Relaxed);
+        self.suspected.store(suspected, Ordering::Relaxed);
+        self.verified_seconds.store(verified_seconds, Ordering::Relaxed);
+        self.brake.store(if braked { 2 } else { 1 }, Ordering::Relaxed);
+    }
+
+    /// What was said last of them; `None` before anybody looked.
+    pub fn presence(&self) -> Option<PresenceNumbers> {
+        let brake = read(&self.brake);
+        (brake > 0).then(|| PresenceNumbers {
+            vanished: read(&self.vanished),
+            suspected: read(&self.suspected),
+            braked: brake == 2,
+            verified_seconds: read(&self.verified_seconds),
+        })
     }
 
     /// What was said last.
@@ -362,6 +433,22 @@ mod tests {
             ],
         );
         assert!(!page.contains("scimbridge_repository_up{tenant=\"acme\",repository=\"labs\"}"));
+        assert!(!page.contains("vanish_brake{"));
+        corp.tell_presence(PresenceNumbers {
+            vanished: 3,
+            suspected: 11,
+            braked: true,
+            verified_seconds: 70,
+        });
+        holds(
+            &metrics.render(&[], 0),
+            &[
+                &of("vanished", "} 3"),
+                &of("suspected", "} 11"),
+                &of("vanish_brake", "} 1"),
+                &of("verification_age_seconds", "} 70"),
+            ],
+        );
         corp.contact(true);
         holds(&metrics.render(&[], 0), &[&of("up", "} 1")]);
     }

@@ -39,15 +39,43 @@ fn longest_wait(bridge: &TestBridge) -> Duration {
 fn thousands_of_slow_clients_do_not_stop_the_others() {
     let bridge = TestBridge::start(&Settings::local());
     let mut crowd = Vec::new();
-    for _ in 0..2000 {
+    for _ in 0..3000 {
         crowd.push(open(&bridge, ""));
     }
-    for _ in 0..500 {
+    for _ in 0..1000 {
         crowd.push(open(&bridge, "GET /scim/acme/v2/Users HTTP/1.1\r\nHost: b\r\nX-Slow: "));
     }
+    // Idle ones that have asked once.
+    for _ in 0..500 {
+        let mut stream = open(&bridge, "GET /health/live HTTP/1.1\r\nHost: b\r\n\r\n");
+        let mut start = [0; 15];
+        stream.read_exact(&mut start).unwrap();
+        assert_eq!(&start, b"HTTP/1.1 200 OK");
+        crowd.push(stream);
+    }
     let slow: Vec<TcpStream> = (0..500).map(|_| open(&bridge, &endless_body())).collect();
+    assert_eq!(crowd.len() + slow.len(), 5000);
+    // Meanwhile some send their heads and bodies a byte at a time.
+    let drips: Vec<_> = (0..20)
+        .map(|number| {
+            let begun = if number % 2 == 0 { endless_body() } else { "GET / HT".to_owned() };
+            let mut stream = open(&bridge, &begun);
+            let (stop, stopped) = std::sync::mpsc::channel::<()>();
+            let drip = std::thread::spawn(move || {
+                let pause = Duration::from_millis(50);
+                while stopped.recv_timeout(pause) == Err(std::sync::mpsc::RecvTimeoutError::Timeout)
+                    && stream.write_all(b" ").is_ok()
+                {}
+            });
+            (stop, drip)
+        })
+        .collect();
     let longest = longest_wait(&bridge);
     assert!(longest < Duration::from_secs(2), "somebody waited {longest:?}");
+    for (stop, drip) in drips {
+        drop(stop);
+        drip.join().unwrap();
+    }
     // A body that stands still is given up, and says so.
     for mut stream in slow.into_iter().take(3) {
         let mut answer = String::new();

@@ -102,6 +102,12 @@ impl Directory {
         }
         let keys: Vec<EntryKey> = changed.iter().cloned().collect();
         let looked = self.look(keys, false, true).await;
+        for key in gone {
+            self.recorder.told(&self.id, key, None);
+        }
+        for (key, found) in &looked.entries {
+            self.recorder.told(&self.id, key, found.as_ref().map(|(known, _)| known));
+        }
         if looked.failed.is_some() {
             self.forget_searches(|_| true);
             return;

@@ -103,6 +103,12 @@ impl Known {
         unbound_version(!self.digest, self.photos_digest)
     }
 
+    /// Of what is kept of the entry in a shadow; `None` where pictures came along, which are not.
+    pub(in crate::federation) fn sight(&self) -> Option<i64> {
+        let photos = self.photos_digest.map_or(0, |photos| photos.rotate_left(1));
+        (!self.photos).then(|| (self.digest ^ photos).cast_signed())
+    }
+
     /// The mapped values alone; of photos the ones that are links, which every read brings.
     pub(in crate::federation) fn mapped(&self) -> Attributes {
         let mut mapped = Arc::unwrap_or_clone(self.values());

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join;
 use tokio::task::yield_now;
 
 use super::super::create::type_of_new;
@@ -28,7 +29,7 @@ use crate::store::{
 const RESERVED: u32 = 1_000;
 
 /// How many rows are looked at at once where nobody has to be asked about them.
-const LOOKED_AT: usize = 256;
+const LOOKED_AT: usize = 128;
 
 /// After so many rows others have their turn.
 const TURN: usize = 16;
@@ -41,7 +42,8 @@ pub struct Underway {
     view: View,
     /// Under which policy each user gets an authenticator.
     policy: Option<String>,
-    part: Option<Part>,
+    /// Where the next rows stand.
+    part: Option<Arc<Part>>,
     /// The next rows, looked at.
     ready: VecDeque<Ready>,
     numbers: Option<Numbers>,
@@ -55,6 +57,13 @@ struct Part {
     /// The place of the first.
     first: u64,
     users: String,
+}
+
+/// Rows that were looked at.
+#[derive(Debug)]
+struct Looked {
+    part: Option<Arc<Part>>,
+    ready: Vec<Ready>,
 }
 
 /// A row that was looked at.
@@ -120,7 +129,8 @@ impl Federation {
             return self.end(job).await;
         }
         if job.ready.is_empty() {
-            self.look(job).await?;
+            let looked = self.look(job, job.import.counts.processed()).await?;
+            job.take(looked);
         }
         if job.ready.is_empty() {
             let why = format!("rows of the import {} are missing", job.import.correlation_id);
@@ -144,18 +154,20 @@ impl Federation {
         Ok(Advance::Ended)
     }
 
-    /// Looks at the next rows.
-    async fn look(&self, job: &mut Underway) -> Result<(), Problem> {
-        let next = job.import.counts.processed();
+    /// Looks at the rows from `next` on.
+    async fn look(&self, job: &Underway, next: u64) -> Result<Looked, Problem> {
+        let mut looked = Looked { part: None, ready: Vec::new() };
         let holds = |part: &Part| {
             let count = part.users.lines().count() as u64;
             (part.first..part.first + count).contains(&next)
         };
-        if !job.part.as_ref().is_some_and(holds) {
-            let part = self.store.import_part(job.import.key, next).await?;
-            job.part = part.map(|(first, users)| Part { first, users }).filter(holds);
+        let mut part = job.part.clone();
+        if !part.as_deref().is_some_and(holds) {
+            let kept = self.store.import_part(job.import.key, next).await?;
+            let read = kept.map(|(first, users)| Part { first, users });
+            part = read.filter(holds).map(Arc::new);
         }
-        let Some(part) = &job.part else { return Ok(()) };
+        let Some(part) = part else { return Ok(looked) };
         let asks = job.caller.binds == Some(true) && !self.directories.is_empty();
         let most = if asks { TOGETHER } else { LOOKED_AT };
         let lines = (part.first..).zip(part.users.lines()).skip_while(|(place, _)| *place < next);
@@ -168,9 +180,10 @@ impl Federation {
         }
         let meant = self.meant_by(&job.caller, &rows).await?;
         for (row, meant) in rows.into_iter().zip(meant) {
-            job.ready.push_back(self.made_ready(row, &meant, job)?);
+            looked.ready.push(self.made_ready(row, &meant, job)?);
         }
-        Ok(())
+        looked.part = Some(part);
+        Ok(looked)
     }
 
     /// What is to be written of a row.
@@ -250,7 +263,15 @@ impl Federation {
             group,
             part,
         };
-        let outcome = self.store.import_batch(&batch).await;
+        // The next are looked at while these are written.
+        let next = after.processed();
+        let ahead = async {
+            if count < job.ready.len() || next >= after.size {
+                return Ok(None);
+            }
+            self.look(job, next).await.map(Some)
+        };
+        let (outcome, looked) = join(self.store.import_batch(&batch), ahead).await;
         match outcome {
             Ok(rows) => {
                 let views = new.iter().chain(owned.iter().map(|(_, new)| new));
@@ -264,6 +285,10 @@ impl Federation {
                 job.numbers = Some(numbers);
                 job.import.counts = after;
                 job.ready.drain(..count);
+                // What kept them from being looked at is told when it is their turn.
+                if let Ok(Some(looked)) = looked {
+                    job.take(looked);
+                }
                 job.careful = job.careful.saturating_sub(count);
                 Ok(Some(Advance::Some))
             }
@@ -366,6 +391,11 @@ impl Federation {
 }
 
 impl Underway {
+    fn take(&mut self, looked: Looked) {
+        self.part = looked.part;
+        self.ready.extend(looked.ready);
+    }
+
     fn record(
         &self,
         kind: &ResourceType,

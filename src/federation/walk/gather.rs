@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::{join, join_all};
 use tokio::sync::mpsc;
 
+use super::super::vanish;
 use super::snapshot::{Bounds, Draft, Found, Full, Snapshot};
 use crate::cache::State;
 use crate::config::OnConflict;
@@ -179,8 +180,9 @@ impl Gather<'_> {
                     continue;
                 };
                 match outcomes.of(at) {
-                    // The directory was asked for exactly this and did not name the person.
-                    Some(outcome) if outcome.decides => {}
+                    // The directory was asked for exactly this and did not name the person. Of who
+                    // left there is the shadow alone to judge by.
+                    Some(outcome) if outcome.decides && !vanish::has_left(link) => {}
                     Some(outcome) if outcome.is_failed() => {
                         self.row(&row, Some(at), &Half::Shadow(outcome.state.name()), None)?;
                     }
@@ -202,6 +204,7 @@ impl Gather<'_> {
                     let key = row.link.as_ref().map_or("", |link| link.entry_key.as_str());
                     let half = match (looked.entries.remove(&EntryKey(key.into())), how) {
                         (Some(Some((known, state))), _) => Half::Entry(known, state),
+                        (Some(None), _) => Half::Absent,
                         (None, Some(how)) => Half::Shadow(how),
                         _ => Half::Unasked,
                     };

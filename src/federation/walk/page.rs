@@ -180,6 +180,7 @@ impl Federation {
                 (Some(row), entry) => {
                     let half = match (entry, how) {
                         (Some(Some((known, state))), _) => Half::Entry(known, state),
+                        (Some(None), _) => Half::Absent,
                         (None, Some(how)) => Half::Shadow(how),
                         _ => Half::Unasked,
                     };

@@ -35,6 +35,10 @@ pub enum Route<'a> {
 }
 
 impl<'a> Route<'a> {
+    /// One of each kind, for whoever walks them all.
+    #[cfg(test)]
+    pub const EVERY: [Self; 2] = [Self::Users("x"), Self::User("x")];
+
     pub fn find(path: &'a str) -> Option<Self> {
         let inner = path.strip_prefix("/api/")?;
         let inner = inner.strip_suffix('/').unwrap_or(inner);
@@ -57,7 +61,8 @@ impl<'a> Route<'a> {
         })
     }
 
-    fn allowed(self) -> &'static str {
+    /// The methods, as `Allow` lists them.
+    pub fn allowed(self) -> &'static str {
         match self {
             Self::Users(_) => "GET, HEAD, POST",
             Self::User(_) => "GET, HEAD, PATCH, DELETE",

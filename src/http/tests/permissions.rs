@@ -2,22 +2,28 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use axum::body::Body;
-use axum::http::{Method, Request, header};
+use axum::http::{Method, header};
+use jiff::ToSpan;
 use serde_json::{Value, json};
 
-use super::{App, Asked, app_with, send};
+use super::doors::Door;
+use super::{App, Asked, FORM, OPERATIONS, app_on, ask_as};
 use crate::caller::{PERMISSIONS, Permission};
+use crate::clock::Clock;
 use crate::config::Config;
+use crate::http::lifecycle;
 use crate::http::routes::{Endpoint, Route};
-use crate::scim::schema::ResourceTypes;
+use crate::store::{IssuedToken, Store};
 
 /// What a method of a route takes.
 #[derive(Clone, Copy, Debug)]
 enum Needs {
     Nothing,
+    /// An agent's secret: whoever asks for a token has none yet.
+    Secret,
     /// A token of the tenant, whatever it permits.
     Token,
     Permission(Permission),
@@ -28,7 +34,24 @@ enum Needs {
 }
 
 /// The table. A new route does not compile before it stands here.
-fn needs(route: Route<'_>, method: &str) -> Needs {
+fn needs(door: Door<'_>, method: &str) -> Needs {
+    use Permission as P;
+    use lifecycle::Route::{User, Users};
+    match door {
+        Door::Mounted(route) => below_a_mount(route, method),
+        Door::Export(_) => Needs::Permission(P::UsersSearch),
+        Door::LifeCycle(route) => Needs::Permission(match (route, method) {
+            (Users(_), "GET" | "HEAD") => P::UsersSearch,
+            (Users(_), _) => P::UsersCreate,
+            (User(_), "GET" | "HEAD") => P::UsersRead,
+            (User(_), "DELETE") => P::UsersDelete,
+            (User(_), _) => P::UsersReplace,
+        }),
+        Door::Token => Needs::Secret,
+    }
+}
+
+fn below_a_mount(route: Route<'_>, method: &str) -> Needs {
     use Permission as P;
     match (route, method) {
         (Route::Resources(at), "GET" | "HEAD") | (Route::ResourcesSearch(at), _) => {
@@ -74,13 +97,9 @@ fn needs(route: Route<'_>, method: &str) -> Needs {
 /// Two tenants. In `acme` there is for every permission a token that has it alone, called like it,
 /// and one that has all others, called like it with `!` before; in `beta` one that has all.
 fn config() -> Config {
-    let mut text = "[[tenant]]\nname = \"acme\"\n".to_owned();
+    let mut text = "[[tenant]]\nname = \"acme\"\nlifecycle_api = true\n".to_owned();
     let mut add = |token: &str, permissions: &[&str]| {
-        let hex = digest(&SHA256, bearer(token).as_bytes());
-        let hex = hex.as_ref().iter().fold(String::new(), |mut hex, byte| {
-            write!(hex, "{byte:02x}").unwrap();
-            hex
-        });
+        let hex = sha256(&bearer(token));
         writeln!(
             text,
             "[[tenant.token]]\nname = \"{token}\"\nsha256 = \"{hex}\"\npermissions = {permissions:?}"
@@ -98,24 +117,45 @@ fn config() -> Config {
             .collect();
         add(&format!("!{name}"), &others);
     }
-    let hex = digest(&SHA256, b"of-beta");
-    let hex = hex.as_ref().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
     write!(
         text,
-        "[[tenant]]\nname = \"beta\"\n[[tenant.token]]\nname = \"all\"\nsha256 = \"{hex}\"\n\
-         permissions = [\"*\"]\n"
+        "[[tenant.client]]\nid = \"agent\"\nsecret_sha256 = \"{}\"\npermissions = [\"*\"]\n\
+         [[tenant]]\nname = \"beta\"\n[[tenant.token]]\nname = \"all\"\nsha256 = \"{}\"\n\
+         permissions = [\"*\"]\n",
+        sha256("secret"),
+        sha256("of-beta"),
     )
     .unwrap();
     Config::parse(&text, Path::new("/"), &|_| None).unwrap()
 }
 
+/// As the configuration has it.
+fn sha256(text: &str) -> String {
+    digest(&SHA256, text.as_bytes()).as_ref().iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").unwrap();
+        hex
+    })
+}
+
+/// The surface, whose store knows two tokens of the agent: [`GOOD`], and one that has expired.
+async fn surface(config: &Config) -> App {
+    let store = Arc::new(Store::open("sqlite::memory:", &[], Clock::system()).unwrap());
+    let now = Clock::system().now();
+    let (earlier, later) = (now - 2.hours(), now + 2.hours());
+    for (token, issued, expires) in [(GOOD, now, later), (EXPIRED, earlier, now - 1.hour())] {
+        let (tenant, client) = ("acme".to_owned(), "agent".to_owned());
+        let issued = IssuedToken { tenant, client, scope: None, issued, expires };
+        store.issue_token(&sha256(token), &issued, 10).await.unwrap();
+    }
+    app_on(config, &store, config.tenants[0].resource_types.all())
+}
+
+const GOOD: &str = "scimbridge_t.good";
+const EXPIRED: &str = "scimbridge_t.expired";
+
 /// The token of this name, out of the characters that a token may have.
 fn bearer(name: &str) -> String {
     name.replace(':', "-").replace('!', "without-")
-}
-
-fn endpoints() -> Vec<Endpoint> {
-    ResourceTypes::shipped().all().iter().map(Endpoint::new).collect()
 }
 
 fn users(at: &Endpoint) -> bool {
@@ -142,27 +182,22 @@ fn writing(at: &Endpoint) -> Permission {
     }
 }
 
-/// The path of a route, with a resource that exists in it.
-fn path(route: Route<'_>, id: &str) -> String {
-    let template = match route {
-        Route::Schema(_) => "/Schemas/urn:ietf:params:scim:schemas:core:2.0:User",
-        Route::ResourceType(_) => "/ResourceTypes/User",
-        route => &route.name(),
-    };
-    format!("/scim/acme/v2{}", template.replace("{id}", id).replace("{correlationId}", id))
-}
-
-fn body(route: Route<'_>, method: &str, id: &str) -> String {
-    match (route, method) {
-        (Route::Import, _) => json!({ "users": [], "group": { "value": id } }).to_string(),
-        (Route::Resources(at), "POST") => named(at, "new").to_string(),
-        (_, "PATCH") => r#"{"Operations":[{"op":"add","path":"externalId","value":"x"}]}"#.into(),
-        (Route::Resource(at, _), "PUT") => {
+fn body(door: Door<'_>, method: &str, id: &str) -> String {
+    match (door, method) {
+        (Door::Mounted(Route::Import), _) => {
+            json!({ "users": [], "group": { "value": id } }).to_string()
+        }
+        (Door::Mounted(Route::Resources(at)), "POST") => named(at, "new").to_string(),
+        (Door::Mounted(Route::Resource(at, _)), "PUT") => {
             let mut body = named(at, "ann");
             body["externalId"] = "y".into();
             body.to_string()
         }
-        (Route::Forget(_), "POST") => r#"{"externalId":"gone"}"#.into(),
+        (Door::Mounted(Route::Forget(_)), "POST") => r#"{"externalId":"gone"}"#.into(),
+        (Door::LifeCycle(_), "POST") => r#"{"credentials":{"userName":"new"}}"#.into(),
+        (Door::LifeCycle(_), "PATCH") => r#"{"status":"suspended"}"#.into(),
+        (Door::Token, _) => FORM.into(),
+        (_, "PATCH") => r#"{"Operations":[{"op":"add","path":"externalId","value":"x"}]}"#.into(),
         (_, "POST" | "PUT") => "{}".into(),
         _ => String::new(),
     }
@@ -184,11 +219,8 @@ fn named(at: &Endpoint, name: &str) -> Value {
 }
 
 async fn ask(app: &App, token: Option<&str>, method: &str, path: &str, body: &str) -> Asked {
-    let mut request = Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap());
-    if let Some(token) = token {
-        request = request.header(header::AUTHORIZATION, format!("Bearer {}", bearer(token)));
-    }
-    send(app, request.uri(path).body(Body::from(body.to_owned())).unwrap()).await
+    let method = Method::from_bytes(method.as_bytes()).unwrap();
+    ask_as(app, token.map(bearer).as_deref(), method, path, body).await
 }
 
 /// Checks a refusal, whose body HEAD does not have; gives its `detail`.
@@ -202,23 +234,23 @@ async fn refused(asked: Asked, method: &str, status: u16) -> String {
 
 #[tokio::test]
 async fn every_route_lets_in_whom_the_table_says() {
-    let app = app_with(&config());
-    for endpoint in endpoints() {
+    let config = config();
+    let app = surface(&config).await;
+    let good = ask(&app, Some(GOOD), "GET", "/scim/acme/v2/Users", "").await;
+    assert_eq!(good.status, 200, "or an expired token would be refused for something else");
+    for endpoint in config.tenants[0].resource_types.all().iter().map(Endpoint::new) {
         if endpoint.kind.name == "Authenticator" {
             let owner = r#"{"userName":"owner"}"#;
             ask(&app, Some("all"), "POST", "/scim/acme/v2/Users", owner).await;
         }
         let all = format!("/scim/acme/v2{}", endpoint.kind.endpoint);
-        for route in Route::every(&endpoint) {
-            if matches!(route, Route::Forget(_) | Route::ForgetOne(..)) && !users(&endpoint) {
-                continue;
-            }
-            for method in route.allowed().split(", ") {
-                let id = made(&app, &endpoint, route).await;
-                if matches!(route, Route::Forget(_)) {
+        for door in Door::every(&endpoint) {
+            for method in door.methods() {
+                let id = made(&app, &endpoint, door).await;
+                if matches!(door, Door::Mounted(Route::Forget(_))) {
                     ask(&app, Some("all"), "DELETE", &format!("{all}/{id}"), "").await;
                 }
-                check(&app, route, method, &id).await;
+                check(&app, door, method, &id).await;
                 for all in [&*all, "/scim/acme/v2/Groups"] {
                     let found = ask(&app, Some("all"), "GET", all, "").await.json().await;
                     for one in found["Resources"].as_array().into_iter().flatten() {
@@ -232,20 +264,20 @@ async fn every_route_lets_in_whom_the_table_says() {
 }
 
 /// Makes what the route leads to; for an import the group that it needs. Gives its id.
-async fn made(app: &App, endpoint: &Endpoint, route: Route<'_>) -> String {
+async fn made(app: &App, endpoint: &Endpoint, door: Door<'_>) -> String {
     let post = async |path: &str, body: &Value| {
         let path = format!("/scim/acme/v2{path}");
         ask(app, Some("all"), "POST", &path, &body.to_string()).await.json().await
     };
     let told = |made: &Value, name: &str| made[name].as_str().unwrap().to_owned();
-    if !matches!(route, Route::Import | Route::ImportOf(_)) {
+    if !matches!(door, Door::Mounted(Route::Import | Route::ImportOf(_))) {
         let mut body = named(endpoint, "ann");
         body["externalId"] = "gone".into();
         return told(&post(&endpoint.kind.endpoint, &body).await, "id");
     }
     let group = told(&post("/Groups", &json!({ "displayName": "imported" })).await, "id");
-    match route {
-        Route::ImportOf(_) => {
+    match door {
+        Door::Mounted(Route::ImportOf(_)) => {
             let import = json!({ "users": [], "group": { "value": group } });
             told(&post("/Users/.import", &import).await, "correlationId")
         }
@@ -253,14 +285,22 @@ async fn made(app: &App, endpoint: &Endpoint, route: Route<'_>) -> String {
     }
 }
 
-async fn check(app: &App, route: Route<'_>, method: &str, id: &str) {
-    let case = format!("{method} {}", &*route.name());
-    let (path, body) = (path(route, id), &*body(route, method, id));
-    let (token, permission) = match needs(route, method) {
+async fn check(app: &App, door: Door<'_>, method: &str, id: &str) {
+    let case = format!("{method} {}", door.name());
+    let (path, body) = (door.path(id), &*body(door, method, id));
+    let (token, permission) = match needs(door, method) {
         Needs::Nothing => {
-            for token in [None, Some("garbage"), Some("of-beta"), Some("none")] {
+            for token in [None, Some("garbage"), Some(EXPIRED), Some("of-beta"), Some("none")] {
                 let open = ask(app, token, method, &path, body).await;
                 assert!(open.status.is_success(), "{case} for {token:?}: {}", open.status);
+            }
+            return;
+        }
+        Needs::Secret => {
+            assert_eq!(ask(app, None, method, &path, body).await.status, 200, "{case}");
+            for other in ["client_secret=of-beta", "client_secret="] {
+                let form = body.replace("client_secret=secret", other);
+                assert_eq!(ask(app, None, method, &path, &form).await.status, 401, "{case}");
             }
             return;
         }
@@ -288,6 +328,7 @@ async fn check(app: &App, route: Route<'_>, method: &str, id: &str) {
         (None, "Bearer realm=\"scimbridge\""),
         (Some("gar bage"), "Bearer realm=\"scimbridge\", error=\"invalid_request\""),
         (Some("garbage"), "Bearer realm=\"scimbridge\", error=\"invalid_token\""),
+        (Some(EXPIRED), "Bearer realm=\"scimbridge\", error=\"invalid_token\""),
         (Some("of-beta"), "Bearer realm=\"scimbridge\", error=\"invalid_token\""),
     ] {
         let asked = ask(app, token, method, &path, body).await;
@@ -305,30 +346,17 @@ async fn check(app: &App, route: Route<'_>, method: &str, id: &str) {
     }
     let asked = ask(app, Some(token), method, &path, body).await;
     let status = asked.status.as_u16();
-    match (route, permission) {
-        (_, Some(_)) => assert!(asked.status.is_success(), "{case}: {status}"),
+    match permission {
+        Some(_) => assert!(asked.status.is_success(), "{case}: {status}"),
         // This token stands for nobody; an empty Bulk request is none.
-        _ => assert!(!matches!(status, 401 | 403), "{case}: {status}"),
+        None => assert!(!matches!(status, 401 | 403), "{case}: {status}"),
     }
-}
-
-/// Without this a variant could be left out of the list that is walked.
-#[test]
-fn every_route_is_walked() {
-    let source = include_str!("../routes.rs");
-    let (_, rest) = source.split_once("pub enum Route<'a> {").unwrap();
-    let (variants, _) = rest.split_once("\n}").unwrap();
-    let is_variant = |line: &&str| line.ends_with(',') && !line.trim().starts_with('/');
-    assert_eq!(variants.lines().filter(is_variant).count(), Route::every(&endpoints()[0]).len());
-    let mut names = Route::every(&endpoints()[0]).map(|route| route.name().to_string());
-    names.sort_unstable();
-    assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
 }
 
 #[tokio::test]
 async fn operations_are_open_to_everybody() {
-    let app = app_with(&config());
-    for path in ["/health/live", "/health/ready", "/metrics"] {
+    let app = surface(&config()).await;
+    for path in OPERATIONS {
         for token in [None, Some("garbage")] {
             assert!(ask(&app, token, "GET", path, "").await.status.is_success(), "{path}");
         }

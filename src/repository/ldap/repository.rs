@@ -26,6 +26,7 @@ use crate::repository::{
     Authority, Batches, Bounds, Change, Entry, EntryKey, Finding, Found, Plan, Repository,
     RepositoryError,
 };
+use crate::scim::resource::digest_text;
 use crate::scim::{AttributePath, Filter};
 
 /// How long the directory's schema is taken to stay as it was read.
@@ -539,6 +540,26 @@ impl Repository for LdapRepository {
         bounds: Bounds,
     ) -> BoxFuture<'a, Result<Found, RepositoryError>> {
         Box::pin(self.read_keys(keys, bounds))
+    }
+
+    fn scope(&self) -> i64 {
+        let (base, people) = (self.base.to_lowercase(), self.people.to_string());
+        let key = &self.mapping.names[self.mapping.key].text;
+        digest_text(&format!("{base}\n{people}\n{key}")).cast_signed()
+    }
+
+    fn base_is_readable(&self, deadline: Instant) -> BoxFuture<'_, Result<bool, RepositoryError>> {
+        Box::pin(async move {
+            let request = SearchRequest {
+                base: self.base.clone(),
+                scope: Scope::Base,
+                filter: "(objectClass=*)".to_owned(),
+                attributes: vec!["1.1".to_owned()],
+                size_limit: 1,
+                paging: Paging::Never,
+            };
+            Ok(!self.directory.search(&request, deadline).await?.entries.is_empty())
+        })
     }
 
     fn check(&self) -> BoxFuture<'_, Vec<Finding>> {

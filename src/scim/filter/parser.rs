@@ -357,7 +357,7 @@ impl<'a> Parser<'a> {
             None if self.language.aliases && name.eq_ignore_ascii_case("role") => {
                 self.resource.resolve("roles")
             }
-            None => self.resource.resolve(name),
+            None => self.resource.resolve_loosely(name),
             Some(outer) => self.resource.resolve(&format!("{outer}.{name}")),
         })
     }

@@ -8,8 +8,12 @@ use crate::scim::error::ErrorKind;
 use crate::scim::schema::ResourceType;
 use crate::scim::schema::standard::{ENTERPRISE, USER};
 
-const ENTRA: Tolerance =
-    Tolerance { create_on_absent_value_path: true, strict: false, pass_over_read_only: true };
+const ENTRA: Tolerance = Tolerance {
+    create_on_absent_value_path: true,
+    strict: false,
+    pass_over_read_only: true,
+    loose_forms: true,
+};
 const STRICT: Tolerance = Tolerance { strict: true, ..RFC };
 
 #[test]
@@ -122,6 +126,34 @@ fn an_empty_manager_is_none() {
         json!([{ "op": "Remove", "path": path }]),
         babs_with(ENTERPRISE, json!({ "department": "Tours" })),
     );
+}
+
+#[test]
+fn entra_lists_one_manager_and_leaves_out_its_urn() {
+    let kind = ResourceType::user(&[]);
+    let manager = |path: &str, value: Value| json!([{ "op": "Add", "path": path, "value": value }]);
+    let listed = json!([{ "$ref": "https://example.com/Users/27", "value": "27" }]);
+    for path in ["manager", "Manager", &format!("{ENTERPRISE}:manager")] {
+        let operations = manager(path, listed.clone());
+        let after = outcome(&kind, babs(), operations.clone(), ENTRA).unwrap();
+        assert_eq!(after[ENTERPRISE]["manager"]["value"], "27", "{path}");
+        let otherwise = outcome(&kind, babs(), operations, RFC);
+        assert!(otherwise.is_err() || otherwise.unwrap() == babs(), "{path}");
+    }
+    for value in [json!("27"), json!({ "value": "27" }), json!(["27"])] {
+        let after = outcome(&kind, babs(), manager("manager", value), ENTRA).unwrap();
+        assert_eq!(after[ENTERPRISE]["manager"]["value"], "27");
+    }
+    for gone in [json!([]), json!([{ "value": "" }]), json!(null)] {
+        let after = outcome(&kind, babs(), manager("manager", gone), ENTRA).unwrap();
+        assert_eq!(after[ENTERPRISE].get("manager"), None);
+    }
+    let two = manager("manager", json!([{ "value": "27" }, { "value": "28" }]));
+    outcome(&kind, babs(), two, ENTRA).unwrap_err();
+    // A list of what there may be more of stays one.
+    let mails = manager("emails", json!([{ "value": "one@example.com" }]));
+    let after = outcome(&kind, json!({}), mails, ENTRA).unwrap();
+    assert_eq!(after["emails"], json!([{ "value": "one@example.com" }]));
 }
 
 #[test]

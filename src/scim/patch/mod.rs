@@ -35,6 +35,7 @@ pub struct Patch {
 
 /// How one client's patches are understood, beside the RFC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a tolerance of its own")]
 pub struct Tolerance {
     /// `replace` of `emails[type eq "work"].value` where no element matches makes the element out
     /// of the filter's `eq` terms, as Entra ID expects, in place of 400 `noTarget`. An `add` does
@@ -47,6 +48,9 @@ pub struct Tolerance {
     /// An operation on what is readOnly, such as `userType`, changes nothing, as such a member of a
     /// PUT does, in place of 400 `mutability`: Entra ID sends one among those that matter.
     pub pass_over_read_only: bool,
+    /// `manager` may stand without the URN of its extension, and what has one value in a list of one:
+    /// Entra ID sends `{ "op": "Add", "path": "manager", "value": [{ "value": "…" }] }`.
+    pub loose_forms: bool,
 }
 
 impl From<Client> for Tolerance {
@@ -55,6 +59,7 @@ impl From<Client> for Tolerance {
             create_on_absent_value_path: client == Client::Entra,
             strict: client == Client::Strict,
             pass_over_read_only: client == Client::Entra,
+            loose_forms: client == Client::Entra,
         }
     }
 }

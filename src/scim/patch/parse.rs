@@ -206,7 +206,7 @@ impl Parser<'_> {
                 _ => Ok(()),
             };
         }
-        let path = self.kind.resolve(text);
+        let path = self.resolve(text);
         if !path.known || is_schemas(&path) {
             return Ok(());
         }
@@ -233,6 +233,7 @@ impl Parser<'_> {
                  more than one PATCH"
             ))));
         }
+        let given = self.unlisted(&path, given);
         self.operations.push(Operation {
             index: self.index,
             text: shown(text),
@@ -244,12 +245,31 @@ impl Parser<'_> {
         Ok(())
     }
 
+    fn resolve(&self, text: &str) -> AttributePath {
+        if self.tolerance.loose_forms {
+            self.kind.resolve_loosely(text)
+        } else {
+            self.kind.resolve(text)
+        }
+    }
+
+    /// What stands alone in a list, where the path has one value.
+    fn unlisted<'v>(&self, path: &AttributePath, given: Option<&'v Value>) -> Option<&'v Value> {
+        match given {
+            Some(Value::Array(listed)) if self.tolerance.loose_forms && listed.len() < 2 => {
+                let single = self.kind.attribute(path).is_some_and(|one| !one.multi_valued);
+                if single { listed.first() } else { given }
+            }
+            _ => given,
+        }
+    }
+
     /// RFC 7644 section 3.5.2: `PATH = attrPath / valuePath [subAttr]`. `None`: the path is one,
     /// and leads to what no schema knows.
     fn target(&self, text: &str) -> Result<Option<(AttributePath, Option<Filter>)>, ScimError> {
         let known = |path: AttributePath, filter| path.known.then_some((path, filter));
         if !text.contains('[') {
-            let path = self.kind.resolve(text);
+            let path = self.resolve(text);
             if !path.known && !is_attribute_path(text) {
                 let shown = shown(text);
                 return Err(invalid_path(format!("{shown:?} is no path to an attribute")));

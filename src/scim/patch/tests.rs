@@ -10,8 +10,12 @@ use crate::scim::resource::Attributes;
 use crate::scim::schema::ResourceType;
 use crate::scim::schema::standard::{ENTERPRISE, SOURCE, USER, USER_ATTRIBUTE};
 
-pub(super) const RFC: Tolerance =
-    Tolerance { create_on_absent_value_path: false, strict: false, pass_over_read_only: false };
+pub(super) const RFC: Tolerance = Tolerance {
+    create_on_absent_value_path: false,
+    strict: false,
+    pass_over_read_only: false,
+    loose_forms: false,
+};
 
 pub(super) fn object(value: Value) -> Attributes {
     match value {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::standard::{self, GROUP_DETAILS, SOURCE};
+use super::standard::{self, ENTERPRISE, GROUP_DETAILS, SOURCE};
 use super::{
     Attribute, AttributePath, Definition, Kind, Mutability, Paths, ResourceType, Returned, Schema,
 };
@@ -49,6 +49,14 @@ impl ResourceType {
             Some(path) => path.clone(),
             None => self.unknown(text).into(),
         }
+    }
+
+    /// The same; an attribute of the enterprise extension may stand without its URN where the type has
+    /// none of that name, as Entra ID writes `manager`.
+    pub fn resolve_loosely(&self, text: &str) -> AttributePath {
+        let path = self.resolve(text);
+        let qualified = || self.known(&format!("{ENTERPRISE}:{text}")).cloned();
+        if path.known { path } else { qualified().unwrap_or(path) }
     }
 
     /// What `text` leads to, where a schema knows it. Every filter asks this at least once, so that the

@@ -14,7 +14,9 @@ use crate::scim::schema::Kind;
 use crate::scim::{AttributePath, Attributes, Filter, ResourceType};
 
 use super::super::tests::{new, page, server};
-use super::super::{LinkRow, NewResource, ResourceWrite, Rows, Sort, Store, TypeName, UserType};
+use super::super::{
+    LinkRow, NewResource, Presence, ResourceWrite, Rows, Sort, Store, TypeName, UserType,
+};
 
 fn path(text: &str) -> AttributePath {
     static USER: LazyLock<ResourceType> = LazyLock::new(|| ResourceType::user(&[]));
@@ -279,6 +281,7 @@ fn write(number: usize, person: &Person) -> ResourceWrite {
         seen: person.at,
         entry_modified: person.entry_modified,
         given: Vec::new(),
+        presence: Presence::default(),
     });
     ResourceWrite {
         own: Attributes::new(),

@@ -6,7 +6,7 @@ use super::{OpenError, Place};
 
 /// Each step leads from its place in this list to the next format; a step that was released is
 /// never edited. The names are the same for every engine.
-const STEPS: [&str; 7] = [
+const STEPS: [&str; 8] = [
     include_str!("../migrations/sqlite/0001_start.sql"),
     include_str!("../migrations/sqlite/0002_resources.sql"),
     include_str!("../migrations/sqlite/0003_issued_tokens.sql"),
@@ -14,6 +14,7 @@ const STEPS: [&str; 7] = [
     include_str!("../migrations/sqlite/0005_imports.sql"),
     include_str!("../migrations/sqlite/0006_owners.sql"),
     include_str!("../migrations/sqlite/0007_gifts.sql"),
+    include_str!("../migrations/sqlite/0008_presence.sql"),
 ];
 
 /// Brings the database to the newest format. Safe when several programs open it at once: the format

@@ -1,9 +1,9 @@
 //! SQLite on threads of our own: readers, and one writer that puts many waiting changes into one
 //! commit.
 //!
-//! A change runs in a savepoint of its own, so that one that fails leaves its neighbours alone, and
-//! is answered only after the COMMIT has returned, whether it was done or refused. A database in memory lives in one connection,
-//! which one thread serves.
+//! A change that has neighbours runs in a savepoint of its own, so that one that fails leaves them alone,
+//! and is answered only after the COMMIT has returned, whether it was done or refused. A database in
+//! memory lives in one connection, which one thread serves.
 
 use std::fmt;
 use std::path::Path;
@@ -256,10 +256,13 @@ fn commit(connection: &Connection, waiting: &mut Vec<Waiting>) {
     if let Err(error) = step(connection, "BEGIN IMMEDIATE") {
         return refuse(waiting.drain(..).map(|(_, reply)| reply), &database(&error));
     }
+    // Within a savepoint SQLite keeps every page that is touched once more, which costs a long change
+    // as much again.
+    let alone = waiting.len() == 1;
     let mut done = Vec::with_capacity(waiting.len());
     let mut changes = waiting.drain(..);
     for (change, reply) in changes.by_ref() {
-        let outcome = apply(connection, &change);
+        let outcome = if alone { execute(connection, &change) } else { apply(connection, &change) };
         // Some errors (a full disk) end the whole transaction, neighbours and all.
         let ended = connection.is_autocommit();
         done.push((outcome, reply));
@@ -267,10 +270,12 @@ fn commit(connection: &Connection, waiting: &mut Vec<Waiting>) {
             break;
         }
     }
-    let committed = if connection.is_autocommit() {
-        Err(Failure::Database("another change ended the transaction".to_owned()))
-    } else {
-        step(connection, "COMMIT").map_err(|error| database(&error))
+    let committed = match done.as_slice() {
+        [(Err(failure), _)] if alone => Err(failure.clone()),
+        _ if connection.is_autocommit() => {
+            Err(Failure::Database("another change ended the transaction".to_owned()))
+        }
+        _ => step(connection, "COMMIT").map_err(|error| database(&error)),
     };
     match committed {
         Ok(()) => {
@@ -299,6 +304,7 @@ fn refuse(
     }
 }
 
+/// So that its neighbours stand when it fails.
 fn apply(connection: &Connection, change: &Change) -> Result<Returned, Failure> {
     step(connection, "SAVEPOINT change").map_err(|error| database(&error))?;
     let result = execute(connection, change);

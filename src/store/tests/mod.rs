@@ -6,6 +6,7 @@ mod imports;
 mod members;
 mod page;
 mod passing;
+mod presence;
 mod search;
 pub(super) mod server;
 mod token;
@@ -104,6 +105,7 @@ fn bound(entry_key: &str, view: serde_json::Value) -> ResourceWrite {
             seen: at(7),
             entry_modified: Some(at(9)),
             given: Vec::new(),
+            presence: Presence::default(),
         }),
         view,
         at: at(0),

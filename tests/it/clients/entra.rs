@@ -216,6 +216,42 @@ fn a_manager_comes_as_a_word_or_an_object_and_goes() {
 }
 
 #[test]
+fn a_manager_comes_in_a_list_and_without_its_urn() {
+    let mut entra = Provisioner::entra();
+    let (_, boss) = entra.create("/Users", &user("ida.chief"));
+    let boss = id(&boss);
+    let manager = format!("{ENTERPRISE}:manager");
+    for (place, path) in ["manager", &manager].into_iter().enumerate() {
+        let (at_path, led) = entra.create("/Users", &user(&format!("ida.listed.{place}")));
+        let value = json!([{ "$ref": format!("https://b.example/Users/{boss}"), "value": boss }]);
+        let after = entra.modify(&at_path, &json!([{ "op": "Add", "path": path, "value": value }]));
+        assert_eq!(at(&after, &format!("{manager}.value")), boss.as_str());
+        // Whether the reference is there, in either order, and with either name.
+        for name in ["manager", &manager] {
+            for filter in [
+                format!("id eq \"{}\" and {name} eq \"{boss}\"", id(&led)),
+                format!("{name} eq \"{boss}\" and id eq \"{}\"", id(&led)),
+            ] {
+                let found = entra.find("/Users", &[("filter", &filter), ("attributes", "id")]);
+                assert_eq!(found["totalResults"], 1, "{filter}");
+                assert_eq!(found["Resources"][0]["id"], led["id"], "{filter}");
+            }
+        }
+        let nobody = format!("id eq \"{}\" and manager eq \"nobody\"", id(&led));
+        assert_eq!(entra.find_one("/Users", &nobody), Value::Null);
+        let after = entra.modify(&at_path, &json!([{ "op": "Remove", "path": path }]));
+        assert_eq!(at(&after, &manager), &Value::Null);
+    }
+    // Whoever is held to the standard names the extension.
+    let mut plain = Provisioner::plain();
+    let (path, before) = plain.create("/Users", &bare("ida.standard"));
+    let unqualified = json!([{ "op": "add", "path": "manager", "value": boss }]);
+    assert_eq!(plain.modify(&path, &unqualified), before);
+    let listed = json!([{ "op": "add", "path": manager, "value": [{ "value": boss }] }]);
+    plain.refused("PATCH", &path, Some(&super::patch(&listed)), 400);
+}
+
+#[test]
 fn a_user_is_deleted_for_good() {
     let mut entra = Provisioner::entra();
     let (path, _) = entra.create("/Users", &user("ida.gone"));

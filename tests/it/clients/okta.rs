@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::{GROUP, Provisioner, USER, id};
+use crate::support::bridge::{Settings, TestBridge};
 
 /// A user as Okta assigns one: with a placeholder for a password, and no groups.
 fn user(name: &str) -> Value {
@@ -120,4 +121,53 @@ fn the_test_before_publishing_passes() {
     assert!(okta.find("/Groups", &[])["totalResults"].as_u64() > Some(0));
     okta.stranger().refused("GET", "/Users?count=1", None, 401);
     okta.refused("GET", "/Users/00919288221112222", None, 404);
+}
+
+/// People and groups who are there already are imported page by page, and what the types are is read
+/// for entitlements.
+#[test]
+fn everybody_is_imported_page_by_page() {
+    let settings = Settings::local().token("okta", "token-of-okta", &["scim:provision"]);
+    let bridge = TestBridge::start(&settings.token_line("client = \"okta\""));
+    let mut okta = Provisioner { client: bridge.client_as("token-of-okta"), headers: &[] };
+    assert_eq!(okta.read("/Users?startIndex=1&count=100")["totalResults"], 0);
+    let mut people = Vec::new();
+    for name in ["ada", "ben", "cleo", "dora", "emil"] {
+        people.push(okta.create("/Users", &user(name)).1);
+    }
+    let off = json!([{ "op": "replace", "value": { "active": false } }]);
+    people[4] = okta.modify(&format!("/Users/{}", id(&people[4])), &off);
+    let mut groups = Vec::new();
+    for name in ["North", "South", "West"] {
+        let members = json!([{ "value": id(&people[groups.len()]), "display": "anything" }]);
+        let body = json!({ "schemas": [GROUP], "displayName": name, "members": members });
+        groups.push(okta.create("/Groups", &body).1);
+    }
+    for (endpoint, all) in [("/Users", &people), ("/Groups", &groups)] {
+        let mut imported = Vec::new();
+        while imported.len() < all.len() {
+            let start = (imported.len() + 1).to_string();
+            let page = okta.find(endpoint, &[("startIndex", &start), ("count", "2")]);
+            assert_eq!(page["totalResults"], all.len());
+            assert_eq!(page["startIndex"].to_string(), start);
+            let found = page["Resources"].as_array().unwrap();
+            assert_eq!(page["itemsPerPage"], found.len());
+            assert!(!found.is_empty(), "{page}");
+            imported.extend(found.iter().map(id));
+        }
+        let mut expected: Vec<String> = all.iter().map(id).collect();
+        expected.sort();
+        imported.sort();
+        assert_eq!(imported, expected, "everybody once, who is off as well");
+    }
+    let shown = okta.read(&format!("/Groups/{}", id(&groups[1])));
+    assert_eq!(super::members(&shown), [id(&people[1])]);
+    let types = okta.find("/ResourceTypes", &[]);
+    for endpoint in ["/Users", "/Groups", "/Roles"] {
+        let kind = types["Resources"].as_array().unwrap().iter();
+        let kind = kind.filter(|kind| kind["endpoint"] == endpoint).collect::<Vec<_>>();
+        let [kind] = kind[..] else { panic!("{endpoint} is not one of {types}") };
+        let schema = okta.read(&format!("/Schemas/{}", kind["schema"].as_str().unwrap()));
+        assert!(!schema["attributes"].as_array().unwrap().is_empty(), "{schema}");
+    }
 }

@@ -3,17 +3,20 @@
 use serde_json::{Value, json};
 
 use super::{PATCH, TABLES, operation};
-use crate::support::bridge::{Settings, TestBridge};
+use crate::support::bridge::{Settings, TOKEN, TestBridge};
 use crate::support::client::{Answer, Client};
 
 /// The last line of a token that reaches up to the auditors.
 const LOW: &str = "max_role = \"RL_AUDITV\"";
 
+/// Where users hold what the life-cycle API gives them.
+const LIFE_CYCLE: &str = "urn:scimbridge:schemas:2.0:LifeCycle";
+
 const PARENT: &str = "urn:hid:scim:api:idp:2.0:GroupParent";
 
 fn settings(dialect: &str) -> Settings {
     Settings::local()
-        .tenant(&format!("dialect = \"{dialect}\""))
+        .tenant(&format!("dialect = \"{dialect}\"\nlifecycle_api = true"))
         .token("low", "reaches-auditors", &["users:*", "groups:*", "roles:*"])
         .token_line(LOW)
         .token("none", "reaches-nobody", &["users:*", "groups:*", "roles:*"])
@@ -44,6 +47,12 @@ impl Door {
         client.send(self.method, &self.path, &[], self.body.to_string().as_bytes())
     }
 
+    #[track_caller]
+    fn leads(&self, client: &mut Client) {
+        let gone = self.go(client);
+        assert!((200..300).contains(&gone.status), "{}: {}", self.name, gone.text());
+    }
+
     /// The same as the only operation of a bulk request.
     fn in_bulk(&self, client: &mut Client) -> (String, String) {
         let mut operation = json!({ "method": self.method, "path": self.path, "bulkId": "b" });
@@ -62,6 +71,8 @@ impl Door {
 struct Cast {
     admin: String,
     plain: String,
+    /// Who has a higher role in one account.
+    chief: String,
     /// A group beneath one that carries a role, and one beneath none.
     beneath: String,
     free: String,
@@ -77,6 +88,9 @@ fn cast(client: &mut Client, round: usize) -> Cast {
     let admin =
         make("/Users", json!({ "userName": format!("admin{round}"), "roles": ["RL_CFGMGR"] }));
     let plain = make("/Users", json!({ "userName": format!("plain{round}") }));
+    let in_account = json!({ "accountRoles": [{ "value": "PLAIN", "type": "RL_CFGMGR" }] });
+    let chief =
+        make("/Users", json!({ "userName": format!("chief{round}"), (LIFE_CYCLE): in_account }));
     let beneath = make(
         "/Groups",
         json!({ "displayName": format!("beneath{round}"),
@@ -84,12 +98,12 @@ fn cast(client: &mut Client, round: usize) -> Cast {
     );
     let free = make("/Groups", json!({ "displayName": format!("free{round}") }));
     let role = make("/Roles", json!({ "name": format!("high{round}"), "rank": 15 }));
-    Cast { admin, plain, beneath, free, role }
+    Cast { admin, plain, chief, beneath, free, role }
 }
 
 /// Every way to give, to take, or to write to somebody above.
 fn doors(cast: &Cast, round: usize) -> Vec<Door> {
-    let Cast { admin, plain, beneath, free, role } = cast;
+    let Cast { admin, plain, chief, beneath, free, role } = cast;
     let user = |id: &str| format!("/Users/{id}");
     let group = |id: &str| format!("/Groups/{id}");
     let member = |id: &str| json!([{ "value": id }]);
@@ -136,6 +150,19 @@ fn doors(cast: &Cast, round: usize) -> Vec<Door> {
         p(user(admin), "PATCH of something else", &operation("replace", "title", json!("x"))),
         p(user(admin), "PATCH that disables", &operation("replace", "active", json!(false))),
         door("DELETE of a user", "DELETE", user(admin), Value::Null),
+        p(
+            user(plain),
+            "a role in an account",
+            &json!({ "op": "add", "path": LIFE_CYCLE, "value": { "accountRoles": [{ "value": "PLAIN",
+                "type": "rl_cfgmgr" }] } }),
+        ),
+        p(
+            user(chief),
+            "a role in an account goes",
+            &json!({ "op": "remove", "path": format!("{LIFE_CYCLE}:accountRoles") }),
+        ),
+        p(user(chief), "PATCH of a chief", &operation("replace", "title", json!("x"))),
+        door("DELETE of a chief", "DELETE", user(chief), Value::Null),
         p(group("ADMINS"), "a member comes", &operation("add", "members", member(plain))),
         p(group("ADMINS"), "members go", &json!({ "op": "remove", "path": "members" })),
         door(
@@ -170,36 +197,78 @@ fn doors(cast: &Cast, round: usize) -> Vec<Door> {
     ]
 }
 
+/// The same by the life-cycle API.
+fn applications(cast: &Cast, round: usize) -> Vec<Door> {
+    let user = |id: &str| format!("/api/users/{id}");
+    let all = "/api/applications/acme/users";
+    let membership =
+        |account: &str, roles: &[&str]| json!([{ "account": account, "roles": roles }]);
+    let new = |memberships: Value| json!({ "credentials": { "userName": format!("new{round}") }, "memberships": memberships });
+    let joined = |memberships: Value| json!({ "memberships": memberships });
+    let (none, high) = (&[][..], &["RL_CFGMGR"][..]);
+    let (plain, chief) = (user(&cast.plain), user(&cast.chief));
+    vec![
+        door("POST into a group", "POST", all.into(), new(membership("ADMINS", none))),
+        door("POST with a role", "POST", all.into(), new(membership("PLAIN", high))),
+        door("a group comes", "PATCH", plain.clone(), joined(membership("ADMINS", none))),
+        door("a role comes", "PATCH", plain, joined(membership("PLAIN", high))),
+        door("a role goes", "PATCH", chief.clone(), joined(json!([]))),
+        door("a chief is blocked", "PATCH", chief.clone(), json!({ "status": "suspended" })),
+        door(
+            "another address",
+            "PATCH",
+            chief.clone(),
+            json!({ "credentials": { "email": "x@y.org" } }),
+        ),
+        door("DELETE of a chief", "DELETE", chief, Value::Null),
+        door("an admin is blocked", "PATCH", user(&cast.admin), json!({ "status": "disabled" })),
+        door("DELETE of an admin", "DELETE", user(&cast.admin), Value::Null),
+    ]
+}
+
+fn anywhere(bridge: &TestBridge, token: &str) -> Client {
+    Client::new(bridge.address(), "", Some(token))
+}
+
 #[test]
 fn no_door_leads_above() {
     let bridge = TestBridge::start(&settings("rfc"));
     let mut admin = bridge.client();
-    let count = doors(&cast(&mut admin, 0), 0).len();
+    let first = cast(&mut admin, 0);
+    let counts = [doors(&first, 0).len(), applications(&first, 0).len()];
     for token in ["reaches-auditors", "reaches-nobody", "may-all-but"] {
         let mut low = bridge.client_as(token);
         let round = token.len();
         let cast = cast(&mut admin, round);
         let doors = doors(&cast, round);
         let before = bridge.audit().len();
-        for door in &doors {
-            let refused = door.go(&mut low);
+        let shut = |door: &Door, client: &mut Client| {
+            let refused = door.go(client);
             assert_eq!(refused.status, 403, "{token}: {}: {}", door.name, refused.text());
             let detail = refused.json()["detail"].as_str().unwrap().to_owned();
             assert!(detail.contains("has rank") && detail.contains("reaches up to"), "{detail}");
             if token != "reaches-nobody" {
                 assert!(detail.contains("\"RL_AUDITV\", which has rank 10"), "{detail}");
             }
+        };
+        for door in &applications(&cast, round) {
+            shut(door, &mut anywhere(&bridge, token));
+        }
+        for door in &doors {
+            shut(door, &mut low);
             let (status, response) = door.in_bulk(&mut low);
             assert_eq!(status, "403", "{token}: {} in bulk: {response}", door.name);
         }
         assert_eq!(bridge.audit().len(), before, "what is refused is no change");
     }
     // They are doors: whoever reaches that far goes through each of them.
-    for place in 0..count {
+    for place in 0..counts[0] {
         let cast = cast(&mut admin, 100 + place);
-        let doors = doors(&cast, 100 + place);
-        let gone = doors[place].go(&mut admin);
-        assert!((200..300).contains(&gone.status), "{}: {}", doors[place].name, gone.text());
+        doors(&cast, 100 + place)[place].leads(&mut admin);
+    }
+    for place in 0..counts[1] {
+        let cast = cast(&mut admin, 200 + place);
+        applications(&cast, 200 + place)[place].leads(&mut anywhere(&bridge, TOKEN));
     }
 }
 
@@ -229,6 +298,20 @@ fn what_is_not_above_is_open() {
     admin.patch("/Groups/ADMINS", &members).expect(200);
     low.patch(&path, &title("c")).expect(403);
     low.delete(&path).expect(403);
+}
+
+#[test]
+fn a_role_that_somebody_has_in_an_account_stays() {
+    let bridge = TestBridge::start(&settings("rfc"));
+    let (mut admin, mut api) = (bridge.client(), anywhere(&bridge, TOKEN));
+    let role = admin.post("/Roles", &json!({ "name": "Pilot" })).expect(201);
+    let body = json!({ "credentials": { "userName": "ann" },
+        "memberships": [{ "account": "PLAIN", "roles": [role["id"]] }] });
+    let ann = api.post("/api/applications/acme/users", &body).expect(201);
+    let path = format!("/Roles/{}", role["id"].as_str().unwrap());
+    admin.delete(&path).expect(409);
+    api.delete(&format!("/api/users/{}", ann["id"].as_str().unwrap())).expect(204);
+    admin.delete(&path).expect(204);
 }
 
 #[test]

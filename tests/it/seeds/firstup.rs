@@ -14,7 +14,7 @@ const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 fn settings() -> Settings {
     Settings::local().tenant(
         "mounts = [\"/scim/v2\"]\npath_id = \"any\"\ndelete_unknown = \"no_content\"\n\
-         default_role = \"member\"\npaged_discovery = true",
+         default_role = \"member\"\nlimits = { roles = 1 }\npaged_discovery = true",
     )
 }
 
@@ -103,6 +103,35 @@ fn a_new_user_is_a_member_unless_it_is_said_otherwise() {
     let path = format!("/Users/{}", id(&given));
     let none = client.patch(&path, &patch(&json!([{ "op": "remove", "path": "roles" }])));
     assert_eq!(none.expect(200).get("roles"), None);
+}
+
+/// The role of a user is one: whoever sends two is told, by every way to write them.
+#[test]
+fn a_user_has_one_role() {
+    let bridge = TestBridge::start(&settings());
+    let mut client = client(&bridge);
+    let two = json!([{ "value": "admin" }, { "value": "editor" }]);
+    let body = json!({ "userName": "ann", "roles": two });
+    let made = client.post("/Users", &json!({ "userName": "ann" })).expect(201);
+    let path = format!("/Users/{}", id(&made));
+    let replace = |roles: &serde_json::Value| {
+        patch(&json!([{ "op": "replace", "path": "roles", "value": roles }]))
+    };
+    let added = json!([{ "op": "add", "path": "roles", "value": [{ "value": "admin" }] }]);
+    assert_eq!(made["roles"], json!([{ "value": "member" }]), "which is the one");
+    for answer in [
+        client.post("/Users", &json!({ "userName": "bob", "roles": two })),
+        client.put(&path, &body),
+        client.patch(&path, &replace(&two)),
+        client.patch(&path, &patch(&added)),
+    ] {
+        let refused = answer.expect(400);
+        assert_eq!(refused["scimType"], "invalidValue");
+        let detail = refused["detail"].as_str().unwrap();
+        assert!(detail.contains("roles") && detail.contains('1'), "{detail}");
+    }
+    let one = json!([{ "value": "editor" }]);
+    assert_eq!(client.patch(&path, &replace(&one)).expect(200)["roles"], one);
 }
 
 #[test]

@@ -11,7 +11,9 @@ const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 const BASE: &str = "/t/acme-corp/api/v1/scim/v2";
 
 fn bridge() -> TestBridge {
-    TestBridge::start(&Settings::local().tenant(&format!("mounts = [{BASE:?}]\nmax_results = 200")))
+    TestBridge::start(&Settings::local().tenant(&format!(
+        "mounts = [{BASE:?}]\nrequired = [\"name\", \"emails\"]\nmax_results = 200"
+    )))
 }
 
 fn client(bridge: &TestBridge) -> Client {
@@ -64,6 +66,27 @@ fn a_user_is_created_shown_and_listed_under_the_mount() {
         (&refused["status"], &refused["scimType"]),
         (&json!("400"), &json!("invalidFilter"))
     );
+}
+
+/// The table of what is required, beside `userName`.
+#[test]
+fn a_user_has_a_name_and_an_address() {
+    let bridge = bridge();
+    let mut client = client(&bridge);
+    for required in ["userName", "name", "emails"] {
+        for absent in [None, Some(json!(null))] {
+            let mut body = alice();
+            match absent {
+                None => drop(body.as_object_mut().unwrap().remove(required)),
+                Some(null) => body[required] = null,
+            }
+            let refused = client.post("/Users", &body).expect(400);
+            assert_eq!(refused["scimType"], "invalidValue", "{required}");
+            assert!(refused["detail"].as_str().unwrap().contains(required), "{refused}");
+        }
+    }
+    assert_eq!(client.get("/Users").expect(200)["totalResults"], 0);
+    client.post("/Users", &alice()).expect(201);
 }
 
 #[test]

@@ -44,6 +44,24 @@ fn bulk(operations: &Value) -> Value {
     json!({ "schemas": [BULK], "Operations": operations })
 }
 
+/// Where both are given, what is wanted counts.
+#[test]
+fn attributes_win_over_those_that_are_left_out() {
+    let bridge = TestBridge::start(&settings());
+    let mut client = client(&bridge);
+    let made = client.post("/Users", &tesla()).expect(201);
+    let both = [("attributes", "userName,name"), ("excludedAttributes", "userName,externalId")];
+    let shown = client.query(&format!("/Users/{}", id(&made)), &both).expect(200);
+    let list = client.query("/Users", &both).expect(200);
+    for shown in [&shown, &list["Resources"][0]] {
+        assert_eq!((&shown["userName"], &shown["name"]), (&json!("tesla"), &made["name"]));
+        assert_eq!(shown.get("externalId"), None);
+    }
+    // RFC 7644 section 3.9 knows one or the other: without the key, both are refused.
+    let plain = TestBridge::start(&Settings::local());
+    assert_eq!(plain.client().query("/Users", &both).expect(400)["scimType"], "invalidValue");
+}
+
 /// "Supports filtering, sorting, attribute selection".
 #[test]
 fn users_are_listed_and_searched_in_two_ways() {

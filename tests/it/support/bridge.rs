@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
@@ -29,6 +29,7 @@ pub struct Settings {
     /// Where it is absent, a database of its own, of the engine that the environment names.
     store: Option<String>,
     cache: String,
+    telemetry: String,
     tenant: String,
     tokens: String,
     repositories: Vec<(String, String)>,
@@ -44,6 +45,7 @@ impl Default for Settings {
             server: String::new(),
             store: None,
             cache: String::new(),
+            telemetry: "log = \"info\"\nformat = \"json\"".to_owned(),
             tenant: String::new(),
             tokens: String::new(),
             repositories: Vec::new(),
@@ -81,6 +83,13 @@ impl Settings {
     #[must_use]
     pub fn cache(mut self, lines: &str) -> Self {
         writeln!(self.cache, "{lines}").unwrap();
+        self
+    }
+
+    /// In place of what is usually logged.
+    #[must_use]
+    pub fn telemetry(mut self, lines: &str) -> Self {
+        lines.clone_into(&mut self.telemetry);
         self
     }
 
@@ -153,8 +162,8 @@ impl Settings {
         let store = self.store.as_ref().unwrap_or(&own);
         let mut text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\n{}\n[store]\n{}\n[cache]\n{}\n[telemetry]\n\
-             log = \"info\"\nformat = \"json\"\n\n[[tenant]]\nname = \"{TENANT}\"\n{}\n{}",
-            self.server, store, self.cache, self.tenant, self.tokens
+             {}\n\n[[tenant]]\nname = \"{TENANT}\"\n{}\n{}",
+            self.server, store, self.cache, self.telemetry, self.tenant, self.tokens
         );
         for (id, lines) in &self.repositories {
             writeln!(text, "[[tenant.repository]]\nid = {id:?}\n{lines}").unwrap();
@@ -245,6 +254,11 @@ impl TestBridge {
         std::fs::read_to_string(self.directory.join("stderr")).unwrap_or_default()
     }
 
+    /// Everything that was printed on standard output, by every run.
+    pub fn output(&self) -> String {
+        std::fs::read_to_string(self.directory.join("stdout")).unwrap_or_default()
+    }
+
     /// The actions of the audit trail, oldest first, as they stand in the database.
     pub fn audit(&self) -> Vec<String> {
         self.query("SELECT action FROM audit ORDER BY key")
@@ -318,11 +332,14 @@ impl TestBridge {
             .expect("the program starts");
         guard::watch(child.id());
         let stdout = child.stdout.take().unwrap();
+        let kept = File::options().create(true).append(true).open(self.directory.join("stdout"));
+        let mut kept = kept.unwrap();
         self.child = Some(child);
         let (send, receive) = mpsc::channel();
         // Goes on reading to the end, so that the bridge never blocks on a full pipe.
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                let _ = writeln!(kept, "{line}");
                 if let Some(url) = line.strip_prefix("listening on ") {
                     let (_, address) = url.split_once("://").expect("a URL");
                     let _ = send.send(address.trim_end_matches('/').to_owned());

@@ -1,6 +1,7 @@
 //! A real OpenLDAP on loopback, started by `docker/slapd.sh`.
 
 use std::io::Write as _;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -142,6 +143,20 @@ impl Slapd {
         assert!(output.status.success(), "ldapmodify: {output:?}");
     }
 
+    /// Puts an entry back as [`Slapd::entry`] gave it, with its `entryUUID`.
+    pub fn restore(&self, entry: &str) {
+        let output = self.tool("ldapadd", ADMIN, &["-e", "relax"], entry);
+        assert!(output.status.success(), "ldapadd: {output:?}");
+    }
+
+    /// An entry as LDIF, with its `entryUUID`, for [`Slapd::restore`].
+    pub fn entry(&self, dn: &str) -> String {
+        let text = self.search(&["-b", dn, "-s", "base", "*", "entryUUID"]);
+        // The overlay's own.
+        let kept = |line: &&str| !line.to_ascii_lowercase().starts_with("memberof");
+        text.lines().filter(kept).fold(String::new(), |text, line| text + line + "\n")
+    }
+
     fn tool(&self, program: &str, dn: &str, arguments: &[&str], input: &str) -> Output {
         let mut child = Command::new(program)
             .env("LDAPNOINIT", "1")
@@ -171,8 +186,19 @@ impl Slapd {
         let pid = self.pid();
         guard::signal(pid, "KILL");
         guard::forget(pid);
-        let gone = || !Path::new(&format!("/proc/{pid}/exe")).exists();
+        // The port is let go of a little later than the program.
+        let gone = || {
+            !Path::new(&format!("/proc/{pid}/exe")).exists()
+                && TcpStream::connect(("127.0.0.1", self.port)).is_err()
+        };
         assert!(super::eventually(Duration::from_secs(10), gone), "slapd stays");
+    }
+
+    /// Starts it again with other [`Options::configuration`].
+    pub fn reconfigure(&self, configuration: &str) {
+        self.kill();
+        std::fs::write(self.directory.join("extra.conf"), configuration).unwrap();
+        self.restart();
     }
 
     /// Starts it again on the same port with the same data, after [`Slapd::kill`]; its counters

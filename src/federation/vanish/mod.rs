@@ -1,0 +1,233 @@
+//! Who left is out, and only who left (rule 7); and the shadow follows what is seen (rule 1).
+//!
+//! Reads and feeds hand what they saw to [`record`]; [`verify`] looks for everybody who is linked,
+//! whether anybody asks or not; [`judge`] decides. What is written passes through here.
+
+mod judge;
+mod record;
+mod verify;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use futures_util::future::{join, join_all};
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::directory::{Directory, Known};
+use super::resource::Half;
+use super::standing::Standing;
+use super::{Federation, Problem, USER};
+use crate::audit::{Action, AuditRecord, Outcome};
+use crate::scim::Attributes;
+use crate::store::{LinkRow, LinkState, Presence, Refresh, ResourceRow, ResourceWrite, StoreError};
+
+pub use judge::{Evidence, VanishRules};
+pub(super) use record::Recorder;
+
+/// What the audit trail names as the caller and the request.
+const CALLER: &str = "verification";
+
+/// The directory's values as far as they are known without asking it: nobody who left is active.
+pub(super) fn shadow(link: &LinkRow) -> Cow<'_, Attributes> {
+    if !has_left(link) {
+        return Cow::Borrowed(&link.shadow);
+    }
+    let mut shadow = link.shadow.clone();
+    shadow.insert("active".into(), Value::Bool(false));
+    Cow::Owned(shadow)
+}
+
+/// Whether the person was found to have left the repository.
+pub(super) fn has_left(link: &LinkRow) -> bool {
+    link.presence.vanished.is_some()
+}
+
+/// What is known of a row's entry: what was fetched before the person left tells of nobody who is there.
+pub(super) fn since<'a>(row: &ResourceRow, half: &'a Half) -> &'a Half {
+    let left = row.link.as_ref().and_then(|link| link.presence.vanished);
+    match (half, left) {
+        (Half::Entry(known, _), Some(left)) if known.fetched <= left => &Half::Absent,
+        _ => half,
+    }
+}
+
+/// Whether an entry tells something that is not known of its link.
+fn is_news(known: &Known, dn: &str, presence: &Presence) -> bool {
+    let missed = presence.vanished.or(presence.missing);
+    known.sight().is_some_and(|sight| {
+        presence.digest != Some(sight)
+            || known.dn != dn
+            || missed.is_some_and(|missed| known.fetched > missed)
+    })
+}
+
+impl Federation {
+    /// Keeps the shadow after what is seen, and looks for who left, until `stopping` says so. Of
+    /// several programs on one database one does it for all.
+    pub async fn watch(&self, mut stopping: watch::Receiver<bool>) {
+        let holder = &self.clock.new_token().simple().to_string();
+        let verifying = self.directories.iter().map(|directory| self.verify(directory, holder));
+        let work = join(self.record(holder), join_all(verifying));
+        tokio::select! {
+            _ = work => {}
+            _ = stopping.wait_for(|stop| *stop) => {}
+        }
+        // Whoever goes on need not wait for their end.
+        let leases = self.directories.iter().map(|one| self.verify_lease(one));
+        for lease in leases.chain([self.record_lease()]) {
+            if let Err(error) = self.store.release(&lease, holder).await {
+                tracing::debug!(%error, lease, "lease.kept");
+            }
+        }
+    }
+
+    /// Whether the one to be written to had left and is there again; then it is noted, and the row is
+    /// another one.
+    pub(super) async fn returned(&self, standing: &Standing) -> Result<bool, Problem> {
+        let Standing::Stored { row, directory: Some(directory), half: Half::Entry(known, _) } =
+            standing
+        else {
+            return Ok(false);
+        };
+        let left = row.link.as_ref().and_then(|link| link.presence.vanished);
+        let returned = left.is_some_and(|left| known.fetched > left);
+        if returned {
+            let news = self.news(directory, vec![Arc::clone(known)]).await?;
+            self.put(news).await?;
+        }
+        Ok(returned)
+    }
+
+    /// What is to be written of entries that were seen; nothing of who is not bound.
+    async fn news(
+        &self,
+        directory: &Directory,
+        seen: Vec<Arc<Known>>,
+    ) -> Result<Vec<Refresh>, StoreError> {
+        let keys: Vec<String> = seen.iter().map(|known| known.key.0.to_string()).collect();
+        let rows = self.bound_to(directory, &keys).await?;
+        let at = self.clock.now();
+        let mut news = Vec::with_capacity(rows.len());
+        for row in rows {
+            let Some(link) = &row.link else { continue };
+            let Some(known) = seen.iter().find(|known| *known.key.0 == *link.entry_key) else {
+                continue;
+            };
+            let newer = known.fetched.as_millisecond() > link.seen.as_millisecond();
+            if !newer || since(&row, &Half::Entry(Arc::clone(known), known.state)).is_absent() {
+                // It was kept by somebody else, and not in this program's memory.
+                self.rows.touched(&row, &[&self.stored_view(&row)]);
+                continue;
+            }
+            let write = self.bound_write(directory, known, row.own.clone(), at);
+            let values = has_left(link)
+                || write
+                    .link
+                    .as_ref()
+                    .is_some_and(|new| new.shadow != link.shadow || new.given != link.given);
+            news.push(Refresh { row, write, values });
+        }
+        Ok(news)
+    }
+
+    /// Writes what was seen; who had left and is there again has a record of it.
+    async fn put(&self, news: Vec<Refresh>) -> Result<(), StoreError> {
+        let (returned, seen): (Vec<_>, Vec<_>) =
+            news.into_iter().partition(|one| one.row.link.as_ref().is_some_and(has_left));
+        if !seen.is_empty() {
+            self.store.refresh(&self.tenant, &seen).await?;
+            for Refresh { row, write, .. } in &seen {
+                self.changed(row, write);
+            }
+        }
+        for Refresh { row, write, .. } in &returned {
+            self.turn(row, write, Action::Return).await?;
+        }
+        Ok(())
+    }
+
+    /// Somebody who is not found any more is out.
+    async fn leave(&self, directory: &Directory, entry_keys: &[String]) -> Result<(), StoreError> {
+        for row in self.bound_to(directory, entry_keys).await? {
+            // Seen meanwhile, or out already.
+            let missing = |link: &LinkRow| link.presence.missing.is_some() && !has_left(link);
+            if row.link.as_ref().is_some_and(missing) {
+                let at = Some(self.clock.now());
+                self.turn(&row, &self.vanishing(directory, &row, at), Action::Vanish).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whoever vanished after `since` is no longer believed gone; whether there was anybody.
+    async fn take_back(&self, directory: &Directory, since: Timestamp) -> Result<bool, StoreError> {
+        let place = (&*self.tenant, directory.id());
+        let rows = self.store.vanished(place, since, verify::MOST).await?;
+        for row in &rows {
+            self.turn(row, &self.vanishing(directory, row, None), Action::Return).await?;
+        }
+        Ok(!rows.is_empty())
+    }
+
+    /// The row with another end of its presence.
+    fn vanishing(
+        &self,
+        directory: &Directory,
+        row: &ResourceRow,
+        vanished: Option<Timestamp>,
+    ) -> ResourceWrite {
+        let mut link = row.link.clone();
+        if let Some(link) = &mut link {
+            link.presence.vanished = vanished;
+        }
+        self.shadow_write(Some(directory), link, row.own.clone(), self.clock.now())
+    }
+
+    async fn turn(
+        &self,
+        row: &ResourceRow,
+        write: &ResourceWrite,
+        action: Action,
+    ) -> Result<(), StoreError> {
+        let record = AuditRecord {
+            at: write.at,
+            caller: CALLER.to_owned(),
+            actor: None,
+            kind: USER.to_owned(),
+            action,
+            outcome: Outcome::Success,
+            subject: row.id.clone(),
+            request_id: CALLER.to_owned(),
+            correlation_id: None,
+        };
+        match self.store.update(&self.tenant, row, write, record).await {
+            // Somebody wrote meanwhile: it will be looked at again.
+            Ok(_) | Err(StoreError::Stale) => {}
+            Err(error) => return Err(error),
+        }
+        self.changed(row, write);
+        tracing::info!(tenant = %self.tenant, id = row.id, action = action.name(USER), "vanish");
+        Ok(())
+    }
+
+    fn changed(&self, row: &ResourceRow, write: &ResourceWrite) {
+        self.rows.touched(row, &[&self.stored_view(row), &write.view]);
+        self.rows.owned_touched(&row.owned);
+    }
+
+    /// The rows that are bound to these entries.
+    async fn bound_to(
+        &self,
+        directory: &Directory,
+        entry_keys: &[String],
+    ) -> Result<Vec<Arc<ResourceRow>>, StoreError> {
+        let states = self.store.find_links(&self.tenant, directory.id(), entry_keys).await?;
+        let row = |state| match state {
+            LinkState::Row(row) => Some(row),
+            LinkState::Tombstone { .. } => None,
+        };
+        Ok(states.into_iter().filter_map(row).collect())
+    }
+}
