@@ -33,9 +33,8 @@ impl Outcome {
         matches!(self.state, ReportState::Timeout | ReportState::Unavailable)
     }
 
-    /// Whether who is not in the answer is not there: a stale one tells of another time.
     fn is_whole(&self) -> bool {
-        matches!(self.state, ReportState::Ok | ReportState::Cached)
+        self.state.is_whole()
     }
 }
 
