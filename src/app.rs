@@ -1,6 +1,7 @@
 //! Composition root: from a configuration to a running bridge; start, ready, drain, stop.
 
 mod background;
+pub mod explain;
 mod repositories;
 mod sealer;
 pub mod trail;

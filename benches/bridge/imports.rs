@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::line;
 use crate::support::bridge::{Settings, TestBridge};
 use crate::support::client::Client;
+use crate::{line, median};
 
 /// Users who are looked up and written to.
 const USERS: usize = 200;
@@ -46,13 +46,8 @@ pub fn run() {
         );
         ratios.push([0, 1].map(|at| during[at].as_secs_f64() / quiet[at].as_secs_f64()));
     }
-    let median = |at: usize| {
-        let mut values: Vec<f64> = ratios.iter().map(|ratio| ratio[at]).collect();
-        values.sort_by(f64::total_cmp);
-        values[values.len() / 2]
-    };
-    line("p99 of look-ups during an import / quiet", median(0), 3.0);
-    line("p99 of writes during an import / quiet", median(1), 3.0);
+    line("p99 of look-ups during an import / quiet", median(&ratios, |ratio| ratio[0]), 3.0);
+    line("p99 of writes during an import / quiet", median(&ratios, |ratio| ratio[1]), 3.0);
 }
 
 /// The 99th percentiles of look-ups by name and of writes that change something.

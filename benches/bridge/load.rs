@@ -11,16 +11,33 @@ use mio::{Events, Interest, Poll, Token};
 /// A request with what its answer must hold.
 #[derive(Debug)]
 pub struct Shot {
-    pub request: Vec<u8>,
+    request: Vec<u8>,
+    status: u16,
     /// A text that only the right person's answer contains.
-    pub expect: Vec<u8>,
+    expect: Vec<u8>,
 }
 
 impl Shot {
     pub fn get(path: &str, token: &str, expect: &str) -> Self {
         let request =
             format!("GET {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n\r\n");
-        Self { request: request.into_bytes(), expect: expect.as_bytes().to_vec() }
+        Self { request: request.into_bytes(), status: 200, expect: expect.as_bytes().to_vec() }
+    }
+
+    pub fn send(
+        method: &str,
+        path: &str,
+        token: &str,
+        body: &str,
+        status: u16,
+        expect: &str,
+    ) -> Self {
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n\
+             Content-Type: application/scim+json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        Self { request: request.into_bytes(), status, expect: expect.as_bytes().to_vec() }
     }
 }
 
@@ -120,7 +137,8 @@ fn whole(answer: &[u8]) -> bool {
 }
 
 fn check(answer: &[u8], shot: &Shot) {
-    let right = answer.starts_with(b"HTTP/1.1 200") && find(answer, &shot.expect).is_some();
+    let status = format!("HTTP/1.1 {}", shot.status);
+    let right = answer.starts_with(status.as_bytes()) && find(answer, &shot.expect).is_some();
     assert!(
         right,
         "wrong answer to {}\n{}",

@@ -1,6 +1,7 @@
 //! The command line: what can be asked of the program, and what it answers to the shell.
 
 mod audit;
+mod explain;
 mod token;
 
 use std::path::{Path, PathBuf};
@@ -50,6 +51,13 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Say why the bridge answers as it does: what a filter makes of each source, or which source gave a
+    /// person each value
+    ///
+    /// Asks as a client would and writes nothing. A filter is planned and not sent: of the directories
+    /// only what a plan needs is read, their schema and the groups of rules. A wrong filter is told
+    /// as a client is told.
+    Explain(explain::Explain),
     /// Make, list and take back what clients sign in with
     #[command(subcommand)]
     Token(token::Command),
@@ -63,6 +71,7 @@ pub fn run() -> ExitCode {
     let done = match CommandLine::parse().command {
         Command::Serve { config } => serve(&config),
         Command::Check { config } => check(&config),
+        Command::Explain(explain) => explain.run().map(|()| true),
         Command::Token(command) => token::run(&command).map(|()| true),
         Command::Audit(command) => audit::run(&command).map(|()| true),
     };

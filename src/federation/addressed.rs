@@ -5,7 +5,6 @@ use std::collections::HashMap;
 
 use super::{Federation, Problem, RETRY_AFTER, View, demand};
 use crate::caller::{Caller, Permission};
-use crate::scim::dialect::ReportState;
 use crate::scim::filter::{Filter, Literal, Operator, Text};
 use crate::scim::schema::AttributePath;
 use crate::scim::{Query, ResourceType};
@@ -60,8 +59,7 @@ impl Federation {
         let query = Query { filter: Some(filter), search_repositories: true, ..Query::default() };
         let plan = self.plan(self.users(), query);
         let listing = self.federated(&plan, view).await?;
-        let whole = |state| matches!(state, ReportState::Ok | ReportState::Cached);
-        if let Some(line) = listing.report.iter().find(|line| !whole(line.state)) {
+        if let Some(line) = listing.report.iter().find(|line| !line.state.is_whole()) {
             return Err(Problem::Unavailable {
                 detail: format!(
                     "The repository \"{}\" does not answer ({}), and may know somebody with this \

@@ -126,6 +126,16 @@ impl Federation {
         });
         self.store.gifts(&self.tenant, &given.collect::<Vec<_>>()).await
     }
+
+    /// Learns what [`Federation::configure`] sees to, for whoever only looks: nothing is written.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn look_on(&self) -> Result<(), StoreError> {
+        self.learn_roles().await?;
+        let gives = self.directories.iter().any(|one| !one.giving().all().is_empty());
+        self.store.look_for_gifts(gives).await.map(drop)
+    }
 }
 
 fn values(value: Value) -> Attributes {

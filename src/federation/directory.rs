@@ -27,6 +27,7 @@ use super::walk::WalkNumbers;
 use super::{Problem, RepositoryPart, too_many};
 use crate::cache::{Answer, Cache, Derived, Loaded, Lost, Policy, State};
 use crate::clock::Clock;
+use crate::config::Rule;
 use crate::repository::{EntryKey, Found, Modification, Repository, RepositoryError, WriteError};
 use crate::scim::{Attributes, Filter};
 use crate::telemetry::metrics::{CacheNumbers, RepositoryMetrics};
@@ -153,6 +154,7 @@ pub(super) struct Looked {
 pub(super) struct Directory {
     id: Arc<str>,
     giving: Arc<Giving>,
+    rules: Vec<Rule>,
     tenant: Arc<str>,
     repository: Arc<dyn Repository>,
     metrics: Arc<RepositoryMetrics>,
@@ -178,6 +180,7 @@ impl Directory {
         Self {
             id: Arc::from(part.repository.id()),
             giving: Arc::new(giving),
+            rules: part.rules,
             tenant,
             repository: part.repository,
             metrics: part.metrics,
@@ -219,6 +222,16 @@ impl Directory {
     /// The canonical id of somebody found here: `<repository>.<entry key>`.
     pub(super) fn long_id(&self, entry_key: &str) -> String {
         format!("{}.{entry_key}", self.id)
+    }
+
+    /// What the repository gives by rules, as the configuration has them.
+    pub(super) fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Learns what [`Repository::plan`] has to know.
+    pub(super) async fn prepare(&self) -> Result<(), RepositoryError> {
+        self.repository.prepare(Instant::now() + self.timeout).await
     }
 
     /// Whether nothing of the filter could be sent; what the directory's schema says counts.

@@ -78,24 +78,7 @@ fn fold(
     user_type: &str,
     active: Option<bool>,
 ) -> Filter {
-    let known = |path: &AttributePath| -> Known {
-        if path.text == "userType" {
-            Known::Value(user_type.into())
-        } else if let (Some(active), "active") = (active, path.text.as_str()) {
-            Known::Value(active.into())
-        } else if path.extension.as_deref() == Some(SOURCE_URN) {
-            match path.attribute.as_str() {
-                "userRepositoryId" => Known::Value(repository.id().into()),
-                _ => Known::Unknown,
-            }
-        } else if matches!(path.attribute.as_str(), "id" | "meta" | "active" | "schemas")
-            || repository.maps(path)
-        {
-            Known::Unknown
-        } else {
-            Known::Absent
-        }
-    };
+    let known = |path: &AttributePath| known(path, repository, user_type, active);
     filter
         .rewrite(&mut |leaf| match leaf {
             Filter::Compare { path, .. } | Filter::Present(path) | Filter::Element { path, .. }
@@ -123,6 +106,64 @@ fn fold(
             _ => None,
         })
         .simplify()
+}
+
+/// What is known of `path` for everybody in a repository.
+fn known(
+    path: &AttributePath,
+    repository: &dyn Repository,
+    user_type: &str,
+    active: Option<bool>,
+) -> Known {
+    if path.text == "userType" {
+        Known::Value(user_type.into())
+    } else if let (Some(active), "active") = (active, path.text.as_str()) {
+        Known::Value(active.into())
+    } else if path.extension.as_deref() == Some(SOURCE_URN) {
+        match path.attribute.as_str() {
+            "userRepositoryId" => Known::Value(repository.id().into()),
+            _ => Known::Unknown,
+        }
+    } else if matches!(path.attribute.as_str(), "id" | "meta" | "active" | "schemas")
+        || repository.maps(path)
+    {
+        Known::Unknown
+    } else {
+        Known::Absent
+    }
+}
+
+/// Which paths of the filter are decided before the repository is asked, each once, and by what.
+pub(super) fn decided(
+    filter: &Filter,
+    repository: &dyn Repository,
+    giving: &Giving,
+) -> Vec<(String, String)> {
+    let mut decided: Vec<(String, String)> = Vec::new();
+    // A look at each leaf, none of which is replaced.
+    let _ = filter.rewrite(&mut |leaf| {
+        let (Filter::Compare { path, .. } | Filter::Present(path) | Filter::Element { path, .. }) =
+            leaf
+        else {
+            return None;
+        };
+        let by_rules = is_given(path) && !giving.is_nothing();
+        let why = match known(path, repository, "LDAP", None) {
+            _ if by_rules && giving.matching(leaf).next().is_some() => return None,
+            Known::Absent if by_rules => "no rule of this repository gives it".to_owned(),
+            Known::Absent => "this repository's mapping gives nobody a value".to_owned(),
+            Known::Value(_) if path.text == "userType" => {
+                "everybody here is LDAP, or FTRESS_LDAP where bound".to_owned()
+            }
+            Known::Value(value) => format!("it is {value} for everybody here"),
+            Known::Unknown => return None,
+        };
+        if !decided.iter().any(|(text, _)| *text == path.text) {
+            decided.push((path.text.clone(), why));
+        }
+        None
+    });
+    decided
 }
 
 /// The rules in the place of what they give. `mapped`: entries may have values of their own.

@@ -13,6 +13,7 @@ mod configured;
 mod create;
 mod directory;
 mod everywhere;
+mod explain;
 mod folding;
 mod forget;
 mod given;
@@ -63,6 +64,10 @@ use crate::telemetry::metrics::{CacheNumbers, PresenceNumbers, RepositoryMetrics
 
 pub use create::Created;
 pub use directory::{Freshness, Shares};
+pub use explain::{
+    Belonging, ExplainedFilter, ExplainedPerson, ExplainedRepository, ExplainedSource,
+    ExplainedStore, ExplainedValue, Folded, HeldRule, Origin, Sent,
+};
 pub use given::Given;
 pub use import::{Advance, Coming, ImportJob, ImportQueue, Underway};
 pub use life::{LIFE_CYCLE, status_of};

@@ -33,9 +33,8 @@ impl Outcome {
         matches!(self.state, ReportState::Timeout | ReportState::Unavailable)
     }
 
-    /// Whether who is not in the answer is not there: a stale one tells of another time.
     fn is_whole(&self) -> bool {
-        matches!(self.state, ReportState::Ok | ReportState::Cached)
+        self.state.is_whole()
     }
 }
 
@@ -129,7 +128,7 @@ impl<'a> Outcomes<'a> {
             .collect();
         Problem::Unavailable {
             detail: format!(
-                "Nobody was found, but not every repository answered completely: {}; try again or \
+                "Who is missing may be in a repository that did not answer completely: {}; try again or \
                  narrow the filter.",
                 unanswered.join(", ")
             ),

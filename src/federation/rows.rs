@@ -24,6 +24,10 @@ pub struct StoredKey {
 }
 
 impl StoredKey {
+    pub(super) fn row_key(&self) -> &RowKey {
+        &self.key
+    }
+
     pub(super) fn weight(&self) -> u32 {
         let text = match &self.key {
             RowKey::Id(text) | RowKey::Name(_, text) | RowKey::ExternalId(_, text) => text.len(),

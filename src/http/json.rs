@@ -53,7 +53,8 @@ impl Document<'_> {
         Ok(Self { depth: self.depth + 1, ..self })
     }
 
-    fn text<E: serde::de::Error>(self, text: String) -> Result<String, E> {
+    /// A key or a value.
+    pub(super) fn text<E: serde::de::Error>(self, text: String) -> Result<String, E> {
         if text.as_bytes().contains(&0) {
             self.kind.set(ErrorKind::InvalidValue);
             return Err(E::custom("a string contains the character U+0000; remove it"));

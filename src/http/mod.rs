@@ -24,6 +24,8 @@ mod lifecycle;
 mod mount;
 mod multiplex;
 mod operation;
+#[cfg(fuzzing)]
+pub mod parsers;
 mod query;
 mod resource;
 mod routes;

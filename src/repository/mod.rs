@@ -67,6 +67,8 @@ pub type Batches = mpsc::Sender<Vec<Arc<Entry>>>;
 pub struct Plan {
     /// The filter that would be sent, in the repository's own language.
     pub text: String,
+    /// The entries under which people would be looked for; none where nobody would be asked.
+    pub bases: Vec<String>,
     pub exact: bool,
     pub scan: bool,
 }
@@ -152,6 +154,14 @@ pub trait Repository: Send + Sync + fmt::Debug {
     fn authority_of_type(&self, path: &AttributePath, kind: Option<&str>) -> Option<Authority> {
         let _ = kind;
         self.authority(path)
+    }
+
+    /// What of an entry gives `path` its values, in the repository's own words and in the order in which
+    /// it is looked at; of a list, those of the elements of one kind. Empty where the repository cannot
+    /// tell.
+    fn origins(&self, path: &AttributePath, kind: Option<&str>) -> Vec<String> {
+        let _ = (path, kind);
+        Vec::new()
     }
 
     /// Learns what has to be known before a filter can be sent at its strongest. Searches do so by

@@ -47,13 +47,7 @@ impl Store {
     /// Says what the rules of a tenant's repositories can give. Whatever else their people were given
     /// is forgotten. From then on gifts are read and looked for; before, there are none.
     pub async fn gifts(&self, tenant: &str, given: &[(&str, Gift)]) -> Result<(), StoreError> {
-        let there = Query::new("SELECT 1 FROM gifts LIMIT 1", []);
-        let there = !self.engine.query(there).await?.is_empty();
-        if given.is_empty() && !there {
-            return Ok(());
-        }
-        self.index.gives.store(true, Ordering::Release);
-        if !there {
+        if !self.look_for_gifts(!given.is_empty()).await? {
             return Ok(());
         }
         let mut values: Vec<Value> = vec![tenant.into()];
@@ -99,6 +93,17 @@ impl Store {
         });
         self.engine.execute(change).await?;
         Ok(())
+    }
+
+    /// From now on gifts are read and looked for, where there are any or rules can give some; whether
+    /// there are any. Of whoever only looks.
+    pub async fn look_for_gifts(&self, given: bool) -> Result<bool, StoreError> {
+        let there = Query::new("SELECT 1 FROM gifts LIMIT 1", []);
+        let there = !self.engine.query(there).await?.is_empty();
+        if given || there {
+            self.index.gives.store(true, Ordering::Release);
+        }
+        Ok(there)
     }
 
     /// Whether rules may have given anybody anything.

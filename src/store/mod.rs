@@ -8,6 +8,7 @@ mod candidates;
 mod condition;
 mod configure;
 mod engine;
+mod explain;
 mod forget;
 mod gift;
 mod import;
@@ -48,6 +49,7 @@ use index::Index;
 pub use audit::{AuditFilter, Tail};
 pub use configure::Configured;
 pub use engine::OpenError;
+pub use explain::{Statement, Statements};
 pub use forget::Departed;
 pub use gift::{Gift, GiftKind};
 pub use import::{

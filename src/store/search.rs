@@ -40,15 +40,7 @@ impl Store {
         limit: i64,
         owned: bool,
     ) -> Result<Vec<Arc<ResourceRow>>, StoreError> {
-        let Condition { sql, mut values, .. } = condition;
-        values.push(limit.into());
-        let sql = format!(
-            "SELECT {} FROM resources r LEFT JOIN links l ON l.user_key = r.key \
-             WHERE {sql} LIMIT ${}",
-            columns!(),
-            values.len()
-        );
-        self.decoded(self.engine.query(Query { sql: sql.into(), values }).await?, owned).await
+        self.decoded(self.engine.query(everybody(condition, limit)).await?, owned).await
     }
 
     async fn page(
@@ -216,6 +208,19 @@ impl Store {
         let counted = rows.first_mut().map_or(Ok(0), Row::integer)?;
         Ok(u64::try_from(counted).unwrap_or_default())
     }
+}
+
+/// All who may match, in no order.
+pub(super) fn everybody(condition: Condition, limit: i64) -> Query {
+    let Condition { sql, mut values, .. } = condition;
+    values.push(limit.into());
+    let sql = format!(
+        "SELECT {} FROM resources r LEFT JOIN links l ON l.user_key = r.key \
+         WHERE {sql} LIMIT ${}",
+        columns!(),
+        values.len()
+    );
+    Query { sql: sql.into(), values }
 }
 
 /// Turns the order within each family of equal keys round.

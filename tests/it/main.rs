@@ -20,7 +20,7 @@ mod cursors;
 mod devices;
 mod directories;
 mod durability;
-
+mod explain;
 mod groups;
 mod harness;
 mod hostile;

@@ -72,12 +72,12 @@ impl<'a> Owner<'a> {
 
 /// What tells the elements of a list apart: the code of the `ActivID` extension's, of others the
 /// type.
-fn kind<'a>(path: &AttributePath, element: &'a Value) -> Option<&'a str> {
+pub(super) fn kind<'a>(path: &AttributePath, element: &'a Value) -> Option<&'a str> {
     let coded = path.extension.as_deref() == Some(USER_ATTRIBUTE);
     element.get(if coded { "name" } else { "type" }).and_then(Value::as_str)
 }
 
-fn alike(one: Option<&str>, other: Option<&str>) -> bool {
+pub(super) fn alike(one: Option<&str>, other: Option<&str>) -> bool {
     match (one, other) {
         (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
         (one, other) => one == other,

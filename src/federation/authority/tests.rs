@@ -55,7 +55,7 @@ impl Repository for Mapped {
     }
 
     fn plan(&self, _: &Filter) -> Plan {
-        Plan { text: String::new(), exact: false, scan: true }
+        Plan { text: String::new(), bases: Vec::new(), exact: false, scan: true }
     }
 
     fn search<'a>(

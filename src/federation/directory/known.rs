@@ -23,7 +23,7 @@ pub struct Known {
     /// What the repository's rules give, which does not stand among the values.
     pub(in crate::federation) given: Given,
     /// The places of the rules that hold.
-    pub(super) rules: Vec<usize>,
+    pub(in crate::federation) rules: Vec<usize>,
     /// The person as shown while unbound and in `state`: what is mapped, and about it what federation
     /// says of everybody (`id`, `meta`, `userType`, `active`, the source extension).
     values: Packed,

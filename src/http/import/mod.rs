@@ -1,6 +1,6 @@
 //! Imports: taken in while they come, told of, called off.
 
-mod rows;
+pub(super) mod rows;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};

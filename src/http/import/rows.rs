@@ -162,6 +162,7 @@ impl<'de> Visitor<'de> for Import<'_, '_> {
         let (mut group, mut policy) = (None, None);
         let mut seen: Vec<String> = Vec::new();
         while let Some(key) = access.next_key::<String>()? {
+            let key = Document::inside(&bounds.kind).text(key)?;
             let name = key.to_ascii_lowercase();
             if seen.contains(&name) {
                 return Err(A::Error::custom(format_args!("the key \"{name}\" occurs twice")));
@@ -321,6 +322,7 @@ mod tests {
             ("{\"users\":[],\"group\":{\"value\":\"g\"},\"USERS\":[]}", "occurs twice"),
             ("{\"users\":[{\"a\":1,\"a\":2}]}", "occurs twice"),
             ("{\"users\":[{\"a\":\"\\u0000\"}]}", "U+0000"),
+            ("{\"\\u0000\":1,\"users\":[]}", "U+0000"),
             ("{\"users\":[{\"a\":1,}]}", "trailing comma at line 1 column"),
             ("{\"users\":[{}],\"group\":{\"value\":\"g\"}} x", "trailing characters"),
             ("{\"users\":[{}],\"group\":{\"value\":\"g\"}", "EOF"),

@@ -253,6 +253,17 @@ impl Mapping {
         self.strictest(path, |element| element.is_of_kind(kind))
     }
 
+    /// The attributes that give `path` its values; of a list, those of the elements of this kind.
+    pub fn origins(&self, path: &AttributePath, kind: Option<&str>) -> impl Iterator<Item = &str> {
+        let fields = self.fields.iter().filter(|field| field.answers(path));
+        let mapped = fields.map(|field| &field.mapped);
+        let elements = self.elements.iter();
+        let elements = elements.filter(move |one| one.is_of_kind(kind) && one.answers(path));
+        let subs = elements.flat_map(|element| element.subs.iter().map(|(_, mapped)| mapped));
+        let names = mapped.chain(subs).flat_map(|mapped| mapped.source.names());
+        names.filter_map(|name| self.names.get(name)).map(|name| name.text.as_str())
+    }
+
     fn strictest(
         &self,
         path: &AttributePath,

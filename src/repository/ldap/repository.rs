@@ -496,6 +496,10 @@ impl Repository for LdapRepository {
         self.mapping.authority_of_type(path, kind)
     }
 
+    fn origins(&self, path: &AttributePath, kind: Option<&str>) -> Vec<String> {
+        self.mapping.origins(path, kind).map(str::to_owned).collect()
+    }
+
     fn prepare(&self, deadline: Instant) -> BoxFuture<'_, Result<(), RepositoryError>> {
         Box::pin(async move {
             let facts = self.facts(deadline).await?;
@@ -508,13 +512,15 @@ impl Repository for LdapRepository {
     }
 
     fn plan(&self, filter: &Filter) -> Plan {
-        let known = (&self.rules.remembered(), &self.rules.reach(&self.base, filter));
+        let reach = self.rules.reach(&self.base, filter);
+        let known = (&self.rules.remembered(), &reach);
         let pushed = match self.known() {
             Some(facts) => self.push(filter, (&facts.schema, facts.absence), known),
             None => self.push(filter, (&DirectorySchema::standard(), false), known),
         };
         let Pushed { filter, exact, narrowed } = pushed;
-        Plan { text: self.sent(filter).to_string(), exact, scan: !narrowed }
+        let bases = if filter == LdapFilter::False { Vec::new() } else { reach.bases };
+        Plan { text: self.sent(filter).to_string(), bases, exact, scan: !narrowed }
     }
 
     fn search<'a>(

@@ -32,6 +32,11 @@ pub enum ReportState {
 }
 
 impl ReportState {
+    /// Whether who is not in the answer is not there: a stale one tells of another time.
+    pub fn is_whole(self) -> bool {
+        matches!(self, Self::Ok | Self::Cached)
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",

@@ -1,6 +1,7 @@
 //! A real OpenLDAP on loopback, started by `docker/slapd.sh`.
 
 use std::io::Write as _;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -201,7 +202,11 @@ impl Slapd {
         let pid = self.pid();
         guard::signal(pid, "KILL");
         guard::forget(pid);
-        let gone = || !Path::new(&format!("/proc/{pid}/exe")).exists();
+        // The port is let go of a little later than the program.
+        let gone = || {
+            !Path::new(&format!("/proc/{pid}/exe")).exists()
+                && TcpStream::connect(("127.0.0.1", self.port)).is_err()
+        };
         assert!(super::eventually(Duration::from_secs(10), gone), "slapd stays");
     }
 
