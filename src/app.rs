@@ -82,8 +82,7 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
                 )
             })?;
             federation.follow();
-            let federation = Arc::new(federation);
-            tokio::spawn(Arc::clone(&federation).settle_intents());
+            let federation = Arc::new(federation).settling();
             let manners = tenant.manners.clone();
             importers.push(import::TenantPart { federation: Arc::clone(&federation), manners });
             tenants.push(TenantState::new(

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::directory::{Directory, Known};
-use super::{Federation, Problem, RETRY_AFTER, View, unavailable};
+use super::standing::changed_meanwhile;
+use super::{Federation, IfMatch, Problem, RETRY_AFTER, View, unavailable};
 use crate::audit::{Action, AuditRecord, Outcome};
 use crate::caller::Caller;
 use crate::repository::write::{alike, modifications};
@@ -36,6 +37,9 @@ impl Begun {
     }
 }
 
+/// The write that was begun, and the entry after it; `None` where nothing had to be written.
+pub(super) type Written = Option<(Begun, Arc<Known>)>;
+
 /// Why nothing is written back.
 #[derive(Debug)]
 pub(super) enum Unwritten {
@@ -59,7 +63,7 @@ impl Federation {
         (directory, known): (&Arc<Directory>, &Arc<Known>),
         planned: &Arc<Known>,
         view: &View,
-    ) -> Result<Option<(Begun, Arc<Known>)>, Unwritten> {
+    ) -> Result<Written, Unwritten> {
         let back = |known: &Known| directory.repository().back(&known.values());
         let modifications = modifications(&back(known), &back(planned));
         if modifications.is_empty() {
@@ -142,8 +146,18 @@ impl Federation {
         error.into()
     }
 
-    /// Settles what others left, for as long as the runtime lives.
-    pub async fn settle_intents(self: Arc<Self>) {
+    /// Begins to settle what others left, for as long as the runtime lives.
+    ///
+    /// # Panics
+    ///
+    /// Outside a Tokio runtime.
+    #[must_use]
+    pub fn settling(self: Arc<Self>) -> Arc<Self> {
+        tokio::spawn(Arc::clone(&self).settle_intents());
+        self
+    }
+
+    async fn settle_intents(self: Arc<Self>) {
         let nothing = Attributes::new();
         // Others have none, but what is left of when they had.
         let writes = self.directories.iter().any(|one| !one.repository().back(&nothing).is_empty());
@@ -224,6 +238,29 @@ impl Federation {
             // Somebody else wrote it meanwhile; next time.
             Err(StoreError::Stale) => Ok(()),
             Err(error) => Err(error),
+        }
+    }
+}
+
+/// What comes of an attempt; `None` where the entry is to be read again. Not where the caller wants
+/// exactly what it has seen, nor where the entry shows the same as before all the same.
+pub(super) fn again(
+    tried: Result<Written, Unwritten>,
+    repository: &str,
+    expected: &mut Vec<Modification>,
+    if_match: Option<&IfMatch>,
+    view: &View,
+) -> Result<Option<Written>, Problem> {
+    match tried {
+        Ok(done) => Ok(Some(done)),
+        Err(Unwritten::Problem(problem)) => Err(problem),
+        Err(Unwritten::Changed(_)) if if_match.is_some() => Err(changed_meanwhile()),
+        Err(Unwritten::Changed(now)) if now == *expected || Instant::now() >= view.deadline => {
+            Err(conflicting(repository, &names(&now)))
+        }
+        Err(Unwritten::Changed(now)) => {
+            *expected = now;
+            Ok(None)
         }
     }
 }

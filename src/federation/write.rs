@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::authority::{Mode, Owner, merge};
-use super::back::{Begun, Unwritten, conflicting, names};
+use super::back::{Begun, again};
 use super::create::checked_user_type;
 use super::directory::{Directory, Known};
 use super::identity::{Care, Subject};
@@ -208,22 +208,13 @@ impl Federation {
             }
             let mut standing = standing;
             if let (Some(planned), Some(entry)) = (planned, standing.entry()) {
-                match self.write_back(caller, entry, &planned, view).await {
-                    Ok(None) => {}
-                    Ok(Some((done, known))) => {
+                let tried = self.write_back(caller, entry, &planned, view).await;
+                match again(tried, entry.0.id(), &mut expected, if_match, view)? {
+                    Some(None) => {}
+                    Some(Some((done, known))) => {
                         (begun, standing) = (Some(done), standing.seen(known));
                     }
-                    Err(Unwritten::Problem(problem)) => return Err(problem),
-                    Err(Unwritten::Changed(_)) if if_match.is_some() => {
-                        return Err(changed_meanwhile());
-                    }
-                    Err(Unwritten::Changed(now)) => {
-                        if now == expected || Instant::now() >= view.deadline {
-                            return Err(conflicting(entry.0.id(), &names(&now)));
-                        }
-                        expected = now;
-                        continue;
-                    }
+                    None => continue,
                 }
             }
             let written = match &standing {

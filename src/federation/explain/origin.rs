@@ -175,7 +175,9 @@ impl Sides<'_> {
         });
         let origin = match (theirs, ours) {
             (Some(_), None) => self.of_theirs(path, kind),
-            (Some(_), Some(_)) if authority == Some(Authority::Directory) => {
+            (Some(_), Some(_))
+                if matches!(authority, Some(Authority::Directory | Authority::WriteBack)) =>
+            {
                 self.of_theirs(path, kind)
             }
             (_, Some(_)) => Origin::Store,
@@ -230,6 +232,7 @@ fn word(authority: Option<Authority>) -> &'static str {
         None => "store",
         Some(Authority::Directory) => "directory",
         Some(Authority::Local) => "local",
+        Some(Authority::WriteBack) => "write_back",
     }
 }
 
