@@ -123,7 +123,7 @@ fn of_a_list_the_kind_is_written() {
     mails.sort();
     assert_eq!(mails, ["one@example.org", "two@example.org"], "the other one is ours");
     let one = "emails[type eq \"work\" and value eq \"one@example.org\"].value";
-    client.patch(&path(2), &set(one, "jürgen@example.org")).status;
+    client.patch(&path(2), &set(one, "jürgen@example.org"));
     let add = json!({ "Operations": [
         { "op": "remove", "path": "emails[value eq \"one@example.org\"]" },
         { "op": "add", "path": "emails", "value": [{ "type": "work", "value": "three@example.org" }] }] });
