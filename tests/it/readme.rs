@@ -16,9 +16,17 @@ fn the_configuration_of_the_readme_is_understood() {
 }
 
 #[test]
+fn what_explain_prints_is_what_the_readme_shows() {
+    let readme = include_str!("../../README.md");
+    assert!(readme.contains(include_str!("explain/example.txt").trim_end()));
+}
+
+#[test]
 fn the_commands_of_the_readme_exist() {
     let readme = include_str!("../../README.md");
-    for command in ["serve", "check", "token new", "token list", "audit list", "audit verify"] {
+    for command in
+        ["serve", "check", "token new", "token list", "explain", "audit list", "audit verify"]
+    {
         assert!(readme.contains(&format!("scimbridge {command}")), "{command}");
         let words = command.split(' ').chain(["--help"]);
         let output = Command::new(env!("CARGO_BIN_EXE_scimbridge")).args(words).output().unwrap();

@@ -33,7 +33,7 @@ const RESERVED: u32 = 1_000;
 const LOOKED_AT: usize = 128;
 
 /// After so many rows others have their turn.
-const TURN: usize = 16;
+const TURN: usize = 4;
 
 /// A job that is being worked on.
 #[derive(Debug)]
@@ -174,13 +174,12 @@ impl Federation {
         let lines = (part.first..).zip(part.users.lines()).skip_while(|(place, _)| *place < next);
         let mut rows = Vec::with_capacity(most);
         for (at, (place, line)) in lines.take(most).enumerate() {
+            take_turns(at).await;
             rows.push(self.judged(&job.caller, place, line));
-            if at % TURN == TURN - 1 {
-                yield_now().await;
-            }
         }
         let meant = self.meant_by(&job.caller, &rows).await?;
-        for (row, meant) in rows.into_iter().zip(meant) {
+        for (at, (row, meant)) in rows.into_iter().zip(meant).enumerate() {
+            take_turns(at).await;
             looked.ready.push(self.made_ready(row, &meant, job)?);
         }
         looked.part = Some(part);
@@ -416,6 +415,13 @@ impl Federation {
             self.rows.touched(&row, &[&self.stored_view(&row)]);
         }
         Ok(())
+    }
+}
+
+/// Lets others have their turn, before some of the rows.
+async fn take_turns(at: usize) {
+    if at.is_multiple_of(TURN) {
+        yield_now().await;
     }
 }
 
