@@ -13,6 +13,7 @@ mod binding;
 mod bound;
 mod bulk;
 mod cache;
+mod check;
 mod clients;
 mod codes;
 mod configuration;

@@ -1,28 +1,30 @@
 //! What can be wrong with a repository, looked at from the connection up to the mapping, each with
 //! its cause and its remedy.
 
+mod indexes;
+mod people;
+
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use tokio::sync::mpsc;
 
+use super::changes;
 use super::directory_schema::{DirectorySchema, Knowledge, Rule};
-use super::entry;
 use super::mapping::Mapping;
 use super::repository::LdapRepository;
 use super::wire::{Paging, RawFound, Scope, SearchRequest};
-use crate::repository::{Entry, Finding, RepositoryError, Severity};
+use crate::config::Changes;
+use crate::repository::{Change, Finding, RepositoryError, Severity};
 
 /// Each search here may take so long.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How many entries are looked at.
-const SAMPLE: usize = 1000;
 
 /// Everything that was found, in the order in which it was looked at. What cannot work without
 /// something that is broken is not looked at.
 pub(super) async fn check(repository: &LdapRepository) -> Vec<Finding> {
-    let mut findings = repository.directory.diagnose().await;
-    if findings.iter().any(|finding| finding.severity == Severity::Broken) {
+    let (mut findings, usable) = repository.directory.diagnose(&repository.clock).await;
+    if !usable {
         return findings;
     }
     let base = base(repository).await;
@@ -33,11 +35,13 @@ pub(super) async fn check(repository: &LdapRepository) -> Vec<Finding> {
     }
     let schema = schema(repository, &mut findings).await;
     attributes(&repository.mapping, &schema, &mut findings);
-    let people = people(repository, &mut findings).await;
+    let people = people::people(repository, &mut findings).await;
     if people > 0 {
+        people::names(repository, &mut findings).await;
         rights(repository, &schema, &mut findings).await;
     }
-    indexes(repository, &mut findings).await;
+    indexes::indexes(repository, people, &mut findings).await;
+    feed(repository, &mut findings).await;
     super::rules::check::rules(repository, &schema, &mut findings).await;
     findings
 }
@@ -189,110 +193,6 @@ fn paths(mapping: &Mapping, index: usize) -> String {
     all.into_iter().collect::<Vec<_>>().join(", ")
 }
 
-/// Looks at some people as the mapping shows them; says how many there were.
-async fn people(repository: &LdapRepository, findings: &mut Vec<Finding>) -> usize {
-    let mapping = &repository.mapping;
-    let filter = repository.people.to_string();
-    let wanted = mapping.requested(false).to_vec();
-    let found =
-        match search(repository, &repository.base, Scope::Subtree, filter.clone(), wanted, SAMPLE)
-            .await
-        {
-            Ok(found) => found,
-            Err(error) => {
-                let remedy = "look at the directory's log, and at the rights of `bind_dn`";
-                findings.push(finding(Severity::Broken, "mapping", error.to_string(), remedy));
-                return 0;
-            }
-        };
-    let count = found.entries.len();
-    if count == 0 {
-        findings.push(finding(
-            Severity::Warning,
-            "mapping",
-            format!("nobody under \"{}\" matches {filter}", repository.base),
-            "correct `base` or `filter`, or give the entry of `bind_dn` the right to read people",
-        ));
-        return 0;
-    }
-    if !found.complete && count < SAMPLE {
-        findings.push(finding(
-            Severity::Warning,
-            "size limit",
-            format!("the server cuts answers at {count} entries, also page by page"),
-            "raise the size limits of the server for `bind_dn`",
-        ));
-    }
-    let entries: Vec<Entry> = found
-        .entries
-        .iter()
-        .filter_map(|raw| entry::read(mapping, raw, repository.clock.now()))
-        .collect();
-    if entries.len() < count {
-        let key = mapping.names.get(mapping.key).map_or("", |name| &name.text);
-        findings.push(finding(
-            Severity::Broken,
-            "mapping",
-            format!("{} of {count} entries do not show {key}, their key", count - entries.len()),
-            "give the entry of `bind_dn` the right to read this operational attribute",
-        ));
-    }
-    told(mapping, &entries, findings);
-    count
-}
-
-/// Which values the entries give.
-fn told(mapping: &Mapping, entries: &[Entry], findings: &mut Vec<Finding>) {
-    if entries.is_empty() {
-        return;
-    }
-    let count = entries.len();
-    for name in ["userName", "externalId"] {
-        let without = entries.iter().filter(|entry| !entry.attributes.contains_key(name)).count();
-        let mapped = mapping.fields.iter().any(|field| field.path.text == name);
-        if without > 0 || !mapped {
-            let severity = if name == "userName" { Severity::Broken } else { Severity::Warning };
-            findings.push(finding(
-                severity,
-                "mapping",
-                format!("{without} of {count} entries have no {name}"),
-                "map it to an attribute that everybody has and this bind may read, or leave them \
-                 out by `filter`",
-            ));
-        }
-    }
-    let missing: BTreeSet<&str> = mapping
-        .fields
-        .iter()
-        .filter(|field| {
-            entries.iter().all(|entry| {
-                let top = match &field.path.extension {
-                    None => entry.attributes.get(&field.path.attribute),
-                    Some(urn) => {
-                        entry.attributes.get(urn).and_then(|inner| inner.get(&field.path.attribute))
-                    }
-                };
-                match &field.path.sub {
-                    None => top.is_none(),
-                    Some(sub) => top.and_then(|top| top.get(sub)).is_none(),
-                }
-            })
-        })
-        .map(|field| field.path.text.as_str())
-        .collect();
-    let mut text = format!("{count} entries were mapped");
-    if let Some(entry) = entries.first()
-        && let Some(name) = entry.attributes.get("userName").and_then(Value::as_str)
-    {
-        text = format!("{text}, the first, {}, as userName \"{name}\"", entry.dn);
-    }
-    if !missing.is_empty() {
-        let missing: Vec<&str> = missing.into_iter().collect();
-        text = format!("{text}; none of them has {}", missing.join(", "));
-    }
-    findings.push(finding(Severity::Well, "mapping", text, ""));
-}
-
 /// Which attributes this bind may not search for.
 async fn rights(
     repository: &LdapRepository,
@@ -319,44 +219,59 @@ async fn rights(
     }
 }
 
-/// Which attributes slapd has no index for, where its configuration may be read.
-async fn indexes(repository: &LdapRepository, findings: &mut Vec<Finding>) {
-    let filter = "(olcDbIndex=*)".to_owned();
-    let wanted = vec!["olcDbIndex".to_owned()];
-    let Ok(found) = search(repository, "cn=config", Scope::Subtree, filter, wanted, 100).await
-    else {
-        return;
-    };
-    let lines: Vec<String> = found
-        .entries
-        .iter()
-        .flat_map(|entry| &entry.attributes)
-        .flat_map(|(_, values)| values)
-        .map(|value| String::from_utf8_lossy(value).to_ascii_lowercase())
-        .collect();
-    if lines.is_empty() {
-        return;
+/// Whether changes are told to this bind, or could be.
+async fn feed(repository: &LdapRepository, findings: &mut Vec<Finding>) {
+    if repository.changes == Changes::Off {
+        let offered = offered(repository).await;
+        let text = match offered.as_slice() {
+            [] => "changes are not followed: the cache times hold alone".to_owned(),
+            kinds => format!(
+                "changes are not followed: the cache times hold alone; the server offers changes = {}",
+                kinds.join(" or ")
+            ),
+        };
+        return findings.push(finding(Severity::Well, "changes", text, ""));
     }
-    // `{3}uid,cn eq,sub`
-    let indexed: BTreeSet<&str> = lines
-        .iter()
-        .filter_map(|line| line.rsplit('}').next()?.split_once(' '))
-        .filter(|(_, kinds)| kinds.split(',').any(|kind| kind.trim() == "eq"))
-        .flat_map(|(names, _)| names.split(','))
-        .collect();
-    for (index, name) in repository.mapping.names.iter().enumerate() {
-        let wanted = index == repository.mapping.key || is_searched_for(&repository.mapping, index);
-        if wanted && !indexed.contains(name.base.as_str()) {
-            findings.push(finding(
-                Severity::Warning,
-                "index",
-                format!(
-                    "slapd has no equality index for {}: every search for {} reads all entries",
-                    name.text,
-                    paths(&repository.mapping, index)
-                ),
-                "add it to olcDbIndex, such as `uid eq,sub`, and let slapd rebuild its index",
-            ));
+    let (sender, mut told) = mpsc::channel(64);
+    let follows = async {
+        while let Some(change) = told.recv().await {
+            if change == Change::Following {
+                return None;
+            }
         }
-    }
+        Some("the feed ended".to_owned())
+    };
+    let why = tokio::select! {
+        why = follows => why,
+        error = changes::follow(repository, &sender) => Some(error.to_string()),
+        () = tokio::time::sleep(PATIENCE) => Some("nothing was told in time".to_owned()),
+    };
+    findings.push(match why {
+        None => finding(Severity::Well, "changes", "they are told to this bind".to_owned(), ""),
+        Some(why) => finding(
+            Severity::Warning,
+            "changes",
+            format!("they are not told ({why}): the cache times hold alone"),
+            "give `bind_dn` the right to use the control and to read what changes, load the overlay or \
+             plug-in that tells it, or take the key changes away",
+        ),
+    });
+}
+
+/// What `changes` may say of this server, by the controls in its root DSE.
+async fn offered(repository: &LdapRepository) -> Vec<&'static str> {
+    const KINDS: [(&str, &str); 3] = [
+        ("1.3.6.1.4.1.4203.1.9.1.1", "\"syncrepl\""),
+        ("2.16.840.1.113730.3.4.3", "\"psearch\""),
+        ("1.2.840.113556.1.4.841", "\"dirsync\""),
+    ];
+    let filter = "(objectClass=*)".to_owned();
+    let wanted = vec!["supportedControl".to_owned()];
+    let Ok(found) = search(repository, "", Scope::Base, filter, wanted, 1).await else {
+        return Vec::new();
+    };
+    let controls = found.entries.iter().flat_map(|entry| &entry.attributes);
+    let controls: Vec<&[u8]> = controls.flat_map(|(_, values)| values).map(Vec::as_slice).collect();
+    let kinds = KINDS.iter().filter(|(oid, _)| controls.contains(&oid.as_bytes()));
+    kinds.map(|(_, kind)| *kind).collect()
 }

@@ -74,6 +74,9 @@ fn a_group_of_five_thousand_is_found_whole() {
         let named = "[[tenant.group]]\nid = \"all\"\n[[tenant.group]]\nid = \"outer\"\n";
         let lines = format!("{FRESH}{}{named}", rules.concat());
         let bridge = TestBridge::start(&over(&directory, &lines));
+        let checked = run(bridge.directory(), &["check", "--config", "scimbridge.toml"]);
+        let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+        assert!(said.contains("(member;range)"), "{said}");
         let mut client = bridge.client();
         for (name, count) in [("all", 5000), ("outer", 5001)] {
             let filter = format!("groups.value eq \"{name}\" and userType eq \"LDAP\"");

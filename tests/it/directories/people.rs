@@ -319,6 +319,13 @@ fn check_knows_each_kind_of_directory() {
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
         assert!(text.contains("entries were mapped"), "{text}");
+        assert!(text.contains("no userName stands twice among 60 people"), "{text}");
+        let changes = if server.is_samba() { "\"dirsync\"" } else { "\"psearch\"" };
+        assert!(text.contains(changes), "{text}");
+        // A domain tells everybody its time and its indexes, and people are looked for by none but these.
+        if server.is_samba() {
+            assert!(text.contains("s from ours") && !text.contains("warning index"), "{text}");
+        }
         for wrong in ["compares sAMAccountName by no rule", "has no attribute", "may not search"] {
             assert!(!text.contains(wrong), "{text}");
         }

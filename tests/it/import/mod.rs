@@ -170,7 +170,8 @@ fn a_row_that_makes_no_user_says_why() {
         (6, "failed", "UserDevice"),
         (7, "failed", "object"),
         (8, "failed", "emails"),
-        (9, "alreadyExisted", "earlier row"),
+        // That of an earlier row, or of the user whom that row made.
+        (9, "alreadyExisted", "userName is"),
         (10, "failed", "SCIM_FED"),
         (11, "failed", "corp"),
     ] {

@@ -46,6 +46,14 @@ pub(in super::super) async fn rules(
                     continue;
                 }
             };
+            if in_parts(repository, &group.dn, deadline).await {
+                let text = format!(
+                    "\"{}\" has more members than the server shows at once (member;range); they are read \
+                     part by part",
+                    group.dn
+                );
+                findings.push(finding(Severity::Well, text, ""));
+            }
             if !known.pushed.narrowed {
                 let text = format!(
                     "the directory does not keep in entries who is in \"{}\", which has too many \
@@ -76,6 +84,21 @@ pub(in super::super) async fn rules(
             }
         });
     }
+}
+
+/// Whether a group shows its members in parts.
+async fn in_parts(repository: &LdapRepository, group: &str, deadline: Instant) -> bool {
+    let request = SearchRequest {
+        base: group.to_owned(),
+        scope: Scope::Base,
+        filter: LdapFilter::Present("objectClass".into()).to_string(),
+        attributes: vec!["member".to_owned()],
+        size_limit: 1,
+        paging: Paging::Never,
+    };
+    let found = repository.directory.search(&request, deadline).await.unwrap_or_default();
+    let mut names = found.entries.iter().flat_map(|entry| &entry.attributes);
+    names.any(|(name, _)| name.to_ascii_lowercase().contains(";range="))
 }
 
 /// Whether anybody is selected.

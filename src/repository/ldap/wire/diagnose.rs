@@ -4,25 +4,41 @@
 
 use std::sync::Arc;
 
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::connection::{AnswerEnd, Ask, Connection, Identity, Weight};
-use super::dial::DialError;
+use super::dial::{DialError, Protection};
 use super::directory::Directory;
 use super::entry::{Paging, RawEntry, Scope, SearchRequest};
 use super::failure::Failure;
 use super::server::{Server, refused_bind};
+use crate::clock::Clock;
+use crate::config::ServerUrl;
+use crate::repository::ldap::entry::generalized_time;
 use crate::repository::{Finding, Severity};
 use crate::secret::Secret;
 
+/// How long before its end a certificate is to be renewed.
+const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// Clocks that lie farther apart close accounts at the wrong time, and confuse whoever reads two logs.
+const SKEW: SignedDuration = SignedDuration::from_secs(60);
+
+/// Where a server tells its time, beside its root DSE: OpenLDAP, 389 Directory Server.
+const CLOCKS: [(&str, &str); 2] =
+    [("cn=Current,cn=Time,cn=Monitor", "monitorTimestamp"), ("cn=monitor", "currenttime")];
+
 impl Directory {
-    /// Walks through connection, TLS, bind and root DSE of every server, on connections of its own.
-    pub async fn diagnose(&self) -> Vec<Finding> {
-        let mut findings = Vec::new();
+    /// Walks through connection, TLS, bind and root DSE of every server, on connections of its own;
+    /// and whether any of them can be used.
+    pub async fn diagnose(&self, clock: &Clock) -> (Vec<Finding>, bool) {
+        let (mut findings, mut usable) = (Vec::new(), false);
         for server in &self.0.servers {
-            server.diagnose(&mut findings).await;
+            let begin = findings.len();
+            server.diagnose(clock, &mut findings).await;
+            usable |= findings[begin..].iter().all(|one| one.severity != Severity::Broken);
         }
-        findings
+        (findings, usable)
     }
 }
 
@@ -49,7 +65,7 @@ impl Server {
         }
     }
 
-    async fn diagnose(&self, findings: &mut Vec<Finding>) {
+    async fn diagnose(&self, clock: &Clock, findings: &mut Vec<Finding>) {
         let url = &self.plan.dial.url;
         let wire = match self.wire().await {
             Ok(wire) => wire,
@@ -59,22 +75,12 @@ impl Server {
             }
             Err(DialError::Tls(text)) => {
                 findings.push(well("connect", format!("{url}: the server answers")));
-                let remedy =
-                    "check `tls` and `ca`, and that the certificate names the host in `urls`";
+                let remedy = "check `tls` and `ca`, that the certificate names the host in `urls`, and \
+                              that the server speaks TLS 1.2 or later";
                 return findings.push(broken("TLS", format!("{url}: {text}"), remedy));
             }
         };
-        let protection = wire.protection();
-        if protection == "plain text" && !url.is_loopback() {
-            findings.push(Finding {
-                severity: Severity::Warning,
-                subject: "connect".to_owned(),
-                text: format!("{url}: connected in plain text; the bind password and all entries can be read on the way"),
-                remedy: "use ldaps:// or tls = \"starttls\"".to_owned(),
-            });
-        } else {
-            findings.push(well("connect", format!("{url}: connected, {protection}")));
-        }
+        connected(url, wire.protection(), clock.now(), findings);
         let connection = match Connection::new(wire, self.plan.max_message, self.plan.max_age).await
         {
             Ok(connection) => connection,
@@ -105,7 +111,10 @@ impl Server {
             }
         }
         match self.root_dse(&connection).await {
-            Ok(entry) => findings.push(root_dse(url, &entry)),
+            Ok(entry) => {
+                let time = self.time(&connection, &entry).await;
+                root_dse(url, &entry, time.map(|time| (time, clock.now())), findings);
+            }
             Err(text) => {
                 let remedy = "allow this bind to read the root DSE";
                 findings.push(broken("root DSE", format!("{url}: {text}"), remedy));
@@ -113,13 +122,41 @@ impl Server {
         }
     }
 
+    /// What time the server says it is, if it does.
+    async fn time(&self, connection: &Connection, root: &RawEntry) -> Option<Timestamp> {
+        let told = |entry: &RawEntry, name: &str| {
+            values(entry, name).first().and_then(|text| generalized_time(text))
+        };
+        if let Some(time) = told(root, "currentTime") {
+            return Some(time);
+        }
+        for (base, name) in CLOCKS {
+            if let Ok(entry) = self.entry(connection, base, &[name]).await
+                && let Some(time) = told(&entry, name)
+            {
+                return Some(time);
+            }
+        }
+        None
+    }
+
     async fn root_dse(&self, connection: &Connection) -> Result<RawEntry, String> {
-        let attributes = ["vendorName", "vendorVersion", "namingContexts", "supportedControl"];
+        let attributes =
+            ["vendorName", "vendorVersion", "namingContexts", "supportedControl", "currentTime"];
+        self.entry(connection, "", &attributes).await
+    }
+
+    async fn entry(
+        &self,
+        connection: &Connection,
+        base: &str,
+        attributes: &[&str],
+    ) -> Result<RawEntry, String> {
         let request = SearchRequest {
-            base: String::new(),
+            base: base.to_owned(),
             scope: Scope::Base,
             filter: "(objectClass=*)".to_owned(),
-            attributes: attributes.map(str::to_owned).to_vec(),
+            attributes: attributes.iter().map(|name| (*name).to_owned()).collect(),
             size_limit: 1,
             paging: Paging::Never,
         };
@@ -139,12 +176,51 @@ impl Server {
     }
 }
 
-fn root_dse(url: &crate::config::ServerUrl, entry: &RawEntry) -> Finding {
-    let values = |name: &str| -> Vec<String> {
-        let found = entry.attributes.iter().find(|(found, _)| found.eq_ignore_ascii_case(name));
-        let list = found.map(|(_, values)| values.as_slice()).unwrap_or_default();
-        list.iter().map(|value| String::from_utf8_lossy(value).into_owned()).collect()
+fn connected(
+    url: &ServerUrl,
+    protection: Option<Protection>,
+    now: Timestamp,
+    findings: &mut Vec<Finding>,
+) {
+    let Some(Protection { version, cipher, expiry }) = protection else {
+        findings.push(if url.is_loopback() {
+            well("connect", format!("{url}: connected, plain text"))
+        } else {
+            let text = format!(
+                "{url}: connected in plain text; the bind password and all entries can be read on the \
+                 way"
+            );
+            warning("connect", text, "use ldaps:// or tls = \"starttls\"")
+        });
+        return;
     };
+    let until = expiry.map(|at| format!(", certificate good until {at:.0}")).unwrap_or_default();
+    findings.push(well("connect", format!("{url}: connected, {version} ({cipher}){until}")));
+    if let Some(at) = expiry
+        && at.duration_since(now) < SOON
+    {
+        let days = at.duration_since(now).as_hours() / 24;
+        let text = format!("{url}: the server's certificate ends in {days} days, at {at:.0}");
+        let remedy =
+            "renew it, and let the server read the new one; after that time nobody is found";
+        findings.push(warning("certificate", text, remedy));
+    }
+}
+
+fn values(entry: &RawEntry, name: &str) -> Vec<String> {
+    let found = entry.attributes.iter().find(|(found, _)| found.eq_ignore_ascii_case(name));
+    let list = found.map(|(_, values)| values.as_slice()).unwrap_or_default();
+    list.iter().map(|value| String::from_utf8_lossy(value).into_owned()).collect()
+}
+
+/// `time`: the server's, and ours at that moment.
+fn root_dse(
+    url: &ServerUrl,
+    entry: &RawEntry,
+    time: Option<(Timestamp, Timestamp)>,
+    findings: &mut Vec<Finding>,
+) {
+    let values = |name: &str| values(entry, name);
     let paging =
         values("supportedControl").iter().any(|control| control == "1.2.840.113556.1.4.319");
     let contexts = values("namingContexts").join(", ");
@@ -154,14 +230,24 @@ fn root_dse(url: &crate::config::ServerUrl, entry: &RawEntry) -> Finding {
     if !vendor.is_empty() {
         text = format!("{text}; vendor: {vendor}");
     }
-    if paging {
-        return well("root DSE", text);
-    }
-    Finding {
-        severity: Severity::Warning,
-        subject: "root DSE".to_owned(),
-        text: format!("{text}; paged results are not offered"),
-        remedy: "answers are cut at the server's size limit; raise it for this bind".to_owned(),
+    let apart = time.map(|(theirs, ours)| theirs.duration_since(ours));
+    text = match apart {
+        None => format!("{text}; its time is not told to this bind"),
+        Some(apart) => format!("{text}; its clock is {} s from ours", apart.as_secs()),
+    };
+    findings.push(if paging {
+        well("root DSE", text)
+    } else {
+        let remedy = "answers are cut at the server's size limit; raise it for this bind";
+        warning("root DSE", format!("{text}; paged results are not offered"), remedy)
+    });
+    if let Some(apart) = apart.filter(|apart| apart.abs() > SKEW) {
+        let text = format!(
+            "{url}: the server's clock and ours are {} s apart: accounts are closed at another time here \
+             than there",
+            apart.abs().as_secs()
+        );
+        findings.push(warning("clock", text, "let both machines keep time by NTP"));
     }
 }
 
@@ -185,6 +271,15 @@ fn words(failure: &Failure) -> String {
 
 fn well(subject: &str, text: String) -> Finding {
     Finding { severity: Severity::Well, subject: subject.to_owned(), text, remedy: String::new() }
+}
+
+fn warning(subject: &str, text: String, remedy: &str) -> Finding {
+    Finding {
+        severity: Severity::Warning,
+        subject: subject.to_owned(),
+        text,
+        remedy: remedy.to_owned(),
+    }
 }
 
 fn broken(subject: &str, text: String, remedy: &str) -> Finding {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
@@ -27,6 +28,15 @@ use crate::config::ServerUrl;
 pub(super) enum Wire {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// What stands between a stream and whoever listens on the way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Protection {
+    pub version: &'static str,
+    pub cipher: &'static str,
+    /// Until when the server's certificate is good.
+    pub expiry: Option<Timestamp>,
 }
 
 /// How far a connection came. The texts are for an administrator.
@@ -161,16 +171,19 @@ fn starttls_result(answer: &[u8]) -> Option<u32> {
 }
 
 impl Wire {
-    /// How the stream is protected, for a report.
-    pub(super) fn protection(&self) -> &'static str {
-        match self {
-            Self::Plain(_) => "plain text",
-            Self::Tls(stream) => match stream.get_ref().1.protocol_version() {
-                Some(rustls::ProtocolVersion::TLSv1_3) => "TLS 1.3",
-                Some(rustls::ProtocolVersion::TLSv1_2) => "TLS 1.2",
-                _ => "TLS",
-            },
-        }
+    /// How the stream is protected, for a report; nothing in plain text.
+    pub(super) fn protection(&self) -> Option<Protection> {
+        let Self::Tls(stream) = self else { return None };
+        let session = stream.get_ref().1;
+        let version = match session.protocol_version() {
+            Some(rustls::ProtocolVersion::TLSv1_3) => "TLS 1.3",
+            Some(rustls::ProtocolVersion::TLSv1_2) => "TLS 1.2",
+            _ => "TLS",
+        };
+        let cipher = session.negotiated_cipher_suite();
+        let cipher = cipher.and_then(|suite| suite.suite().as_str()).unwrap_or("unknown");
+        let own = session.peer_certificates().and_then(<[_]>::first);
+        Some(Protection { version, cipher, expiry: own.and_then(tls::expiry) })
     }
 }
 

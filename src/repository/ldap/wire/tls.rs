@@ -3,10 +3,14 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
-use rustls::{CertificateError, ClientConfig, RootCertStore};
+use jiff::Timestamp;
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
+use rustls::server::ParsedCertificate;
+use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 
 use super::settings::{Settings, SettingsError};
 
@@ -49,11 +53,37 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     Ok(found)
 }
 
+/// Until when a certificate is good, whoever signed it.
+pub(super) fn expiry(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
+    /// Later than any certificate says.
+    const NEVER: Duration = Duration::from_secs(1 << 40);
+    let parsed = ParsedCertificate::try_from(certificate).ok()?;
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let algorithms = provider.signature_verification_algorithms.all;
+    let (nobody, at) = (RootCertStore::empty(), UnixTime::since_unix_epoch(NEVER));
+    // Times are looked at first.
+    match verify_server_cert_signed_by_trust_anchor(&parsed, &nobody, &[], at, algorithms) {
+        Err(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext {
+            not_after,
+            ..
+        })) => Timestamp::from_second(i64::try_from(not_after.as_secs()).ok()?).ok(),
+        _ => None,
+    }
+}
+
 /// A failed handshake in an administrator's words.
 pub(super) fn explain(error: &io::Error) -> String {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match tls {
         Some(rustls::Error::InvalidCertificate(problem)) => certificate(problem),
+        Some(
+            error @ (rustls::Error::PeerIncompatible(_)
+            | rustls::Error::AlertReceived(
+                AlertDescription::HandshakeFailure
+                | AlertDescription::ProtocolVersion
+                | AlertDescription::InsufficientSecurity,
+            )),
+        ) => format!("the server has no TLS 1.2 or 1.3 with a safe cipher to offer ({error})"),
         Some(other) => other.to_string(),
         None if error.kind() == io::ErrorKind::UnexpectedEof => {
             "the server closed the connection during the TLS handshake".to_owned()

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::super::{Directory, Paging, RawFound, SearchRequest, Settings, ber};
 use super::slapd::bound;
 use super::{people, person, settings, together, within};
+use crate::clock::Clock;
 use crate::repository::{RepositoryError, Severity};
 
 /// A server that answers every request by its script. Its threads end with the connections.
@@ -315,7 +316,7 @@ async fn nonsense_in_place_of_tls_is_an_error_and_never_plain_text() {
         let directory = Directory::new("evil", settings).unwrap();
         let error = directory.search(&person(1), within(5000)).await.unwrap_err();
         assert!(matches!(error, RepositoryError::Unavailable(_)), "{error}");
-        let findings = directory.diagnose().await;
+        let (findings, _) = directory.diagnose(&Clock::system()).await;
         let broken = findings.iter().find(|found| found.severity == Severity::Broken).unwrap();
         assert_eq!(broken.subject, "TLS");
         let text = format!("{error} {}", broken.text);

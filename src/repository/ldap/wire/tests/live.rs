@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::super::{Directory, Paging, RawEntry, RawFound, Scope, SearchRequest, Settings};
 use super::slapd::{Port, READER, SCIM, Slapd, bound};
 use super::{people, person, root_dse, together, within};
+use crate::clock::Clock;
 use crate::repository::{RepositoryError, Severity};
 use crate::secret::Secret;
 
@@ -257,7 +258,7 @@ async fn a_wrong_password_of_ours_is_an_outage_that_says_so() {
         !text.contains("hunter2") && !format!("{settings:?} {directory:?}").contains("hunter2")
     );
     assert_eq!(directory.healthy(), Some(false));
-    let findings = directory.diagnose().await;
+    let (findings, _) = directory.diagnose(&Clock::system()).await;
     let bind = findings.iter().find(|finding| finding.subject == "bind").unwrap();
     assert_eq!(bind.severity, Severity::Broken);
     assert!(bind.text.contains("wrong name or password"), "{}", bind.text);
@@ -267,7 +268,7 @@ async fn a_wrong_password_of_ours_is_an_outage_that_says_so() {
 async fn a_diagnosis_tells_the_steps_apart() {
     let slapd = Slapd::start(1);
     let directory = Directory::new("corp", slapd.settings(SCIM)).unwrap();
-    let findings = directory.diagnose().await;
+    let (findings, _) = directory.diagnose(&Clock::system()).await;
     assert!(findings.iter().all(|finding| finding.severity == Severity::Well), "{findings:?}");
     let subjects: Vec<_> = findings.iter().map(|finding| finding.subject.as_str()).collect();
     assert_eq!(subjects, ["connect", "bind", "root DSE"]);
@@ -275,7 +276,7 @@ async fn a_diagnosis_tells_the_steps_apart() {
 
     let nobody = Port::reserve();
     let directory = Directory::new("corp", super::settings(&[nobody.url()])).unwrap();
-    let findings = directory.diagnose().await;
+    let (findings, _) = directory.diagnose(&Clock::system()).await;
     assert_eq!((findings.len(), findings[0].subject.as_str()), (1, "connect"));
     assert_eq!(findings[0].severity, Severity::Broken);
 }

@@ -7,6 +7,7 @@ use std::process::Command;
 use super::super::{Directory, Settings};
 use super::slapd::{SCIM, Slapd};
 use super::{person, server, within};
+use crate::clock::Clock;
 use crate::repository::Severity;
 
 fn openssl(folder: &Path, arguments: &str) {
@@ -69,7 +70,7 @@ async fn fails_at_tls(settings: Settings, words: &str) {
     let directory = Directory::new("corp", settings).unwrap();
     let error = directory.search(&person(1), within(5000)).await.unwrap_err().to_string();
     assert!(error.contains(words), "{error} lacks {words}");
-    let findings = directory.diagnose().await;
+    let (findings, _) = directory.diagnose(&Clock::system()).await;
     let broken = findings.last().unwrap();
     assert_eq!((broken.subject.as_str(), broken.severity), ("TLS", Severity::Broken));
     assert!(broken.text.contains(words), "{} lacks {words}", broken.text);
@@ -83,7 +84,7 @@ async fn a_certificate_is_trusted_for_its_names_under_its_root_only() {
         let directory = Directory::new("corp", settings).unwrap();
         let found = directory.search(&person(3), within(5000)).await.unwrap();
         assert_eq!(found.entries.len(), 1);
-        let findings = directory.diagnose().await;
+        let (findings, _) = directory.diagnose(&Clock::system()).await;
         assert!(findings[0].text.contains("TLS 1.3"), "{}", findings[0].text);
     }
     for settings in both(&slapd, &slapd.settings(SCIM)) {
@@ -189,9 +190,16 @@ async fn a_client_certificate_is_an_identity() {
     };
     for settings in both(&slapd, &external) {
         let directory = Directory::new("corp", settings).unwrap();
-        let findings = directory.diagnose().await;
-        assert!(findings.iter().all(|finding| finding.severity == Severity::Well), "{findings:?}");
-        assert!(findings[1].text.contains("by client certificate"), "{}", findings[1].text);
+        let (findings, _) = directory.diagnose(&Clock::system()).await;
+        let [connect, certificate, bind, root] = findings.as_slice() else {
+            panic!("{findings:?}");
+        };
+        assert!(connect.text.contains("certificate good until 2"), "{}", connect.text);
+        assert!(bind.text.contains("by client certificate"), "{}", bind.text);
+        assert!([connect, bind, root].iter().all(|one| one.severity == Severity::Well));
+        // It was made for thirty days.
+        assert_eq!(certificate.severity, Severity::Warning);
+        assert!(certificate.text.contains("ends in 29 days"), "{}", certificate.text);
     }
     let nameless = Settings { ca: Some(ca(&slapd)), ..slapd.settings(SCIM) };
     for settings in both(&slapd, &nameless) {
