@@ -121,8 +121,8 @@ impl Store {
         }
         let mut clashes = Vec::with_capacity(claims.len());
         for claim in claims {
-            let attributes = ["userName", "externalId"].into_iter().zip(&claim).zip(&held);
-            let clash = attributes.into_iter().find_map(|((attribute, value), held)| {
+            let mut attributes = ["userName", "externalId"].into_iter().zip(&claim).zip(&held);
+            let clash = attributes.find_map(|((attribute, value), held)| {
                 let id = held.get(value.as_ref()?)?.clone();
                 Some(Clash { attribute, id })
             });
