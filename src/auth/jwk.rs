@@ -36,7 +36,7 @@ impl Algorithm {
 }
 
 /// The keys of one issuer.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Keys(Vec<Key>);
 
 #[derive(Debug)]

@@ -136,6 +136,13 @@ async fn follow(
     let mut down = false;
     loop {
         let outcome = address.get().await.map_err(Fault::from).and_then(|fetched| read(&fetched));
+        let outcome = match outcome {
+            // Its keys were withdrawn: those that were had before are no longer good.
+            Err(Fault::Keys(KeysFault::NoKey)) if state.borrow().keys.is_some() => {
+                Ok((Keys::default(), FRESH[0]))
+            }
+            outcome => outcome,
+        };
         asked += 1;
         let now = Instant::now();
         let rest = now + REST;

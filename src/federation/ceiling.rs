@@ -6,7 +6,7 @@ use super::life::{ACCOUNT_ROLES, LIFE_CYCLE, account_roles};
 use super::members::Enrolling;
 use super::read::failure;
 use super::resource::{Half, given};
-use super::roles::{MOST, ROLES, key, keys};
+use super::roles::{MOST, ROLES, by_number, key, keys};
 use super::standing::Standing;
 use super::{Federation, Problem, ROLE};
 use crate::cache::State;
@@ -35,7 +35,8 @@ impl Federation {
             return Ok(());
         }
         let known = self.roles.known();
-        let known = roles.into_iter().filter_map(|role| known.get(&key(role)));
+        let named = |role: &str| known.get(&key(role)).or_else(|| by_number(&known, role));
+        let known = roles.into_iter().filter_map(named);
         known.max_by_key(|role| role.rank).map_or(Ok(()), |role| may(caller, &role.id, role.rank))
     }
 
@@ -114,6 +115,19 @@ impl Federation {
         self.within_ceiling(caller, own.iter().chain(&derived).map(String::as_str))
     }
 
+    /// The same of somebody whom only a directory knows: its values give roles, and rules do.
+    pub(super) fn may_write_to_unbound(
+        &self,
+        caller: &Caller,
+        standing: &Standing,
+    ) -> Result<(), Problem> {
+        if !self.is_bounded(caller) {
+            return Ok(());
+        }
+        let (own, derived) = (own_roles(&standing.merged(self)), standing.derived_roles(self));
+        self.within_ceiling(caller, own.iter().chain(&derived).map(String::as_str))
+    }
+
     /// What rules give somebody with a row, as the directory has it now; while it does not answer, what
     /// it was when last seen.
     async fn given_to(&self, user: &ResourceRow) -> Given {
@@ -151,14 +165,18 @@ impl Federation {
     /// Nobody was given this role.
     async fn unheld(&self, role: &ResourceRow) -> Result<(), Problem> {
         let users = self.users();
-        let has = |path: &str| {
+        let has = |path: &str, name: &str| {
             let path = users.resolve(path);
-            let value = Literal::String(Text::new(&role.id, &path));
+            let value = Literal::String(Text::new(name, &path));
             Filter::Compare { path, operator: Operator::Eq, value }
         };
-        let in_an_account =
-            users.extension(LIFE_CYCLE).map(|_| has(&format!("{LIFE_CYCLE}:{ACCOUNT_ROLES}.type")));
-        let filter = Filter::Or([has("roles.value")].into_iter().chain(in_an_account).collect());
+        let mut given = vec![has("roles.value", &role.id)];
+        if users.extension(LIFE_CYCLE).is_some() {
+            let path = format!("{LIFE_CYCLE}:{ACCOUNT_ROLES}.type");
+            // There it is kept under whichever name it was given.
+            given.extend([has(&path, &role.id), has(&path, &role.number.to_string())]);
+        }
+        let filter = Filter::Or(given);
         let mut after = None;
         loop {
             let (tenant, kind) = (&self.tenant, &TypeName::User);

@@ -105,8 +105,10 @@ impl Federation {
         };
         let mut joined = self.joined(None, &given, &membership, &view.manner).await?;
         let by_rules = unbound.map(|one| one.derived_roles(self)).unwrap_or_default();
-        let reached = joined.roles.iter().chain(&by_rules);
-        self.within_ceiling(caller, reached.map(String::as_str))?;
+        self.within_ceiling(caller, joined.roles.iter().map(String::as_str))?;
+        if let Some(unbound) = unbound {
+            self.may_write_to_unbound(caller, unbound)?;
+        }
         if joined.joining.is_nothing() {
             joined = self.preset(&caller.groups).await?;
         }

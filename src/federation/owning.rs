@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::identity::{Care, Subject};
 use super::members::Binding;
 use super::rows::name_key;
+use super::standing::Standing;
 use super::write::record;
 use super::{AUTHENTICATOR, DEVICE, Federation, Problem, USER, View, demand};
 use crate::audit::{Action, AuditRecord};
@@ -288,6 +289,7 @@ impl Federation {
             }
             Subject::Unbound { directory, known, .. } => {
                 demand(caller, Permission::UsersBind)?;
+                self.may_write_to_unbound(caller, &Standing::unbound(&directory, &known))?;
                 let (id, at) = (directory.long_id(&known.key.0), self.clock.now());
                 let write = self.bound_write(&directory, &known, Attributes::new(), at);
                 Ok(Whose::Unbound(Box::new(Binding { id, write })))

@@ -269,7 +269,11 @@ pub(super) fn key(id: &str) -> String {
     comparable(id, false).into_owned()
 }
 
-fn by_number<'a>(known: &'a HashMap<String, KnownRole>, value: &str) -> Option<&'a KnownRole> {
+/// The role that has this number.
+pub(super) fn by_number<'a>(
+    known: &'a HashMap<String, KnownRole>,
+    value: &str,
+) -> Option<&'a KnownRole> {
     let decimal = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     known.values().find(|role| decimal && role.number == value)
 }

@@ -10,6 +10,7 @@ use tokio::task::yield_now;
 
 use super::super::create::type_of_new;
 use super::super::possession::LOGIN;
+use super::super::standing::Standing;
 use super::super::write::{local_write, record};
 use super::super::{Federation, Problem, View, is_authenticator};
 use super::judge::{Judged, Reason};
@@ -199,7 +200,11 @@ impl Federation {
                 (self.clock.new_id().to_string(), false, write)
             }),
             (Ok(checked), Meant::Person { directory, known, revive }) => {
-                self.bound_user(directory, known, checked, manner).and_then(|divided| {
+                let standing = Standing::unbound(directory, known);
+                let reached = self.may_write_to_unbound(caller, &standing);
+                let divided =
+                    reached.and_then(|()| self.bound_user(directory, known, checked, manner));
+                divided.and_then(|divided| {
                     if divided.planned.is_some() {
                         return Err(not_written_back(directory.id()));
                     }
@@ -229,6 +234,7 @@ impl Federation {
     /// Does the next `count` rows; `None` where another look at them is needed first.
     async fn commit(&self, job: &mut Underway, count: usize) -> Result<Option<Advance>, Problem> {
         let Some(group) = job.import.group else { return self.without_group(job).await };
+        self.hold_below(job, group, count).await?;
         self.hold_against(job, count).await?;
         let resources = if job.policy.is_some() { 2 * count } else { count };
         let numbers = match job.numbers.take() {
@@ -306,6 +312,30 @@ impl Federation {
             Err(ImportRefusal::NoGroup) => self.without_group(job).await,
             Err(ImportRefusal::Store(error)) => Err(error.into()),
         }
+    }
+
+    /// Refuses the next rows where the group has come to carry a role above the caller since the job
+    /// was queued.
+    async fn hold_below(
+        &self,
+        job: &mut Underway,
+        group: i64,
+        count: usize,
+    ) -> Result<(), Problem> {
+        if !self.is_bounded(&job.caller) {
+            return Ok(());
+        }
+        let groups = self.store.read(&self.tenant, &[group]).await?;
+        let Some(Err(above)) = groups.first().map(|group| self.may_fill(&job.caller, group)) else {
+            return Ok(());
+        };
+        let reason = Reason::of(above)?;
+        for row in job.ready.iter_mut().take(count) {
+            if matches!(row.what, What::New { .. }) {
+                row.what = What::Refused(reason.clone());
+            }
+        }
+        Ok(())
     }
 
     /// Refuses those of the next rows whose name or `externalId` somebody has.

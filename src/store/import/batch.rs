@@ -2,15 +2,12 @@
 //! change, so that no row is done twice and none is lost.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::ops::Range;
 
 use super::super::engine::{Change, Datum, Expect, Query, Value};
 use super::super::resource::{KEYS, list};
 use super::super::write::{owned_external_id, owned_name, push_row};
-use super::super::{
-    NewResource, ResourceRow, ResourceWrite, Store, StoreError, TypeName, audit, milliseconds,
-};
+use super::super::{NewResource, ResourceRow, ResourceWrite, Store, StoreError, TypeName, audit};
 use super::{FAULTS, ImportCounts, ImportFault, ImportRow, ImportState, place};
 
 /// Rows that are done together.
@@ -100,17 +97,14 @@ impl Store {
         tenant: &str,
         writes: &[&ResourceWrite],
     ) -> Result<Vec<Option<Clash>>, StoreError> {
-        let mut clashes = vec![None; writes.len()];
-        for attribute in ["userName", "externalId"] {
-            let (column, values): (_, Vec<_>) = if attribute == "userName" {
-                let name = |write: &&ResourceWrite| owned_name(&TypeName::User, write);
-                ("owned_name", writes.iter().map(name).collect())
-            } else {
-                let id = |write: &&ResourceWrite| owned_external_id(write);
-                ("owned_external_id", writes.iter().map(id).collect())
-            };
-            let mut held: HashMap<String, Option<String>> = HashMap::new();
-            let wanted: Vec<&String> = values.iter().flatten().collect();
+        let claims: Vec<[Option<String>; 2]> = writes
+            .iter()
+            .map(|write| [owned_name(&TypeName::User, write), owned_external_id(write)])
+            .collect();
+        let mut held: [HashMap<String, Option<String>>; 2] = Default::default();
+        for (place, column) in ["owned_name", "owned_external_id"].into_iter().enumerate() {
+            let wanted: Vec<&String> =
+                claims.iter().filter_map(|claim| claim[place].as_ref()).collect();
             for chunk in wanted.chunks(KEYS) {
                 let mut parameters = vec![tenant.into(), TypeName::User.as_str().into()];
                 let names = list(&mut parameters, chunk.iter().map(|value| value.as_str().into()));
@@ -121,20 +115,24 @@ impl Store {
                 );
                 let query = Query { sql: sql.into(), values: parameters };
                 for mut row in self.engine.query(query).await? {
-                    held.insert(row.text()?, Some(row.text()?));
+                    held[place].insert(row.text()?, Some(row.text()?));
                 }
             }
-            for (clash, value) in clashes.iter_mut().zip(values) {
-                let Some(value) = value.filter(|_| clash.is_none()) else { continue };
-                match held.entry(value) {
-                    Entry::Occupied(held) => {
-                        *clash = Some(Clash { attribute, id: held.get().clone() });
-                    }
-                    Entry::Vacant(free) => {
-                        free.insert(None);
-                    }
+        }
+        let mut clashes = Vec::with_capacity(claims.len());
+        for claim in claims {
+            let mut attributes = ["userName", "externalId"].into_iter().zip(&claim).zip(&held);
+            let clash = attributes.find_map(|((attribute, value), held)| {
+                let id = held.get(value.as_ref()?)?.clone();
+                Some(Clash { attribute, id })
+            });
+            // Who is refused holds nothing against those that come later.
+            if clash.is_none() {
+                for (held, value) in held.iter_mut().zip(claim) {
+                    held.extend(value.map(|value| (value, None)));
                 }
             }
+            clashes.push(clash);
         }
         Ok(clashes)
     }
@@ -150,7 +148,8 @@ impl Store {
         let owned = owned.iter().map(|(owner, new)| (*owner, new));
         let all: Vec<(usize, &NewResource<'_>)> = new.iter().enumerate().chain(owned).collect();
         let mut change = Change::default();
-        let counted = push_counts(&mut change, batch, self.instant());
+        let at = self.instant();
+        let counted = push_counts(&mut change, batch, at);
         push_faults(&mut change, batch);
         let tenant_key = Value::from(numbers.tenant);
         // First all rows, then all that needs their keys: sent in two goes.
@@ -159,7 +158,7 @@ impl Store {
             push_row(&mut change, &tenant_key, number.into(), new)?;
         }
         let persons = self.push_persons(&mut change, tenant, &all);
-        let grouped = (!new.is_empty()).then(|| push_group(&mut change, batch));
+        let grouped = (!new.is_empty()).then(|| push_group(&mut change, batch, at));
         let mut ends = Vec::with_capacity(all.len());
         for (row, ((owner, new), (person, actor))) in all.iter().zip(persons).enumerate() {
             let key_of = |row| Value::From { statement: first + row, column: 0 };
@@ -274,8 +273,7 @@ fn push_faults(change: &mut Change, batch: &ImportBatch<'_>) {
 }
 
 /// A group whose members change has a new version.
-fn push_group(change: &mut Change, batch: &ImportBatch<'_>) -> usize {
-    let at = batch.new.first().map_or(0, |new| milliseconds(new.write.at));
+fn push_group(change: &mut Change, batch: &ImportBatch<'_>, at: i64) -> usize {
     change.push(
         "UPDATE resources SET version = version + 1, last_modified = $1, shown_modified = $1 \
          WHERE key = $2 AND type = $3 AND tenant = $4",

@@ -175,6 +175,12 @@ async fn who_is_refused_is_named_and_nothing_is_done() {
         assert_eq!(clashes[1].as_ref().unwrap().id.as_deref(), Some("there"));
         assert_eq!(clashes[2].as_ref().unwrap().id, None);
         assert_eq!((&clashes[0], &clashes[3]), (&None, &None));
+        // Who is refused by one of the two does not claim the other.
+        let mixed = local(json!({ "userName": "free", "externalId": "x1" }));
+        let later = local(json!({ "userName": "free", "externalId": "x9" }));
+        let clashes = store.clashes(ACME, &[&mixed, &later]).await.unwrap();
+        assert_eq!(clashes[0].as_ref().unwrap().attribute, "externalId");
+        assert_eq!(clashes[1], None);
         store.delete(ACME, &group, false, record(Action::Delete, "staff")).await.unwrap();
         let refused = done(store, &import, &numbers, 2..3).await.unwrap_err();
         assert!(matches!(refused, ImportRefusal::NoGroup), "{refused}");

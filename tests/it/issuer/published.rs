@@ -88,6 +88,14 @@ fn keys_change_without_a_restart_and_outlive_their_server() {
     server.say(Says::keys(&set(&[("new", &new), ("next", &old)])));
     assert!(followed("next", &old));
     assert_eq!(health(&bridge)["keys"], "ok");
+
+    // Without any key left, none of those that were had before is good.
+    server.say(Says::keys(&json!({ "keys": [] })));
+    assert!(eventually(PATIENCE, || {
+        ask(&bridge, &token("login", "invented", &new));
+        ask(&bridge, &token("login", "new", &new)).status == 401
+    }));
+    assert_eq!(health(&bridge)["keys"], "ok");
     assert!(bridge.terminate().success());
     assert_eq!(logged(&bridge, "issuer.keys.unavailable", "login"), 1, "once for an outage");
     assert_eq!(logged(&bridge, "issuer.keys.back", "login"), 1);

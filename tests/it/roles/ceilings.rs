@@ -1,10 +1,14 @@
 //! Nobody reaches above its own rank, by whatever door.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::{PATCH, TABLES, operation};
 use crate::support::bridge::{Settings, TOKEN, TestBridge};
 use crate::support::client::{Answer, Client};
+use crate::support::slapd::Slapd;
+use crate::support::{company, eventually};
 
 /// The last line of a token that reaches up to the auditors.
 const LOW: &str = "max_role = \"RL_AUDITV\"";
@@ -13,6 +17,9 @@ const LOW: &str = "max_role = \"RL_AUDITV\"";
 const LIFE_CYCLE: &str = "urn:scimbridge:schemas:2.0:LifeCycle";
 
 const PARENT: &str = "urn:hid:scim:api:idp:2.0:GroupParent";
+
+/// What an import may take on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 fn settings(dialect: &str) -> Settings {
     Settings::local()
@@ -341,4 +348,110 @@ fn groups_through_the_user_are_a_door_too() {
     low.patch(&path(plain), &replace("USG_AUDIT")).expect(200);
     admin.patch(&path(high), &replace("PLAIN")).expect(200);
     low.patch(&path(high), &replace("USG_AUDIT")).expect(200);
+}
+
+#[test]
+fn a_role_in_an_account_is_known_by_its_number() {
+    let bridge = TestBridge::start(&settings("rfc"));
+    let mut admin = bridge.client();
+    let role = admin.post("/Roles", &json!({ "name": "Chief", "rank": 15 })).expect(201);
+    let role = role["id"].as_str().unwrap();
+    let number =
+        bridge.query(&format!("SELECT CAST(number AS TEXT) FROM resources WHERE id = '{role}'"));
+    let in_account = json!({ "accountRoles": [{ "value": "PLAIN", "type": number[0] }] });
+    let body = json!({ "userName": "ann", (LIFE_CYCLE): in_account });
+    let mut low = bridge.client_as("reaches-auditors");
+    low.post("/Users", &body).expect(403);
+    let ann = admin.post("/Users", &body).expect(201);
+    let path = format!("/Users/{}", ann["id"].as_str().unwrap());
+    low.delete(&path).expect(403);
+    admin.delete(&format!("/Roles/{role}")).expect(409);
+    admin.delete(&path).expect(204);
+    admin.delete(&format!("/Roles/{role}")).expect(204);
+}
+
+/// The directory's people, of whom a rule makes the second an administrator.
+fn over(slapd: &Slapd) -> Settings {
+    let uid = company::person(2).uid;
+    Settings::over(slapd)
+        .with(&format!(
+            "[[tenant.repository.rule]]\nfilter = \"(uid={uid})\"\nroles = [\"RL_CFGMGR\"]"
+        ))
+        .token("low", "reaches-auditors", &["*"])
+        .token_line(LOW)
+        .token_line("binds = true")
+        .rest(TABLES)
+        .rest("[[tenant.authenticator_policy]]\nid = \"AT_PWD\"\ntype = \"login\"")
+        .rest("[[tenant.group]]\nid = \"ADMINS\"\nroles = [\"RL_CFGMGR\"]")
+}
+
+/// Rows that mean the people with these numbers.
+fn people(numbers: &[usize]) -> Vec<Value> {
+    let uids = numbers.iter().map(|number| company::person(*number).uid);
+    uids.map(|uid| json!({ "userName": uid, "externalId": uid })).collect()
+}
+
+fn queued(client: &mut Client, users: &[Value], group: &Value) -> String {
+    let body = json!({ "users": users, "group": { "value": group } });
+    let told = client.post("/Users/.import", &body).expect(202);
+    format!("/Users/.import/{}", told["correlationId"].as_str().unwrap())
+}
+
+/// How many rows of an import made a user, and how many were refused; and the whole answer.
+fn imported(client: &mut Client, path: &str) -> (u64, u64, String) {
+    let mut told = Value::Null;
+    assert!(
+        eventually(PATIENCE, || {
+            told = client.get(path).expect(200);
+            told["status"] != "importing"
+        }),
+        "{told}"
+    );
+    let count = |name: &str| told[name].as_u64().unwrap();
+    (count("nbImported"), count("nbFailed"), told.to_string())
+}
+
+#[test]
+fn nobody_binds_somebody_above() {
+    let bridge = TestBridge::start(&over(Slapd::shared()));
+    let (mut admin, mut low) = (bridge.client(), bridge.client_as("reaches-auditors"));
+    let group = admin.post("/Groups", &json!({ "displayName": "New" })).expect(201);
+    let filter = format!("userName eq \"{}\"", company::person(2).uid);
+    let query = [("searchRepositories", "true"), ("filter", &*filter)];
+    let found = admin.query("/Users", &query).expect(200);
+    let owner = json!({ "value": found["Resources"][0]["id"] });
+    let authenticator = json!({ "owner": owner, "policy": { "value": "AT_PWD" } });
+    let before = bridge.audit().len();
+    for (path, body) in [
+        ("/Authenticator", &authenticator),
+        ("/Device", &json!({ "type": "DT_ANY", "owner": owner })),
+        ("/Users", &people(&[2])[0]),
+    ] {
+        let refused = low.post(path, body).expect(403);
+        let detail = refused["detail"].as_str().unwrap();
+        assert!(detail.contains("\"RL_CFGMGR\" has rank 20"), "{path}: {detail}");
+    }
+    assert_eq!(bridge.audit().len(), before, "what is refused is no change");
+    let path = queued(&mut low, &people(&[1, 2, 3]), &group["id"]);
+    let (made, failed, told) = imported(&mut low, &path);
+    assert_eq!((made, failed), (2, 1), "{told}");
+    assert!(told.contains("has rank 20"), "{told}");
+    admin.post("/Authenticator", &authenticator).expect(201);
+}
+
+#[test]
+fn a_group_that_came_to_carry_more_is_not_filled() {
+    let slapd = Slapd::company(10);
+    let bridge = TestBridge::start(&over(&slapd));
+    let (mut admin, mut low) = (bridge.client(), bridge.client_as("reaches-auditors"));
+    let group = admin.post("/Groups", &json!({ "displayName": "New" })).expect(201);
+    // The job waits for the directory.
+    slapd.kill();
+    let path = queued(&mut low, &people(&[1, 3]), &group["id"]);
+    let parent = operation("add", PARENT, json!({ "parent": { "value": "ADMINS" } }));
+    admin.patch(&format!("/Groups/{}", group["id"].as_str().unwrap()), &patch(&parent)).expect(200);
+    slapd.restart();
+    let (made, failed, told) = imported(&mut low, &path);
+    assert_eq!((made, failed), (0, 2), "{told}");
+    assert!(told.contains("has rank 20"), "{told}");
 }
