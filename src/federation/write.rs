@@ -153,7 +153,7 @@ impl Federation {
             if begun.is_none() {
                 standing.must_match(if_match)?;
             }
-            if self.returned(&standing).await? {
+            if self.returned(&standing, view.deadline).await? {
                 continue;
             }
             let (mut wanted, mut enrolling) =

@@ -9,6 +9,7 @@ mod verify;
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures_util::future::{join, join_all};
 use jiff::Timestamp;
@@ -84,15 +85,19 @@ impl Federation {
     }
 
     /// Whether the one to be written to had left and is there again; then it is noted, and the row is
-    /// another one.
-    pub(super) async fn returned(&self, standing: &Standing) -> Result<bool, Problem> {
+    /// another one. Nothing is noted after the deadline: whoever asks again each time comes to an end.
+    pub(super) async fn returned(
+        &self,
+        standing: &Standing,
+        deadline: Instant,
+    ) -> Result<bool, Problem> {
         let Standing::Stored { row, directory: Some(directory), half: Half::Entry(known, _) } =
             standing
         else {
             return Ok(false);
         };
         let left = row.link.as_ref().and_then(|link| link.presence.vanished);
-        let returned = left.is_some_and(|left| known.fetched > left);
+        let returned = left.is_some_and(|left| known.fetched > left) && Instant::now() < deadline;
         if returned {
             let news = self.news(directory, vec![Arc::clone(known)]).await?;
             self.put(news).await?;
@@ -203,14 +208,18 @@ impl Federation {
             correlation_id: None,
             detail: None,
         };
-        match self.store.update(&self.tenant, row, write, record).await {
-            // Somebody wrote meanwhile: it will be looked at again.
-            Ok(_) | Err(StoreError::Stale) => {}
-            Err(error) => return Err(error),
-        }
+        let written = self.store.update(&self.tenant, row, write, record).await;
         self.changed(row, write);
-        tracing::info!(tenant = %self.tenant, id = row.id, action = action.name(USER), "vanish");
-        Ok(())
+        match written {
+            Ok(_) => {
+                let action = action.name(USER);
+                tracing::info!(tenant = %self.tenant, id = row.id, action, "vanish");
+                Ok(())
+            }
+            // Somebody wrote meanwhile: it will be looked at again.
+            Err(StoreError::Stale) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     fn changed(&self, row: &ResourceRow, write: &ResourceWrite) {

@@ -252,6 +252,25 @@ fn jobs_wait_for_their_turn_and_can_be_called_off() {
     assert_eq!(count(&bridge, "audit WHERE action = 'user.cancel'"), 2);
 }
 
+/// Kills the program, and starts it again, each time that more than one in so many of a job's rows are
+/// done.
+fn killed_under_way(bridge: &mut TestBridge, id: &str, size: u64, shares: &[u64]) {
+    let mut kills = Vec::new();
+    for share in shares {
+        let mut client = bridge.client();
+        let mut done = 0;
+        let under_way = eventually(PATIENCE, || {
+            done = status(&mut client, id)["nbProcessed"].as_u64().unwrap_or(u64::MAX);
+            done > size / share
+        });
+        assert!(under_way);
+        bridge.kill9();
+        kills.push(done);
+        bridge.restart();
+    }
+    assert!(kills[0] < size, "it was killed under way: {kills:?}");
+}
+
 #[test]
 fn a_crash_costs_no_row_and_doubles_none() {
     let size = if std::env::var_os("FULL").is_some() { 100_000 } else { 5_000 };
@@ -259,20 +278,7 @@ fn a_crash_costs_no_row_and_doubles_none() {
     let mut client = bridge.client();
     let group = group(&mut client);
     let id = import(&mut client, &group, &users(0, size));
-    let mut kills = Vec::new();
-    for share in [5, 3, 2] {
-        let mut client = bridge.client();
-        let mut done = 0;
-        let under_way = eventually(PATIENCE, || {
-            done = status(&mut client, &id)["nbProcessed"].as_u64().unwrap_or(u64::MAX);
-            done > size as u64 / share
-        });
-        assert!(under_way);
-        bridge.kill9();
-        kills.push(done);
-        bridge.restart();
-    }
-    assert!(kills[0] < size as u64, "it was killed under way: {kills:?}");
+    killed_under_way(&mut bridge, &id, size as u64, &[5, 3, 2]);
     let mut client = bridge.client();
     let told = ended(&mut client, &id);
     assert_eq!(told["status"], "done", "{told}");

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{MORE, PATIENCE, assert_whole, count, ended, group, people, status, users};
+use super::{
+    MORE, PATIENCE, assert_whole, count, ended, group, killed_under_way, people, status, users,
+};
 use crate::support::bridge::{Settings, TestBridge};
 use crate::support::client::Client;
 use crate::support::slapd::Slapd;
@@ -92,20 +94,7 @@ fn a_crash_leaves_each_user_one_authenticator() {
     let mut client = bridge.client();
     let group = group(&mut client);
     let id = import(&mut client, &group, &users(0, size));
-    let mut kills = Vec::new();
-    for share in [5, 2] {
-        let mut client = bridge.client();
-        let mut done = 0;
-        let under_way = eventually(PATIENCE, || {
-            done = status(&mut client, &id)["nbProcessed"].as_u64().unwrap_or(u64::MAX);
-            done > size as u64 / share
-        });
-        assert!(under_way);
-        bridge.kill9();
-        kills.push(done);
-        bridge.restart();
-    }
-    assert!(kills[0] < size as u64, "it was killed under way: {kills:?}");
+    killed_under_way(&mut bridge, &id, size as u64, &[5, 2]);
     let told = ended(&mut bridge.client(), &id);
     let counts = (&told["nbFailed"], &told["nbAlreadyExisted"], &told["nbImported"]);
     assert_eq!(counts, (&json!(0), &json!(0), &json!(size)), "{told}");
