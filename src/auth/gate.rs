@@ -10,7 +10,7 @@ use super::client::Clients;
 use super::jwt::{IssuerFault, Issuers, KeysUnavailable, Unverified};
 use super::mint::{ISSUED, hex, sha256};
 use super::rate::Rate;
-use super::throttle::Throttle;
+use super::throttle::{Accounts, Throttle};
 use super::verified::Verified;
 use crate::caller::Caller;
 use crate::clock::Clock;
@@ -27,6 +27,7 @@ pub struct Gate {
     issuers: HashMap<Arc<str>, Issuers>,
     verified: Verified,
     pub(super) throttle: Option<Throttle>,
+    pub(super) accounts: Accounts,
     pub(super) store: Arc<Store>,
     pub(super) clock: Clock,
 }
@@ -84,6 +85,7 @@ impl Gate {
             issuers,
             verified: Verified::new(capacity),
             throttle: config.server.throttle.map(|failures| Throttle::new(failures, start)),
+            accounts: Accounts::new(start),
             store: Arc::clone(store),
             clock: clock.clone(),
         })

@@ -12,6 +12,7 @@ mod jwt;
 pub mod mint;
 mod published;
 mod rate;
+mod sign_in;
 mod throttle;
 mod verified;
 
@@ -19,3 +20,4 @@ pub use bearer::Denied;
 pub use client::{IssueError, Issued};
 pub use gate::{Gate, Refused};
 pub use jwt::{IssuerFault, KeysUnavailable, Rejected};
+pub use sign_in::SignIn;

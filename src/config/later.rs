@@ -28,7 +28,6 @@ const fn later(key: &'static str, takes: Takes) -> Later {
 
 const LATER: &[Later] = &[
     later("telemetry.otlp", Takes::Nothing),
-    later("tenant.operators", Takes::Nothing),
     later("tenant.repository.rename_from", Takes::Nothing),
     later("tenant.repository.follow_referrals", Takes::EmptyList),
 ];

@@ -146,10 +146,8 @@ fn defaults_of_what_is_to_come_may_be_written() {
 
 #[test]
 fn what_is_to_come_is_refused_by_name() {
-    let tenant = "name = \"acme\"";
     let corp = "id = \"corp\"";
     let cases = [
-        (tenant, "operators = \"cn=x,dc=y\"", "\"tenant.operators\""),
         (corp, "rename_from = \"old\"", "\"tenant.repository.rename_from\""),
         (corp, "follow_referrals = [\"dc2\"]", "\"tenant.repository.follow_referrals\""),
     ];

@@ -28,8 +28,11 @@ use super::{Problem, RepositoryPart, too_many};
 use crate::cache::{Answer, Cache, Derived, Loaded, Lost, Policy, State};
 use crate::clock::Clock;
 use crate::config::Rule;
-use crate::repository::{EntryKey, Found, Modification, Repository, RepositoryError, WriteError};
+use crate::repository::{
+    EntryKey, Found, Modification, Repository, RepositoryError, Verdict, WriteError,
+};
 use crate::scim::{Attributes, Filter};
+use crate::secret::Password;
 use crate::telemetry::metrics::{CacheNumbers, RepositoryMetrics};
 
 /// Entries are read by key in batches of this size.
@@ -403,6 +406,28 @@ impl Directory {
         let written = self.repository.write(key, modifications, deadline).await;
         self.forget_entry(key);
         written
+    }
+
+    /// Whether this is the password of an entry, asked of the directory itself.
+    pub(super) async fn authenticate(
+        &self,
+        key: &EntryKey,
+        password: &Password,
+        deadline: Instant,
+    ) -> Result<Verdict, RepositoryError> {
+        let deadline = deadline.min(Instant::now() + self.timeout);
+        self.repository.authenticate(key, password, deadline).await
+    }
+
+    /// Whether an entry is in a group of the directory, as it is now.
+    pub(super) async fn is_member(
+        &self,
+        key: &EntryKey,
+        group: &str,
+        deadline: Instant,
+    ) -> Result<bool, RepositoryError> {
+        let deadline = deadline.min(Instant::now() + self.timeout);
+        self.repository.is_member(key, group, deadline).await
     }
 
     pub(super) fn key(&self, text: impl Into<Arc<str>>, photos: bool) -> AskedKey {

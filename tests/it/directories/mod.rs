@@ -10,7 +10,7 @@ mod feeds;
 mod large;
 mod people;
 mod rules;
-mod servers;
+pub mod servers;
 mod several;
 mod tls;
 mod written;

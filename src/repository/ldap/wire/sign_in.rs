@@ -162,10 +162,7 @@ mod tests {
             (&b"\x30\x00"[..], nothing),
             (b"\x30\x03\x81\x01\x01", Policy { error: Some(1), ..nothing }),
             (b"\x30\x03\x81\x01\x02", Policy { error: Some(2), ..nothing }),
-            (
-                b"\x30\x06\xA0\x04\x80\x02\x0E\x10",
-                Policy { seconds_left: Some(3600), ..nothing },
-            ),
+            (b"\x30\x06\xA0\x04\x80\x02\x0E\x10", Policy { seconds_left: Some(3600), ..nothing }),
             (
                 b"\x30\x08\xA0\x03\x81\x01\x04\x81\x01\x00",
                 Policy { logins_left: Some(4), error: Some(0), ..nothing },
