@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use asking::{Asking, cut};
 pub use known::Known;
 use serde_json::Value;
+use tokio::time::timeout_at;
 pub(super) use verify::LOOKED_FOR;
 
 use super::given::Giving;
@@ -416,7 +417,8 @@ impl Directory {
         deadline: Instant,
     ) -> Result<Verdict, RepositoryError> {
         let deadline = deadline.min(Instant::now() + self.timeout);
-        self.repository.authenticate(key, password, deadline).await
+        let said = self.repository.authenticate(key, password, deadline);
+        timeout_at(deadline.into(), said).await.unwrap_or(Err(RepositoryError::Timeout))
     }
 
     /// Whether an entry is in a group of the directory, as it is now.
@@ -427,7 +429,8 @@ impl Directory {
         deadline: Instant,
     ) -> Result<bool, RepositoryError> {
         let deadline = deadline.min(Instant::now() + self.timeout);
-        self.repository.is_member(key, group, deadline).await
+        let said = self.repository.is_member(key, group, deadline);
+        timeout_at(deadline.into(), said).await.unwrap_or(Err(RepositoryError::Timeout))
     }
 
     pub(super) fn key(&self, text: impl Into<Arc<str>>, photos: bool) -> AskedKey {

@@ -400,3 +400,6 @@ impl Who {
 fn is_active(known: &Known) -> bool {
     known.values().get("active") != Some(&Value::Bool(false))
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,7 +98,7 @@ fn nothing_is_remembered_of_who_was_an_operator() {
 
 fn locking(policy: &str) -> (Slapd, Place) {
     let configuration = "ppolicy_use_lockout\n".to_owned();
-    let slapd = Slapd::start(Options { people: 30, configuration, ..Options::default() });
+    let slapd = Slapd::start(Options { people: 100, configuration, ..Options::default() });
     slapd.modify(&format!("dn: {POLICY}\nchangetype: modify\n{policy}"));
     let place = Place::new(&Settings::over(&slapd).tenant(&operators("everybody")));
     (slapd, place)
@@ -107,7 +107,7 @@ fn locking(policy: &str) -> (Slapd, Place) {
 #[test]
 fn a_locked_account_is_told_apart_where_the_server_does() {
     let (_slapd, place) = locking("replace: pwdMaxFailure\npwdMaxFailure: 3\n");
-    let closed = people().take(30).find(|one| one.locked).unwrap();
+    let closed = people().take(100).find(|one| one.locked).unwrap();
     place
         .sign_in(&closed.uid, &closed.password())
         .kept_out("BROKEN", "bind: the directory refuses it: the account is locked");
