@@ -126,17 +126,16 @@ pub fn sign_in(
 /// The tenant that is named, or the only one that can be meant.
 fn one_of<'a>(config: &'a Config, named: Option<&str>) -> anyhow::Result<&'a Tenant> {
     let all = || config.tenants.iter();
-    let names = || all().map(|tenant| &*tenant.name).collect::<Vec<_>>().join(", ");
+    let all_names = || all().map(|tenant| &*tenant.name).collect::<Vec<_>>().join(", ");
     if let Some(named) = named {
         let found = all().find(|tenant| *tenant.name == *named);
         return found
-            .ok_or_else(|| anyhow!("there is no tenant \"{named}\"; there are: {}", names()));
+            .ok_or_else(|| anyhow!("there is no tenant \"{named}\"; there are: {}", all_names()));
     }
     let mut with_operators = all().filter(|tenant| tenant.operators.is_some());
     match (config.tenants.as_slice(), with_operators.next(), with_operators.next()) {
-        ([only], ..) => Ok(only),
-        (_, Some(only), None) => Ok(only),
-        _ => Err(anyhow!("say in which tenant, by --tenant: {}", names())),
+        ([only], ..) | (_, Some(only), None) => Ok(only),
+        _ => Err(anyhow!("say in which tenant, by --tenant: {}", all_names())),
     }
 }
 

@@ -163,6 +163,25 @@ fn what_is_to_come_is_refused_by_name() {
 }
 
 #[test]
+fn operators_are_a_group_of_a_directory() {
+    let name = "name = \"acme\"";
+    let with = |line: &str| parse(&ENOUGH.replace(name, &format!("{name}\n{line}")));
+    let tenant = |line: &str| with(line).unwrap().tenants.remove(0).operators;
+    assert_eq!(tenant("operators = \"cn=desk,dc=y\"").as_deref(), Some("cn=desk,dc=y"));
+    assert_eq!(tenant(""), None);
+    for text in ["helpdesk", "", "cn=desk,"] {
+        let told = refusal(name, &format!("operators = {text:?}"));
+        says(&told, &["tenant.operators: ", "is no distinguished name", "write type=value pairs"]);
+    }
+    let alone = format!("[[tenant]]\n{name}\noperators = \"cn=desk,dc=y\"\n");
+    let told = parse(&alone).unwrap_err().to_string();
+    says(
+        &told,
+        &[":3: ", "tenant.operators: operators are people of a directory", "[[tenant.repository]]"],
+    );
+}
+
+#[test]
 fn an_unknown_key_names_the_nearest_known_one() {
     assert_eq!(
         refusal("id = \"corp\"", "bind_pasword = \"hunter2\""),

@@ -227,9 +227,10 @@ impl Walk<'_> {
                 return Err(too_many("members", MOST_MEMBERS));
             }
         }
-        let pushed = match self.sends {
-            true => self.pushed(&groups, &members, &logins).await?,
-            false => Pushed::EVERYBODY,
+        let pushed = if self.sends {
+            self.pushed(&groups, &members, &logins).await?
+        } else {
+            Pushed::EVERYBODY
         };
         Ok((People::Named { members: members.into_keys().collect(), logins }, pushed))
     }
