@@ -56,10 +56,8 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = listen(config.server.listen).await?;
         let address = listener.local_addr()?;
-        let public_url = match &config.server.public_url {
-            Some(url) => url.clone(),
-            None => format!("{scheme}://{address}"),
-        };
+        let public_url = config.server.public_url.clone();
+        let public_url = public_url.unwrap_or_else(|| format!("{scheme}://{address}"));
         let repositories: Vec<(&str, &str)> = config
             .tenants
             .iter()
