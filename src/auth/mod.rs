@@ -13,6 +13,7 @@ pub mod mint;
 mod published;
 mod rate;
 mod sign_in;
+mod standing;
 mod throttle;
 mod verified;
 
