@@ -151,7 +151,6 @@ fn what_is_to_come_is_refused_by_name() {
     let cases = [
         (tenant, "operators = \"cn=x,dc=y\"", "\"tenant.operators\""),
         (corp, "rename_from = \"old\"", "\"tenant.repository.rename_from\""),
-        (corp, "follow_referrals = [\"dc2\"]", "\"tenant.repository.follow_referrals\""),
     ];
     for (after, line, key) in cases {
         let text = refusal(after, line);
