@@ -17,11 +17,8 @@ const fn later(key: &'static str) -> Later {
     Later { key }
 }
 
-const LATER: &[Later] = &[
-    later("telemetry.otlp"),
-    later("tenant.operators"),
-    later("tenant.repository.rename_from"),
-];
+const LATER: &[Later] =
+    &[later("telemetry.otlp"), later("tenant.operators"), later("tenant.repository.rename_from")];
 
 /// Refuses what is to come, and takes the defaults of such keys out of the document, so that
 /// [`super::written`] sees none of them.

@@ -15,7 +15,8 @@ use super::resolve::{
 };
 use super::server::{ReferralHost, ServerUrl};
 use super::settings::{
-    AttributeOverride, Authority, CacheTimes, Changes, Group, RepositorySettings, Role, Rule, Source,
+    AttributeOverride, Authority, CacheTimes, Changes, Group, RepositorySettings, Role, Rule,
+    Source,
 };
 use super::value;
 use super::written::{self, SecretText};
@@ -195,9 +196,7 @@ fn security(
         )
     };
     // A referral may lead to an ldaps:// URL from wherever it comes.
-    let any_tls = starttls
-        || urls.iter().any(|url| url.ldaps)
-        || !file.follow_referrals.is_empty();
+    let any_tls = starttls || urls.iter().any(|url| url.ldaps) || !file.follow_referrals.is_empty();
     let ca = match &file.ca {
         Some(place) if !any_tls => return Err(without_tls(place, "a ca")),
         Some(place) => Some(existing(place, around)?),

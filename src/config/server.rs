@@ -146,7 +146,9 @@ mod tests {
 
     #[test]
     fn what_names_no_host_is_refused() {
-        for text in ["", "ldap://dc2", "dc2/x", "dc 2", "dc2:0", "dc2:x", "*", "*.corp.example", "[::1"] {
+        for text in
+            ["", "ldap://dc2", "dc2/x", "dc 2", "dc2:0", "dc2:x", "*", "*.corp.example", "[::1"]
+        {
             assert!(ReferralHost::parse(text).is_err(), "{text}");
         }
     }

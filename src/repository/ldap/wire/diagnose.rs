@@ -69,9 +69,8 @@ impl Directory {
                     continue;
                 }
                 Some((_, Err(unfollowed))) => unfollowed,
-                None => Target::parse(url).map_or(Unfollowed::Useless, |target| {
-                    Unfollowed::Stranger(target.server)
-                }),
+                None => Target::parse(url)
+                    .map_or(Unfollowed::Useless, |target| Unfollowed::Stranger(target.server)),
             };
             if !told.insert(unfollowed.words()) || told.len() > MOST_TOLD {
                 continue;
@@ -82,7 +81,11 @@ impl Directory {
                 Unfollowed::Stranger(_) if nobody => well("referrals", text),
                 Unfollowed::Stranger(_) => {
                     let text = format!("{text}; people there are not found");
-                    warning("referrals", text, "add the host to follow_referrals if people are there")
+                    warning(
+                        "referrals",
+                        text,
+                        "add the host to follow_referrals if people are there",
+                    )
                 }
                 Unfollowed::Plain(_) => warning(
                     "referrals",

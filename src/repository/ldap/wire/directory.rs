@@ -452,8 +452,8 @@ pub(super) struct Seen {
 impl Seen {
     /// Whether it was not seen before.
     pub(super) fn add(&mut self, entry: &RawEntry) -> bool {
-        let name = Dn::parse(&entry.dn)
-            .map_or_else(|_| entry.dn.as_bytes().into(), |dn| dn.identity());
+        let name =
+            Dn::parse(&entry.dn).map_or_else(|_| entry.dn.as_bytes().into(), |dn| dn.identity());
         self.names.insert((self.hashers.0.hash_one(&name), self.hashers.1.hash_one(&name)))
     }
 }

@@ -332,8 +332,7 @@ impl Chase<'_> {
             let patience = if index + 1 == count { self.deadline } else { soon };
             let mut again = true;
             last = loop {
-                let asked =
-                    self.inner.once(&server, &request, out, patience, self.deadline).await;
+                let asked = self.inner.once(&server, &request, out, patience, self.deadline).await;
                 match asked {
                     Err(Failure::Died(_)) if again && sent(out) == before => {
                         again = false;

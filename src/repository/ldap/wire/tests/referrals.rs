@@ -314,7 +314,8 @@ fn nobody_is_led_from_tls_to_plain_text() {
         let followed = follower.judge(referral).is_ok();
         (followed, follower.starttls())
     };
-    let (plain, tls, far) = ("ldap://127.0.0.1:389", "ldaps://dc1.example:636", "ldap://far.example");
+    let (plain, tls, far) =
+        ("ldap://127.0.0.1:389", "ldaps://dc1.example:636", "ldap://far.example");
     assert_eq!(judged(plain, false, false, far), (false, false));
     assert_eq!(judged(plain, false, false, "ldap://127.0.0.1:390"), (true, false));
     assert_eq!(judged(plain, false, false, "ldaps://far.example"), (true, false));
