@@ -311,8 +311,7 @@ fn nobody_is_led_from_tls_to_plain_text() {
             Settings { follow_referrals, starttls, insecure, ..settings(&[url.to_owned()]) };
         let directory = Directory::new("corp", settings).unwrap();
         let follower = directory.0.follower.as_ref().unwrap();
-        let followed = follower.judge(referral).is_ok();
-        (followed, follower.starttls())
+        (follower.judge(referral).is_ok(), follower.starttls())
     };
     let (plain, tls, far) =
         ("ldap://127.0.0.1:389", "ldaps://dc1.example:636", "ldap://far.example");
