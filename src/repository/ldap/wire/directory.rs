@@ -70,12 +70,14 @@ impl Directory {
             }
             servers.push(Server::new(plan(name, url, &settings, (&tls, &identity))));
         }
-        let follower = follows.then(|| {
+        let follower = if follows {
             let mut plan = plan(name, &settings.urls[0], &settings, (&tls, &identity));
             // Whoever is spoken to over TLS leads to nobody in plain text.
             plan.dial.starttls |= settings.urls.iter().all(|url| url.ldaps);
-            Follower::new(settings.follow_referrals.clone(), settings.insecure, plan)
-        });
+            Some(Follower::new(settings.follow_referrals, settings.insecure, plan))
+        } else {
+            None
+        };
         Ok(Self(Arc::new(Inner {
             servers,
             weight: Arc::default(),
