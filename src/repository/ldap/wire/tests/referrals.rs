@@ -308,7 +308,7 @@ fn nobody_is_led_from_tls_to_plain_text() {
         let follow_referrals =
             follow_referrals.iter().map(|host| ReferralHost::parse(host).unwrap()).collect();
         let settings =
-            Settings { follow_referrals, starttls, insecure, ..settings(&[url.to_owned()]) };
+            Settings { starttls, insecure, follow_referrals, ..settings(&[url.to_owned()]) };
         let directory = Directory::new("corp", settings).unwrap();
         let follower = directory.0.follower.as_ref().unwrap();
         (follower.judge(referral).is_ok(), follower.starttls())
