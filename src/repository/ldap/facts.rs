@@ -9,7 +9,7 @@ use tracing::{debug, warn};
 use super::directory_schema::{DirectorySchema, Knowledge};
 use super::filter::LdapFilter;
 use super::repository::LdapRepository;
-use super::wire::{Paging, Scope, SearchRequest, rest_of};
+use super::wire::{Paging, Scope, SearchRequest};
 use super::write::ASSERTION;
 use crate::repository::RepositoryError;
 
@@ -17,8 +17,7 @@ use crate::repository::RepositoryError;
 pub(super) const SCHEMA_FRESH: Duration = Duration::from_hours(1);
 /// How long a stand-in serves before the schema is asked for again.
 const SCHEMA_RETRY: Duration = Duration::from_mins(1);
-/// More values than these are not read of one attribute.
-const MOST_VALUES: usize = 100_000;
+
 /// What was learnt of the directory.
 #[derive(Debug)]
 pub(super) struct Facts {
@@ -124,37 +123,6 @@ impl LdapRepository {
             }
             other => other,
         }
-    }
-
-    /// All values of one attribute in one entry, also where they come in parts.
-    async fn whole(
-        &self,
-        base: &str,
-        filter: &str,
-        attribute: &str,
-        deadline: Instant,
-    ) -> Result<Vec<Vec<u8>>, RepositoryError> {
-        let mut request = SearchRequest {
-            base: base.to_owned(),
-            scope: Scope::Base,
-            filter: filter.to_owned(),
-            attributes: vec![attribute.to_owned()],
-            size_limit: 1,
-            paging: Paging::Never,
-        };
-        let mut values = Vec::new();
-        while !request.attributes.is_empty() && values.len() < MOST_VALUES {
-            let found = self.directory.search(&request, deadline).await?;
-            request.attributes.clear();
-            for (name, part) in found.entries.into_iter().flat_map(|entry| entry.attributes) {
-                let (base, options) = name.split_once(';').unwrap_or((&name, ""));
-                if base.eq_ignore_ascii_case(attribute) {
-                    values.extend(part);
-                    request.attributes.extend(rest_of(base, options));
-                }
-            }
-        }
-        Ok(values)
     }
 
     /// Whether people can be told apart by having `attribute` or not: where this bind may not search

@@ -17,6 +17,7 @@ pub mod key;
 pub mod literal;
 pub mod mapping;
 pub mod pushdown;
+mod ranges;
 mod repository;
 mod rules;
 mod sign_in;

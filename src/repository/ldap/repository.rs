@@ -420,7 +420,11 @@ impl Repository for LdapRepository {
     fn scope(&self) -> i64 {
         let (base, people) = (self.base.to_lowercase(), self.people.to_string());
         let key = &self.mapping.names[self.mapping.key].text;
-        digest_text(&format!("{base}\n{people}\n{key}")).cast_signed()
+        // Whoever stands behind a host is out of view once referrals to it are not followed any more.
+        let hosts = self.directory.followed_hosts().map(|host| format!("\n{host}"));
+        let hosts: BTreeSet<String> = hosts.collect();
+        let hosts: String = hosts.into_iter().collect();
+        digest_text(&format!("{base}\n{people}\n{key}{hosts}")).cast_signed()
     }
 
     fn base_is_readable(&self, deadline: Instant) -> BoxFuture<'_, Result<bool, RepositoryError>> {

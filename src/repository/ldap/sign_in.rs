@@ -44,7 +44,10 @@ impl LdapRepository {
             size_limit: 1,
             paging: Paging::Never,
         };
-        let found = self.directory.search(&request, deadline).await?;
+        let found = self.directory.search_here(&request, deadline).await?;
+        if found.entries.is_empty() && found.refers() && self.directory.follows() {
+            return Err(elsewhere("the entry is gone, or held by another server (referral)"));
+        }
         if !found.complete {
             return Err(unclear("several entries have this key, or the answer was cut"));
         }
