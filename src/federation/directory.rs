@@ -22,7 +22,7 @@ use super::memory::Grounds;
 use super::plan::Plan;
 use super::resource::{Resource, ResourceKey};
 use super::rows::{Stored, StoredKey};
-use super::vanish::Recorder;
+use super::vanish::{Heard, Recorder};
 use super::walk::WalkNumbers;
 use super::{Problem, RepositoryPart, too_many};
 use crate::cache::{Answer, Cache, Derived, Loaded, Lost, Policy, State};
@@ -164,6 +164,7 @@ pub(super) struct Directory {
     /// How often each linked entry is read again, at least.
     verify: Duration,
     recorder: Arc<Recorder>,
+    heard: Heard,
     shares: Shares,
     clock: Clock,
 }
@@ -189,6 +190,7 @@ impl Directory {
             timeout: part.timeout,
             verify: part.verify,
             recorder: Arc::clone(recorder),
+            heard: Heard::default(),
             shares: shares.clone(),
             clock: clock.clone(),
         }
@@ -432,8 +434,8 @@ impl Directory {
             since: now.checked_sub(old).unwrap_or(now),
             giving: Arc::clone(&self.giving),
             photos,
-            clock: self.clock.clone(),
             began: self.shares.entries.moment(),
+            asked: self.clock.now(),
         }
     }
 }
