@@ -107,6 +107,7 @@ fn another_base_in_the_configuration() {
     nobody_left(&bridge);
     assert_eq!(health(&bridge)["suspected"], 0);
     reconfigure(&mut bridge, &part, &people);
+    is_looked_for(&bridge);
     and_who_leaves_is_seen(&bridge, &slapd);
 }
 
