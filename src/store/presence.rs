@@ -113,44 +113,31 @@ impl Store {
         passed_over: u64,
     ) -> Result<Vec<Linked>, StoreError> {
         let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let (half, over) = (whole(limit.div_ceil(2)), whole(passed_over));
+        let (ahead, long_ago) = (milliseconds(now + AHEAD), milliseconds(before));
+        let past = milliseconds(now) - grace;
         let again = Query::new(
             of_repository!(
                 "SELECT entry_key, dn, scope, digest, missing, vanished FROM links",
                 " AND missing IS NOT NULL AND missing <= $3 AND vanished IS NULL \
                  AND verified < missing + $4 ORDER BY missing LIMIT $5"
             ),
-            [
-                tenant.into(),
-                repository.into(),
-                (milliseconds(now) - grace).into(),
-                grace.into(),
-                whole(limit.div_ceil(2)).into(),
-            ],
+            [tenant.into(), repository.into(), past.into(), grace.into(), half.into()],
         );
         let ahead = Query::new(
             of_repository!(
                 "SELECT entry_key, dn, scope, digest, missing, vanished FROM links",
                 " AND verified > $3 ORDER BY verified DESC LIMIT $4"
             ),
-            [
-                tenant.into(),
-                repository.into(),
-                milliseconds(now + AHEAD).into(),
-                whole(limit.div_ceil(2)).into(),
-            ],
+            [tenant.into(), repository.into(), ahead.into(), half.into()],
         );
+        let limited = whole(limit).into();
         let oldest = Query::new(
             of_repository!(
                 "SELECT entry_key, dn, scope, digest, missing, vanished FROM links",
                 " AND verified <= $3 ORDER BY verified LIMIT $4 OFFSET $5"
             ),
-            [
-                tenant.into(),
-                repository.into(),
-                milliseconds(before).into(),
-                whole(limit).into(),
-                whole(passed_over).into(),
-            ],
+            [tenant.into(), repository.into(), long_ago.into(), limited, over.into()],
         );
         let mut found: Vec<Linked> = Vec::new();
         let mut known = std::collections::HashSet::new();

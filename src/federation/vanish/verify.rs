@@ -47,6 +47,20 @@ struct Told {
     open: usize,
 }
 
+/// Who of the `missing` is not there, where that can be told.
+async fn absent(
+    directory: &Directory,
+    complete: bool,
+    missing: &[EntryKey],
+    seen: &[Arc<Known>],
+) -> HashSet<EntryKey> {
+    if !complete || missing.is_empty() {
+        return HashSet::new();
+    }
+    // What fails here leaves open who is absent.
+    directory.absent(missing, seen).await.unwrap_or_default()
+}
+
 fn tick(verify: Duration) -> Duration {
     (verify / TICKS).clamp(SHORTEST, LONGEST)
 }
@@ -185,12 +199,7 @@ impl Federation {
         let known = |linked: &Linked| seen.iter().find(|one| *one.key.0 == *linked.entry_key);
         let missing: Vec<EntryKey> =
             batch.iter().filter(|linked| known(linked).is_none()).map(key).collect();
-        let absent = if complete && !missing.is_empty() {
-            // What fails here leaves open who is absent.
-            directory.absent(&missing, &seen).await.unwrap_or_default()
-        } else {
-            HashSet::new()
-        };
+        let absent = absent(directory, complete, &missing, &seen).await;
         self.see(directory, batch, &seen).await?;
 
         let scope = directory.repository().scope();
@@ -224,11 +233,9 @@ impl Federation {
         let (found, absent, elsewhere) = (&*found, &*gone, &*elsewhere);
         let verified = Verified { at, scope, found, absent, elsewhere };
         self.store.verified((&self.tenant, directory.id()), &verified).await?;
-        if !new.is_empty() {
-            // Reads are to know that it is news if one of them is there.
-            for row in self.bound_to(directory, &new).await? {
-                self.rows.touched(&row, &[&self.stored_view(&row)]);
-            }
+        // Reads are to know that it is news if one of them is there.
+        for row in self.bound_to(directory, &new).await? {
+            self.rows.touched(&row, &[&self.stored_view(&row)]);
         }
         Ok(Some(Told { left, open }))
     }
