@@ -7,7 +7,7 @@
 # own `test result:` lines and from those of the conformance tools. Environment:
 #   FUZZ=1   arbitrary input for the parsers as well, a minute each
 #   FULL=1   what takes long as well: more cases of each property, and the benches
-#   CARGO_TARGET_DIR, DEMO_PROFILE
+#   CARGO_TARGET_DIR, DEMO_PROFILE (what the tests were built with; with FULL what a user gets)
 set -uo pipefail
 case ${CARGO_TARGET_DIR:-/} in /*) ;; *) export CARGO_TARGET_DIR=$PWD/$CARGO_TARGET_DIR ;; esac
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
@@ -54,7 +54,11 @@ tests_on_postgresql() {
 conformance() { tests/conformance.sh 2>&1 | tee -a "$results"; }
 properties() { PROPTEST_CASES=10000 cargo test --locked --lib 2>&1 | tee -a "$results"; }
 fuzz() { tests/fuzz.sh 2>&1 | tee -a "$results"; }
-demo() { DEMO_ONCE=1 SCIMBRIDGE_DEMO_DIR=$work/demo docker/demo.sh; }
+demo() {
+  local profile=${DEMO_PROFILE:-dev}
+  [ -z "${FULL:-}" ] || profile=${DEMO_PROFILE:-demo}
+  DEMO_PROFILE=$profile DEMO_ONCE=1 SCIMBRIDGE_DEMO_DIR=$work/demo docker/demo.sh
+}
 
 # A Samba domain needs root; without, its tests are passed over.
 domain=
