@@ -58,14 +58,13 @@ fn main() {
         }
         _ => {}
     }
-    pin(std::process::id(), LOAD_CPU);
+    // What is started inherits the processor, and so knows that it has one.
+    pin(std::process::id(), SERVER_CPU);
     let slapd = Slapd::start(Options { people: PEOPLE, ..Options::default() });
-    pin(slapd.pid(), SERVER_CPU);
     let bridge = TestBridge::start(&Settings::over(&slapd));
-    pin(bridge.pid(), SERVER_CPU);
     let cold = TestBridge::start(&Settings::over(&slapd).with(UNCACHED));
-    pin(cold.pid(), SERVER_CPU);
     let bare = Bare::start();
+    pin(std::process::id(), LOAD_CPU);
 
     let bound = bind_some(&bridge);
     let hot: Vec<Shot> = (1..=HOT).map(look_up).collect();
@@ -109,11 +108,10 @@ fn main() {
 
 /// The cold look-up and its yardstick, nothing else.
 fn cold_alone() {
-    pin(std::process::id(), LOAD_CPU);
+    pin(std::process::id(), SERVER_CPU);
     let slapd = Slapd::start(Options { people: PEOPLE, ..Options::default() });
-    pin(slapd.pid(), SERVER_CPU);
     let cold = TestBridge::start(&Settings::over(&slapd).with(UNCACHED));
-    pin(cold.pid(), SERVER_CPU);
+    pin(std::process::id(), LOAD_CPU);
     let address: SocketAddr = cold.address().parse().expect("an address");
     let any: Vec<Shot> = (1..=PEOPLE).map(look_up).collect();
     fire(address, CONNECTIONS, Duration::from_secs(5), &any);
@@ -195,8 +193,9 @@ fn one_search(slapd: &Slapd, cold: &TestBridge) {
 /// Anonymous resident memory with 10,000 entries cached, in a fresh process. Everybody is looked up
 /// twice; that the second time asks slapd nothing shows that they are cached.
 fn memory(slapd: &Slapd) {
+    pin(std::process::id(), SERVER_CPU);
     let bridge = TestBridge::start(&Settings::over(slapd).with("cache = { fresh = \"1h\" }"));
-    pin(bridge.pid(), SERVER_CPU);
+    pin(std::process::id(), LOAD_CPU);
     let mut client = bridge.client();
     let mut asked = slapd.searches();
     for round in 0..2 {
