@@ -4,6 +4,7 @@ mod background;
 pub mod explain;
 mod repositories;
 mod sealer;
+pub mod tokens;
 pub mod trail;
 
 use std::future::Future;
@@ -26,7 +27,7 @@ use crate::http::{self, ConnectionLimits, HttpState, Limits, TenantState, Tls};
 use crate::import;
 use crate::repository::{Finding, Repository as _, Severity};
 use crate::scim::ResourceType;
-use crate::store::{IndexedType, KeptToken, Store, StoreError};
+use crate::store::{IndexedType, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 use background::Background;
 
@@ -55,10 +56,8 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = listen(config.server.listen).await?;
         let address = listener.local_addr()?;
-        let public_url = match &config.server.public_url {
-            Some(url) => url.clone(),
-            None => format!("{scheme}://{address}"),
-        };
+        let public_url = config.server.public_url.clone();
+        let public_url = public_url.unwrap_or_else(|| format!("{scheme}://{address}"));
         let repositories: Vec<(&str, &str)> = config
             .tenants
             .iter()
@@ -68,6 +67,7 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         let verified = config.cache_capacity / TOKEN_SHARE;
         let shares = Shares::new(config.cache_capacity - verified);
         let cursors = store.key("cursor").await.context("the store has no key for cursors")?;
+        tokens::say_revoked(config, &store).await.context("the store cannot tell of tokens")?;
         let mut tenants = Vec::with_capacity(config.tenants.len());
         let mut importers = Vec::with_capacity(config.tenants.len());
         for tenant in &config.tenants {
@@ -142,16 +142,6 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         tracing::info!("stopped");
         Ok(())
     })
-}
-
-/// The tokens of the token endpoint that are good now, the newest last.
-pub fn issued_tokens(config: &Config) -> anyhow::Result<Vec<KeptToken>> {
-    on_store(config, async |store, clock| store.issued_tokens(clock.now()).await)
-}
-
-/// Takes back the token of this number; whether there was one.
-pub fn revoke(config: &Config, number: i64) -> anyhow::Result<bool> {
-    on_store(config, async |store, _| store.revoke_token(number).await)
 }
 
 /// Does one thing on the store, beside whoever serves from it.

@@ -30,6 +30,9 @@ pub enum Denied {
     /// Unknown altogether, or of another tenant: the answer is the same.
     #[error("the token is not one of this tenant")]
     Unknown,
+    /// One of the configuration that was taken back.
+    #[error("the token was revoked; ask the administrator for another")]
+    Revoked,
     /// A JWT that no issuer of this tenant made, or not for this use.
     #[error("the token is not accepted: {0}")]
     Rejected(#[from] Rejected),

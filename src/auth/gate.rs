@@ -10,8 +10,10 @@ use super::client::Clients;
 use super::jwt::{IssuerFault, Issuers, KeysUnavailable, Unverified};
 use super::mint::{ISSUED, hex, sha256};
 use super::rate::Rate;
+use super::standing::Standing;
 use super::throttle::Throttle;
 use super::verified::Verified;
+use crate::cache::Time;
 use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::config::{Config, Rights};
@@ -21,6 +23,7 @@ use crate::store::{Store, StoreError};
 #[derive(Debug)]
 pub struct Gate {
     tokens: Tokens,
+    standing: Standing,
     /// Of tenants that have any.
     pub(super) clients: HashMap<Arc<str>, Clients>,
     /// Of tenants that have any.
@@ -80,6 +83,7 @@ impl Gate {
             .collect::<Result<_, _>>()?;
         Ok(Self {
             tokens: Tokens::new(config, start),
+            standing: Standing::new(store, clock, Time::running()),
             clients,
             issuers,
             verified: Verified::new(capacity),
@@ -102,8 +106,8 @@ impl Gate {
         self.throttle.is_some()
     }
 
-    /// Whom the header's token stands for, if it is one of `tenant`. Of a static token this
-    /// allocates nothing.
+    /// Whom the header's token stands for, if it is one of `tenant`. Of a static token that was looked
+    /// at in the last minute this allocates nothing.
     pub async fn admit(
         &self,
         authorization_header: Option<&[u8]>,
@@ -116,7 +120,10 @@ impl Gate {
             Ok(token) => {
                 let digest = sha256(token);
                 match self.tokens.find(&digest, tenant) {
-                    Some(known) => return let_in(known, now),
+                    Some(known) if self.standing.is_good(&digest) => return let_in(known, now),
+                    Some(known) => {
+                        Box::pin(self.standing.check(&digest)).await.map(|()| known.clone())
+                    }
                     None => Box::pin(self.look_up(token, digest, tenant)).await,
                 }
             }
@@ -144,7 +151,7 @@ impl Gate {
                 let digest = sha256(token);
                 for tenant in tenants {
                     outcome = match self.tokens.find(&digest, tenant) {
-                        Some(known) => Ok(known.clone()),
+                        Some(known) => self.standing.check(&digest).await.map(|()| known.clone()),
                         None => self.look_up(token, digest, tenant).await,
                     };
                     if !matches!(outcome, Err(Refused::Denied(_))) {

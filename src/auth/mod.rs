@@ -12,6 +12,7 @@ mod jwt;
 pub mod mint;
 mod published;
 mod rate;
+mod standing;
 mod throttle;
 mod verified;
 

@@ -9,7 +9,7 @@ use super::gate::Known;
 use crate::cache::{Cache, Loaded, Policy};
 
 /// How long a token counts as good without being looked at; so long a revoked one goes on.
-const HELD: Duration = Duration::from_mins(1);
+pub const HELD: Duration = Duration::from_mins(1);
 
 /// A value is read until half of its freshness is over, and never loaded behind anybody's back.
 const POLICY: Policy =

@@ -1,19 +1,18 @@
 //! `scimbridge token`: new tokens and clients with the tables that make them known, and the tokens
-//! that clients got.
+//! that there are.
+
+mod kept;
 
 use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Subcommand;
-use jiff::Timestamp;
 
-use crate::app;
 use crate::auth::mint::{PREFIX, fresh, hex, sha256};
 use crate::caller::{PERMISSIONS, PermissionSet};
 use crate::config::Config;
 use crate::secret::Secret;
-use crate::store::{IssuedToken, KeptToken};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -60,19 +59,30 @@ pub enum Command {
         )]
         permissions: Vec<String>,
     },
-    /// List the tokens that clients got, with their last use
+    /// List the tokens of the configuration and those that clients got, with their last use
     List {
         /// The configuration file (TOML)
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
+        /// As one JSON object in place of text
+        #[arg(long)]
+        json: bool,
     },
-    /// Take back a token that a client got; within a minute no node knows it any more
+    /// Take a token back; in a minute at most no node knows it any more
+    ///
+    /// A token of the configuration is revoked for good: take its table out of the file, and let
+    /// `token new` make another, under the same name where that is wanted.
     Revoke {
         /// The configuration file (TOML)
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
-        /// The token's number in the list
-        number: i64,
+        /// The tenant of a token of the configuration, where several have one of that name
+        #[arg(long, value_name = "NAME")]
+        tenant: Option<String>,
+        /// The number in the list of a token that a client got, or the name of one of the
+        /// configuration
+        #[arg(value_name = "NUMBER|NAME")]
+        which: String,
     },
 }
 
@@ -88,38 +98,15 @@ pub fn run(command: &Command) -> anyhow::Result<()> {
             let keys = ["id", "secret_sha256"];
             print(&printed("client", keys, id, permissions, &secret))
         }
-        Command::List { config } => list(&Config::load(config)?),
-        Command::Revoke { config, number } => {
-            anyhow::ensure!(
-                app::revoke(&Config::load(config)?, *number)?,
-                "no token has the number {number}; `scimbridge token list` shows those that there are"
-            );
-            Ok(())
+        Command::List { config, json } => kept::list(&Config::load(config)?, *json),
+        Command::Revoke { config, tenant, which } => {
+            kept::revoke(&Config::load(config)?, tenant.as_deref(), which)
         }
     }
 }
 
 fn print(text: &Secret<String>) -> anyhow::Result<()> {
     std::io::stdout().write_all(text.expose().as_bytes()).context("cannot print it")
-}
-
-fn list(config: &Config) -> anyhow::Result<()> {
-    println!(
-        "{:>8} {:20} {:24} {:20} {:20} LAST USED",
-        "NUMBER", "TENANT", "CLIENT", "ISSUED", "EXPIRES"
-    );
-    for KeptToken { number, token, last_used } in app::issued_tokens(config)? {
-        let IssuedToken { tenant, client, issued, expires, scope } = token;
-        let seconds = |at: Timestamp| format!("{at:.0}");
-        let last_used = last_used.map_or_else(|| "never".to_owned(), seconds);
-        let scope = scope.map(|scope| format!("  ({scope})")).unwrap_or_default();
-        println!(
-            "{number:>8} {tenant:20} {client:24} {:20} {:20} {last_used}{scope}",
-            seconds(issued),
-            seconds(expires)
-        );
-    }
-    Ok(())
 }
 
 /// The table, then what is secret as a comment: the whole of it is TOML.

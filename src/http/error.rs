@@ -267,7 +267,7 @@ fn challenge(denied: Denied) -> &'static str {
     match denied {
         Denied::Missing => "Bearer realm=\"scimbridge\"",
         Denied::Malformed => "Bearer realm=\"scimbridge\", error=\"invalid_request\"",
-        Denied::Unknown | Denied::Rejected(_) => {
+        Denied::Unknown | Denied::Revoked | Denied::Rejected(_) => {
             "Bearer realm=\"scimbridge\", error=\"invalid_token\""
         }
     }

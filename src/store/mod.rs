@@ -63,7 +63,7 @@ pub use membership::{Enrolled, Members};
 pub use owner::{Changed, NewOwner, Owned, Owner, Ownership};
 pub use presence::{Census, Linked, Presence, Refresh, Verified};
 pub use seal::Sealed;
-pub use token::{IssuedToken, KeptToken};
+pub use token::{IssuedToken, KeptToken, StaticToken};
 pub use unique::UniqueValue;
 
 /// Our own database: rows, links, their index, and the audit trail of what was changed.

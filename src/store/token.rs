@@ -1,12 +1,18 @@
-//! Tokens that the token endpoint gave out, known by their digests.
+//! Tokens that the token endpoint gave out, and what there is to know of those of the configuration;
+//! both are known by their digests.
+
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 
 use super::engine::{Change, Expect, Failure, Query, Row};
+use super::resource::list;
 use super::{Store, StoreError, milliseconds, timestamp};
 
 /// How many tokens are shown at most.
 const SHOWN: i64 = 10_000;
+/// How many tokens of the configuration are asked for at once.
+const TOGETHER: usize = 256;
 
 /// A token that a client of a tenant got.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +33,15 @@ pub struct KeptToken {
     pub token: IssuedToken,
     /// To the minute.
     pub last_used: Option<Timestamp>,
+}
+
+/// What there is to know of a token of the configuration; nothing of one that was never used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StaticToken {
+    /// To the minute.
+    pub last_used: Option<Timestamp>,
+    /// Since when it is good no longer.
+    pub revoked: Option<Timestamp>,
 }
 
 macro_rules! columns {
@@ -119,6 +134,68 @@ impl Store {
             Err(failure) => Err(failure.into()),
         }
     }
+}
+
+impl Store {
+    /// What there is to know of the token of the configuration with this digest (hex).
+    pub async fn static_token(&self, digest: &str) -> Result<StaticToken, StoreError> {
+        let sql = "SELECT last_used, revoked FROM static_tokens WHERE digest = $1";
+        let mut rows = self.engine.query(Query::new(sql, [digest.into()])).await?;
+        rows.first_mut().map_or(Ok(StaticToken::default()), noted)
+    }
+
+    /// The same of many, by digest; one of which nothing is known is not among them.
+    pub async fn static_tokens(
+        &self,
+        digests: &[String],
+    ) -> Result<HashMap<String, StaticToken>, StoreError> {
+        let mut found = HashMap::new();
+        for some in digests.chunks(TOGETHER) {
+            let mut values = Vec::new();
+            let digests = list(&mut values, some.iter().map(|digest| digest.as_str().into()));
+            let sql = format!(
+                "SELECT digest, last_used, revoked FROM static_tokens WHERE digest IN ({digests})"
+            );
+            for mut row in self.engine.query(Query { sql: sql.into(), values }).await? {
+                found.insert(row.text()?, noted(&mut row)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Notes that a token of the configuration was used.
+    pub async fn static_token_used(&self, digest: &str, at: Timestamp) -> Result<(), StoreError> {
+        let mut change = Change::default();
+        change.push(
+            "INSERT INTO static_tokens (digest, last_used) VALUES ($1, $2) \
+             ON CONFLICT (digest) DO UPDATE SET last_used = excluded.last_used",
+            [digest.into(), milliseconds(at).into()],
+            Expect::Exactly(1),
+        );
+        self.engine.execute(change).await?;
+        Ok(())
+    }
+
+    /// Takes a token of the configuration back, for good: one that was revoked before stays so since
+    /// then.
+    pub async fn revoke_static_token(&self, digest: &str, at: Timestamp) -> Result<(), StoreError> {
+        let mut change = Change::default();
+        change.push(
+            "INSERT INTO static_tokens (digest, revoked) VALUES ($1, $2) ON CONFLICT (digest) \
+             DO UPDATE SET revoked = COALESCE(static_tokens.revoked, excluded.revoked)",
+            [digest.into(), milliseconds(at).into()],
+            Expect::Exactly(1),
+        );
+        self.engine.execute(change).await?;
+        Ok(())
+    }
+}
+
+/// The last two columns of a row.
+fn noted(row: &mut Row) -> Result<StaticToken, StoreError> {
+    let last_used = row.optional_integer()?.map(timestamp).transpose()?;
+    let revoked = row.optional_integer()?.map(timestamp).transpose()?;
+    Ok(StaticToken { last_used, revoked })
 }
 
 fn kept(row: &mut Row) -> Result<KeptToken, StoreError> {

@@ -24,9 +24,16 @@ fn what_explain_prints_is_what_the_readme_shows() {
 #[test]
 fn the_commands_of_the_readme_exist() {
     let readme = include_str!("../../README.md");
-    for command in
-        ["serve", "check", "token new", "token list", "explain", "audit list", "audit verify"]
-    {
+    for command in [
+        "serve",
+        "check",
+        "token new",
+        "token list",
+        "token revoke",
+        "explain",
+        "audit list",
+        "audit verify",
+    ] {
         assert!(readme.contains(&format!("scimbridge {command}")), "{command}");
         let words = command.split(' ').chain(["--help"]);
         let output = Command::new(env!("CARGO_BIN_EXE_scimbridge")).args(words).output().unwrap();

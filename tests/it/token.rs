@@ -156,14 +156,19 @@ fn tokens_are_listed_and_taken_back() {
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap()
     };
-    let used = |text: &str| text.lines().filter(|line| line.contains("never")).count() == 1;
-    assert!(eventually(Duration::from_secs(10), || used(&list())), "{}", list());
+    let of_client = |text: &str| -> Vec<String> {
+        text.lines().filter(|line| line.contains("spl api")).map(str::to_owned).collect()
+    };
+    let unused = |text: &str| -> Vec<String> {
+        of_client(text).into_iter().filter(|line| line.ends_with("never")).collect()
+    };
+    assert!(eventually(Duration::from_secs(10), || unused(&list()).len() == 1), "{}", list());
     let text = list();
-    assert_eq!(text.lines().filter(|line| line.contains("spl api")).count(), 2, "{text}");
+    assert_eq!(of_client(&text).len(), 2, "{text}");
     assert!(text.contains(TENANT) && !text.contains(&first) && !text.contains(&second), "{text}");
 
-    let number = text.lines().find(|line| line.contains("never")).unwrap();
-    let number = number.split_whitespace().next().unwrap();
+    let unused = unused(&text).remove(0);
+    let number = unused.split_whitespace().next().unwrap();
     let revoke = ["token", "revoke", "--config", "scimbridge.toml", number];
     assert!(run(bridge.directory(), &revoke).status.success());
     let again = run(bridge.directory(), &revoke);
@@ -173,6 +178,108 @@ fn tokens_are_listed_and_taken_back() {
     bridge.client_as(&second).get("/Users").expect(401);
     bridge.client_as(&first).get("/Users").expect(200);
     assert!(bridge.terminate().success());
+}
+
+/// What the command prints, and how it ends.
+fn command(bridge: &TestBridge, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let all = [&["token"], arguments, &["--config", "scimbridge.toml"]].concat();
+    let output = run(bridge.directory(), &all);
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// The tokens of the configuration, as they are listed.
+fn listed(bridge: &TestBridge) -> Vec<Value> {
+    let (code, list, told) = command(bridge, &["list", "--json"]);
+    assert_eq!(code, Some(0), "{told}");
+    let mut list: Value = serde_json::from_str(&list).unwrap();
+    serde_json::from_value(list["tokens"].take()).unwrap()
+}
+
+/// A token `entra` in each of two tenants, and others.
+fn static_settings() -> Settings {
+    Settings::local()
+        .token("entra", "entras-first", &["users:search"])
+        .token("portal", "portals-first", &["users:search"])
+        .rest(&format!(
+            "[[tenant]]\nname = \"beta\"\n[[tenant.token]]\nname = \"entra\"\n\
+             sha256 = \"{}\"\npermissions = [\"*\"]\n",
+            digest("entra-of-beta")
+        ))
+}
+
+#[test]
+fn a_token_of_the_file_is_listed_and_taken_back() {
+    let bridge = TestBridge::start(&static_settings());
+    let mut beta = Client::new(bridge.address(), "/scim/beta/v2", Some("entra-of-beta"));
+    bridge.client_as("portals-first").get("/Users").expect(200);
+    beta.get("/Users").expect(200);
+    let used = |list: &[Value]| list.iter().filter(|one| one["lastUsed"].is_string()).count() == 2;
+    assert!(eventually(Duration::from_secs(10), || used(&listed(&bridge))));
+    let told: Vec<_> = listed(&bridge)
+        .iter()
+        .map(|one| format!("{} {} {}", one["tenant"], one["name"], one["lastUsed"].is_string()))
+        .collect();
+    let all = ["acme\" \"everything\" false", "acme\" \"entra\" false", "acme\" \"portal\" true"];
+    let all = all.iter().chain(&["beta\" \"entra\" true"]).map(|one| format!("\"{one}"));
+    assert_eq!(told, all.collect::<Vec<_>>());
+
+    let (code, _, told) = command(&bridge, &["revoke", "entra"]);
+    assert_eq!((code, told.contains("--tenant")), (Some(1), true), "{told}");
+    let (code, _, told) = command(&bridge, &["revoke", "okta"]);
+    assert_eq!((code, told.contains("there are \"everything\", \"entra\"")), (Some(1), true));
+    let revoke = ["revoke", "--tenant", "acme", "entra"];
+    let (code, done, told) = command(&bridge, &revoke);
+    assert_eq!((code, done.contains("token new")), (Some(0), true), "{done} {told}");
+    // Nobody has asked with it yet, so that nothing of it is in memory.
+    let mut entra = bridge.client_as("entras-first");
+    let refused = entra.get("/Users");
+    assert!(refused.header("www-authenticate").unwrap().contains("invalid_token"));
+    let refused = refused.expect(401);
+    assert!(refused["detail"].as_str().unwrap().contains("was revoked"), "{refused}");
+    beta.get("/Users").expect(200);
+    let revoked: Vec<_> = listed(&bridge).iter().map(|one| one["revoked"].is_string()).collect();
+    assert_eq!(revoked, [false, true, false, false]);
+    let (_, again, _) = command(&bridge, &revoke);
+    assert!(again.contains("already, since "), "{again}");
+    let (_, text, _) = command(&bridge, &["list"]);
+    assert!(
+        text.lines().any(|line| line.starts_with("acme") && line.contains(" entra ")),
+        "{text}"
+    );
+    for secret in ["entras-first", &digest("entras-first")] {
+        assert!(!text.contains(secret) && !bridge.log().contains(secret), "{text}");
+    }
+}
+
+#[test]
+fn a_revoked_token_stays_so_and_a_new_one_of_its_name_is_another() {
+    let mut bridge = TestBridge::start(&static_settings());
+    bridge.client_as("portals-first").get("/Users").expect(200);
+    assert_eq!(command(&bridge, &["revoke", "portal"]).0, Some(0));
+    // Known to be good for a minute yet.
+    bridge.client_as("portals-first").get("/Users").expect(200);
+    bridge.restart();
+    bridge.client_as("portals-first").get("/Users").expect(401);
+    let told: Vec<Value> = bridge
+        .log()
+        .lines()
+        .filter(|line| line.contains("\"token.revoked\""))
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(told.len(), 1);
+    assert_eq!((&told[0]["tenant"], &told[0]["token"]), (&"acme".into(), &"portal".into()));
+    assert!(told[0]["remedy"].as_str().unwrap().contains("out of the file"), "{told:?}");
+    assert!(!bridge.log().contains(&digest("portals-first")));
+
+    let file = bridge.directory().join("scimbridge.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let new = text.replace(&digest("portals-first"), &digest("portals-second"));
+    std::fs::write(&file, new).unwrap();
+    bridge.restart();
+    bridge.client_as("portals-second").get("/Users").expect(200);
+    bridge.client_as("portals-first").get("/Users").expect(401);
+    assert_eq!(bridge.log().matches("\"token.revoked\"").count(), 1);
 }
 
 #[test]

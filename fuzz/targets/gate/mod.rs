@@ -1,9 +1,7 @@
 //! A gate that knows one static token and one issuer.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::pin::pin;
 use std::sync::{Arc, LazyLock};
-use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
@@ -14,6 +12,7 @@ use scimbridge::caller::Caller;
 use scimbridge::clock::Clock;
 use scimbridge::config::Config;
 use scimbridge::store::Store;
+use tokio::runtime::{Builder, Runtime};
 
 pub const TOKEN: &str = "open-sesame";
 
@@ -49,12 +48,12 @@ static GATE: LazyLock<Gate> = LazyLock::new(|| {
     gate
 });
 
-/// Whom the header lets in. Nothing here is waited for: neither the store nor another's keys.
+static RUNTIME: LazyLock<Runtime> =
+    LazyLock::new(|| Builder::new_current_thread().enable_time().build().expect("a runtime"));
+
+/// Whom the header lets in. Only with the static token anybody is waited for: the store, once in a
+/// while.
 pub fn admit(header: &[u8]) -> Option<Arc<Caller>> {
     let from = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let admitted = pin!(GATE.admit(Some(header), "acme", from, Instant::now()));
-    match admitted.poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(outcome) => outcome.ok(),
-        Poll::Pending => panic!("somebody is waited for: {header:?}"),
-    }
+    RUNTIME.block_on(GATE.admit(Some(header), "acme", from, Instant::now())).ok()
 }

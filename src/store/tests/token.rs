@@ -1,7 +1,8 @@
-//! Tokens of the token endpoint: kept, found, bounded, forgotten.
+//! Tokens of the token endpoint: kept, found, bounded, forgotten; and what is noted of those of the
+//! configuration.
 
 use super::{ACME, Stores, at};
-use crate::store::IssuedToken;
+use crate::store::{IssuedToken, StaticToken};
 
 fn token(client: &str, issued: i64) -> IssuedToken {
     IssuedToken {
@@ -54,5 +55,29 @@ async fn the_table_does_not_grow_without_end() {
         store.issue_token("late", &token("late", 1004), 3).await.unwrap();
         assert!(!kept("t4").await && !kept("other").await, "expired ones go");
         assert!(kept("late").await);
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_the_configuration_is_taken_back_once_and_for_all() {
+    for store in &Stores::new().stores {
+        let told = async |digest| store.static_token(digest).await.unwrap();
+        assert_eq!(told("aa").await, StaticToken::default());
+        store.static_token_used("aa", at(5)).await.unwrap();
+        store.static_token_used("aa", at(7)).await.unwrap();
+        assert_eq!(told("aa").await, StaticToken { last_used: Some(at(7)), revoked: None });
+        for (digest, later) in [("aa", 9), ("aa", 11), ("bb", 13)] {
+            store.revoke_static_token(digest, at(later)).await.unwrap();
+        }
+        store.static_token_used("bb", at(15)).await.unwrap();
+        let first = StaticToken { last_used: Some(at(7)), revoked: Some(at(9)) };
+        let second = StaticToken { last_used: Some(at(15)), revoked: Some(at(13)) };
+        assert_eq!((told("aa").await, told("bb").await), (first, second));
+        let mut digests: Vec<String> = (0..600).map(|number| number.to_string()).collect();
+        digests.insert(3, "bb".to_owned());
+        digests.push("aa".to_owned());
+        let all = store.static_tokens(&digests).await.unwrap();
+        assert_eq!(all, [("aa".to_owned(), first), ("bb".to_owned(), second)].into());
+        assert!(store.static_tokens(&[]).await.unwrap().is_empty());
     }
 }
