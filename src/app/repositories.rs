@@ -44,6 +44,8 @@ pub fn open(
     let wire = wire::Settings {
         urls: settings.urls.clone(),
         starttls: settings.starttls,
+        insecure: settings.insecure,
+        follow_referrals: settings.follow_referrals.clone(),
         ca: settings.ca.as_deref().map(read).transpose()?,
         client_certificate: match &settings.client_certificate {
             Some((certificate, key)) => Some((read(certificate)?, read(key)?)),

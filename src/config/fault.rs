@@ -145,15 +145,11 @@ impl Fault {
     }
 
     /// Says that a key is known and its feature is not there.
-    pub fn not_yet<T>(place: &Spanned<T>, key: &str, default: Option<&str>) -> Self {
-        let remedy = match default {
-            Some(default) => format!("the default, {default}, is what this version does"),
-            None => "this version has nothing for it".to_owned(),
-        };
+    pub fn not_yet<T>(place: &Spanned<T>, key: &str) -> Self {
         Self {
             span: Some(place.span()),
             problem: Problem::Whole(format!("\"{key}\" is not yet supported; remove it")),
-            remedy,
+            remedy: "this version has nothing for it".to_owned(),
             hidden: true,
         }
     }

@@ -11,27 +11,14 @@ use super::fault::Fault;
 /// One key, from the top of the file; `*` is any key.
 struct Later {
     key: &'static str,
-    takes: Takes,
 }
 
-/// What may be written already.
-enum Takes {
-    /// Nothing: the key is refused.
-    Nothing,
-    /// An empty list, which is the default.
-    EmptyList,
+const fn later(key: &'static str) -> Later {
+    Later { key }
 }
 
-const fn later(key: &'static str, takes: Takes) -> Later {
-    Later { key, takes }
-}
-
-const LATER: &[Later] = &[
-    later("telemetry.otlp", Takes::Nothing),
-    later("tenant.operators", Takes::Nothing),
-    later("tenant.repository.rename_from", Takes::Nothing),
-    later("tenant.repository.follow_referrals", Takes::EmptyList),
-];
+const LATER: &[Later] =
+    &[later("telemetry.otlp"), later("tenant.operators"), later("tenant.repository.rename_from")];
 
 /// Refuses what is to come, and takes the defaults of such keys out of the document, so that
 /// [`super::written`] sees none of them.
@@ -66,16 +53,6 @@ fn refuse_below(value: &mut Spanned<DeValue<'_>>, entry: &Later, rest: &str) -> 
 }
 
 fn refuse_here(table: &mut DeTable<'_>, entry: &Later, name: &str) -> Result<(), Fault> {
-    let Some((key, value)) = table.get_key_value(name) else { return Ok(()) };
-    let (is_default, default) = match &entry.takes {
-        Takes::Nothing => (false, None),
-        Takes::EmptyList => {
-            (value.get_ref().as_array().is_some_and(|list| list.is_empty()), Some("[]"))
-        }
-    };
-    if is_default {
-        table.remove(name);
-        return Ok(());
-    }
-    Err(Fault::not_yet(key, entry.key, default))
+    let Some((key, _)) = table.get_key_value(name) else { return Ok(()) };
+    Err(Fault::not_yet(key, entry.key))
 }

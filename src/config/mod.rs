@@ -14,6 +14,7 @@ mod manners;
 mod provisioned;
 mod repository;
 mod resolve;
+mod server;
 mod settings;
 mod store;
 mod tls;
@@ -31,11 +32,12 @@ use toml::de::{DeTable, Deserializer};
 pub use customs::{Customs, Deletion};
 pub use fault::{ConfigError, Report};
 pub use provisioned::Provisioned;
+pub use server::{ReferralHost, ServerUrl};
 pub use settings::{
     Allowance, AttributeOverride, AuthenticatorPolicy, Authority, CacheTimes, Changes, Config,
     Group, Issuer, KeySet, LogFormat, LogSettings, Mount, OauthClient, OnConflict, OnFailure,
-    OnVanish, RepositorySettings, Rights, Role, Rule, Server, ServerUrl, Source, StoreSettings,
-    Tenant, Token, VanishBrake,
+    OnVanish, RepositorySettings, Rights, Role, Rule, Server, Source, StoreSettings, Tenant, Token,
+    VanishBrake,
 };
 
 pub use tls::{TlsFault, TlsFile, TlsFiles, TlsIdentity};

@@ -13,9 +13,10 @@ use super::provisioned::Provisioned;
 use super::resolve::{
     DAY, HOUR, MILLISECOND, MINUTE, SECOND, Surroundings, group_id, role_ids, twice,
 };
+use super::server::{ReferralHost, ServerUrl};
 use super::settings::{
     AttributeOverride, Authority, CacheTimes, Changes, Group, RepositorySettings, Role, Rule,
-    ServerUrl, Source,
+    Source,
 };
 use super::value;
 use super::written::{self, SecretText};
@@ -53,6 +54,7 @@ fn repository(
 ) -> Result<RepositorySettings, Fault> {
     value::choice(file.kind.as_ref(), &[("ldap", ()), ("scim_fed", ())], ())?;
     let urls = urls(&file.urls)?;
+    let follow_referrals = referral_hosts(&file.follow_referrals)?;
     let security = security(file, &urls, around)?;
     let (bind_dn, bind_password) = credentials(file, around)?;
     let mapping = value::choice(
@@ -65,6 +67,7 @@ fn repository(
         urls,
         starttls: security.starttls,
         insecure: file.insecure.as_ref().is_some_and(|place| *place.get_ref()),
+        follow_referrals,
         ca: security.ca,
         client_certificate: security.client_certificate,
         bind_dn,
@@ -131,6 +134,18 @@ fn urls(file: &Spanned<written::Words>) -> Result<Vec<ServerUrl>, Fault> {
     Ok(urls)
 }
 
+fn referral_hosts(file: &written::Words) -> Result<Vec<ReferralHost>, Fault> {
+    let mut hosts = Vec::with_capacity(file.len());
+    for place in file {
+        let host = value::referral_host(place)?;
+        if hosts.contains(&host) {
+            return Err(twice(place, "host"));
+        }
+        hosts.push(host);
+    }
+    Ok(hosts)
+}
+
 struct Security {
     starttls: bool,
     ca: Option<PathBuf>,
@@ -180,7 +195,8 @@ fn security(
             "write tls = \"starttls\" or an ldaps:// URL, or remove it",
         )
     };
-    let any_tls = starttls || urls.iter().any(|url| url.ldaps);
+    // A referral may lead to an ldaps:// URL from wherever it comes.
+    let any_tls = starttls || urls.iter().any(|url| url.ldaps) || !file.follow_referrals.is_empty();
     let ca = match &file.ca {
         Some(place) if !any_tls => return Err(without_tls(place, "a ca")),
         Some(place) => Some(existing(place, around)?),

@@ -2,8 +2,7 @@
 //!
 //! Knows nothing of how they were written, nor of who uses them.
 
-use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +13,7 @@ use url::Url;
 
 use super::customs::Customs;
 use super::provisioned::Provisioned;
+use super::server::{ReferralHost, ServerUrl};
 use super::tls::TlsFiles;
 use crate::caller::Caller;
 use crate::scim::dialect::{Dialect, Manners};
@@ -258,6 +258,8 @@ pub struct RepositorySettings {
     pub starttls: bool,
     /// Whether plain LDAP beyond loopback was accepted in writing. Never weakens TLS.
     pub insecure: bool,
+    /// The hosts to which referrals are followed.
+    pub follow_referrals: Vec<ReferralHost>,
     /// PEM file with further roots to trust.
     pub ca: Option<PathBuf>,
     /// PEM files: certificate chain, key.
@@ -315,35 +317,6 @@ pub enum Changes {
     Dirsync,
     /// Numbers of changes (Active Directory).
     Usn,
-}
-
-/// Where one directory server is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ServerUrl {
-    /// A name or an address; an IPv6 address without brackets.
-    pub host: String,
-    pub port: u16,
-    /// Whether TLS starts with the first byte.
-    pub ldaps: bool,
-}
-
-impl ServerUrl {
-    /// Whether the host is this machine, as far as its spelling tells.
-    pub fn is_loopback(&self) -> bool {
-        self.host.eq_ignore_ascii_case("localhost")
-            || self.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-    }
-}
-
-impl fmt::Display for ServerUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.ldaps { "ldaps" } else { "ldap" };
-        if self.host.contains(':') {
-            write!(f, "{scheme}://[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{scheme}://{}:{}", self.host, self.port)
-        }
-    }
 }
 
 /// How one SCIM path is filled, where the mapping is not followed as it is.

@@ -151,7 +151,6 @@ fn what_is_to_come_is_refused_by_name() {
     let cases = [
         (tenant, "operators = \"cn=x,dc=y\"", "\"tenant.operators\""),
         (corp, "rename_from = \"old\"", "\"tenant.repository.rename_from\""),
-        (corp, "follow_referrals = [\"dc2\"]", "\"tenant.repository.follow_referrals\""),
     ];
     for (after, line, key) in cases {
         let text = refusal(after, line);
@@ -162,6 +161,26 @@ fn what_is_to_come_is_refused_by_name() {
         let text = parse(&format!("{section}\n{ENOUGH}")).unwrap_err().to_string();
         says(&text, &["configuration:2: ", key, " is not yet supported; remove it"]);
     }
+}
+
+#[test]
+fn hosts_for_referrals_are_hosts() {
+    for (line, parts) in [
+        (
+            "follow_referrals = [\"ldap://dc2\"]",
+            [":12: ", "this is a URL", "\"dc2.corp.example:389\""],
+        ),
+        ("follow_referrals = [\"dc2\", \"DC2\"]", [":12: ", "host", "follow_referrals"]),
+        ("follow_referrals = [\"*.corp.example\"]", [":12: ", "host", "follow_referrals"]),
+    ] {
+        says(&refusal("id = \"corp\"", line), &parts);
+    }
+    let corp = "id = \"corp\"";
+    let text =
+        ENOUGH.replace(corp, "id = \"corp\"\nfollow_referrals = [\"DC2.Corp.example:3268\"]");
+    let config = parse(&text).unwrap();
+    let hosts = &config.tenants[0].repositories[0].follow_referrals;
+    assert_eq!(hosts[0].to_string(), "dc2.corp.example:3268");
 }
 
 #[test]

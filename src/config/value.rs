@@ -12,7 +12,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::fault::Fault;
 use super::resolve::Surroundings;
-use super::settings::ServerUrl;
+use super::server::{ReferralHost, ServerUrl};
 use super::written::SecretText;
 use crate::scim::dialect::Dialect;
 use crate::secret::Secret;
@@ -252,55 +252,20 @@ pub fn key_url<T>(place: &Spanned<T>, text: &str) -> Outcome<url::Url> {
 
 /// `ldap://host[:port]` or `ldaps://host[:port]`.
 pub fn server_url(place: &Spanned<String>) -> Outcome<ServerUrl> {
-    let wrong = |problem: &str| {
+    ServerUrl::parse(place.get_ref().trim()).map_err(|problem| {
         let remedy = "write ldap://host:port or ldaps://host:port and nothing behind it; base, filter \
                       and bind_dn are keys of their own";
-        Err(Fault::at(place, problem, remedy))
-    };
-    let text = place.get_ref().trim();
-    let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
-    let (ldaps, default_port) = match scheme.to_ascii_lowercase().as_str() {
-        "ldap" => (false, 389),
-        "ldaps" => (true, 636),
-        _ => return wrong("this is not the URL of an LDAP server"),
-    };
-    let authority = rest.strip_suffix('/').unwrap_or(rest);
-    if authority.contains('@') {
-        return wrong("the URL of an LDAP server holds no credentials");
-    }
-    if authority.contains(['/', '?', '#']) {
-        return wrong("there is more than a server in this URL");
-    }
-    let (host, port) = match authority.strip_prefix('[') {
-        Some(rest) => {
-            let Some((host, port)) = rest.split_once(']') else {
-                return wrong("the bracket of the IPv6 address is not closed");
-            };
-            if host.parse::<std::net::Ipv6Addr>().is_err() {
-                return wrong("there is no IPv6 address in the brackets");
-            }
-            (host, port.strip_prefix(':').or(port.is_empty().then_some("")))
-        }
-        None => match authority.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (authority, Some("")),
-        },
-    };
-    let port = match port {
-        Some("") if !authority.ends_with(':') => Some(default_port),
-        Some(digits) => digits.parse::<u16>().ok().filter(|port| *port != 0),
-        None => None,
-    };
-    let Some(port) = port else { return wrong("the port is not one of 1 to 65535") };
-    let is_name = |host: &str| {
-        !host.is_empty()
-            && host.len() <= 253
-            && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
-    };
-    if !host.contains(':') && !is_name(host) {
-        return wrong("this is not the name or address of a host");
-    }
-    Ok(ServerUrl { host: host.to_owned(), port, ldaps })
+        Fault::at(place, problem, remedy)
+    })
+}
+
+/// `host` or `host:port`.
+pub fn referral_host(place: &Spanned<String>) -> Outcome<ReferralHost> {
+    ReferralHost::parse(place.get_ref().trim()).map_err(|problem| {
+        let remedy = "write the name or address of a host, as referrals spell it, and a port where no \
+                      other shall do: \"dc2.corp.example\", \"dc2.corp.example:389\"";
+        Fault::at(place, problem, remedy)
+    })
 }
 
 /// What to log: a level, or `module=level` with commas between.

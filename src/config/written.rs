@@ -341,6 +341,9 @@ pub struct Repository {
     pub mapping: Key<String>,
     pub verify: Key<String>,
     pub changes: Key<String>,
+    /// Hosts, or hosts with ports.
+    #[serde(default)]
+    pub follow_referrals: Words,
     #[serde(default)]
     pub timeouts: Timeouts,
     pub size_limit: Key<u64>,

@@ -42,6 +42,7 @@ pub(super) async fn check(repository: &LdapRepository) -> Vec<Finding> {
     }
     indexes::indexes(repository, people, &mut findings).await;
     feed(repository, &mut findings).await;
+    referrals(repository, &mut findings).await;
     super::rules::check::rules(repository, &schema, &mut findings).await;
     findings
 }
@@ -216,6 +217,23 @@ async fn rights(
                 "give the entry of `bind_dn` the rights search and read on this attribute",
             ));
         }
+    }
+}
+
+/// What a search for everybody refers to.
+async fn referrals(repository: &LdapRepository, findings: &mut Vec<Finding>) {
+    let request = SearchRequest {
+        base: repository.base.clone(),
+        scope: Scope::Subtree,
+        filter: repository.people.to_string(),
+        attributes: vec!["1.1".to_owned()],
+        size_limit: people::SAMPLE,
+        paging: Paging::Overflow,
+    };
+    let deadline = Instant::now() + PATIENCE;
+    // Where it fails, others have said so.
+    if let Ok(found) = repository.directory.search_here(&request, deadline).await {
+        findings.extend(repository.directory.diagnose_referrals(&found, &repository.clock).await);
     }
 }
 

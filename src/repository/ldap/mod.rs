@@ -16,6 +16,7 @@ pub mod key;
 pub mod literal;
 pub mod mapping;
 pub mod pushdown;
+mod ranges;
 mod repository;
 mod rules;
 #[cfg(test)]

@@ -18,7 +18,7 @@ use super::mapping::Mapping;
 use super::pushdown::{Pushdown, Pushed};
 use super::rules::{Learnt, Reach, RuleError, Rules};
 use super::wire::{
-    self, Directory, Paging, RawEntry, RawFound, Scope, SearchRequest, SettingsError, rest_of,
+    self, Directory, Paging, RawEntry, RawFound, Scope, SearchRequest, SettingsError,
 };
 use super::write::ASSERTION;
 use crate::clock::Clock;
@@ -34,8 +34,6 @@ use crate::scim::{AttributePath, Attributes, Filter};
 const SCHEMA_FRESH: Duration = Duration::from_hours(1);
 /// How long a stand-in serves before the schema is asked for again.
 const SCHEMA_RETRY: Duration = Duration::from_mins(1);
-/// More values than these are not read of one attribute.
-const MOST_VALUES: usize = 100_000;
 /// Entry keys in one search.
 pub(super) const BATCH: usize = 100;
 
@@ -261,37 +259,6 @@ impl LdapRepository {
             }
             other => other,
         }
-    }
-
-    /// All values of one attribute in one entry, also where they come in parts.
-    async fn whole(
-        &self,
-        base: &str,
-        filter: &str,
-        attribute: &str,
-        deadline: Instant,
-    ) -> Result<Vec<Vec<u8>>, RepositoryError> {
-        let mut request = SearchRequest {
-            base: base.to_owned(),
-            scope: Scope::Base,
-            filter: filter.to_owned(),
-            attributes: vec![attribute.to_owned()],
-            size_limit: 1,
-            paging: Paging::Never,
-        };
-        let mut values = Vec::new();
-        while !request.attributes.is_empty() && values.len() < MOST_VALUES {
-            let found = self.directory.search(&request, deadline).await?;
-            request.attributes.clear();
-            for (name, part) in found.entries.into_iter().flat_map(|entry| entry.attributes) {
-                let (base, options) = name.split_once(';').unwrap_or((&name, ""));
-                if base.eq_ignore_ascii_case(attribute) {
-                    values.extend(part);
-                    request.attributes.extend(rest_of(base, options));
-                }
-            }
-        }
-        Ok(values)
     }
 
     /// Whether people can be told apart by having `attribute` or not: where this bind may not search
@@ -564,7 +531,11 @@ impl Repository for LdapRepository {
     fn scope(&self) -> i64 {
         let (base, people) = (self.base.to_lowercase(), self.people.to_string());
         let key = &self.mapping.names[self.mapping.key].text;
-        digest_text(&format!("{base}\n{people}\n{key}")).cast_signed()
+        // Whoever stands behind a host is out of view once referrals to it are not followed any more.
+        let hosts = self.directory.followed_hosts().map(|host| format!("\n{host}"));
+        let hosts: BTreeSet<String> = hosts.collect();
+        let hosts: String = hosts.into_iter().collect();
+        digest_text(&format!("{base}\n{people}\n{key}{hosts}")).cast_signed()
     }
 
     fn base_is_readable(&self, deadline: Instant) -> BoxFuture<'_, Result<bool, RepositoryError>> {

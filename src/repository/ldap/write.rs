@@ -74,9 +74,15 @@ impl LdapRepository {
             size_limit: 1,
             paging: Paging::Never,
         };
-        let mut found = self.directory.search(&request, deadline).await?;
+        // Nothing is written where a referral leads: what stands there is not ours to change.
+        let mut found = self.directory.search_here(&request, deadline).await?;
         match found.entries.pop() {
             Some(entry) => Ok(entry),
+            None if found.refers() && self.directory.follows() => {
+                let text = "the entry is not on this server, and is not written where a referral \
+                            leads; change it there";
+                Err(WriteError::Refused { refusal: Refusal::Right, text: text.to_owned() })
+            }
             None if found.complete => Err(WriteError::Gone),
             None => Err(RepositoryError::Unavailable("the answer was cut".into()).into()),
         }

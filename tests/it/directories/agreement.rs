@@ -40,6 +40,8 @@ fn repository(server: &Server) -> LdapRepository {
                 ldaps: false,
             }],
             starttls: false,
+            insecure: false,
+            follow_referrals: Vec::new(),
             ca: None,
             client_certificate: None,
             bind_dn: Some(server.reader.to_owned()),

@@ -9,6 +9,7 @@ mod faults;
 mod feeds;
 mod large;
 mod people;
+mod referrals;
 mod rules;
 mod servers;
 mod several;

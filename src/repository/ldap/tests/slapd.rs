@@ -118,6 +118,8 @@ impl Slapd {
         Settings {
             urls: vec![ServerUrl { host: "127.0.0.1".to_owned(), port: self.port, ldaps: false }],
             starttls: false,
+            insecure: false,
+            follow_referrals: Vec::new(),
             ca: None,
             client_certificate: None,
             bind_dn: Some(dn.to_owned()),

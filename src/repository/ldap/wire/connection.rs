@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::ber::{self, Elements};
 use super::dial::Wire;
-use super::entry::{Item, RawEntry, Scope, SearchRequest};
+use super::entry::{Item, RawEntry, Reference, Scope, SearchRequest};
 use super::failure::Failure;
 use super::guard::Guard;
 use super::relay::{End, Heard, Relay};
@@ -39,7 +39,10 @@ pub(super) const SEARCH_BUDGET: usize = 64 << 20;
 /// Operations after which a connection is replaced.
 const MAX_OPERATIONS: u64 = 1_000_000;
 
-/// References and intermediate responses that one answer may hold; all are passed over.
+/// References that are kept of one answer.
+pub(super) const MAX_REFERENCES: usize = 1_000;
+
+/// Further references and intermediate responses that one answer may hold; all are passed over.
 const MAX_OTHERS: usize = 10_000;
 
 /// Waiting less than this proves nothing about a server.
@@ -58,17 +61,21 @@ pub(super) enum Identity {
 }
 
 /// The result of an operation.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Outcome {
     pub code: u32,
     /// The server's diagnostic message.
     pub text: String,
+    /// Where the operation is to be sent instead.
+    pub urls: Reference,
 }
 
 /// One page, or the whole, of an answer.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub entries: Vec<RawEntry>,
+    /// At most [`MAX_REFERENCES`] of them.
+    pub references: Vec<Reference>,
     pub end: AnswerEnd,
 }
 
@@ -244,8 +251,8 @@ impl Connection {
         let bound = timeout_at(deadline, bind).await;
         *self.last_id() = ldap.last_id();
         match bound {
-            Ok(Ok(Ok(None))) => Ok(Outcome { code: 0, text: String::new() }),
-            Ok(Ok(Ok(Some(result)))) => Ok(Outcome { code: result.rc, text: result.text }),
+            Ok(Ok(Ok(None))) => Ok(Outcome::default()),
+            Ok(Ok(Ok(Some(result)))) => Ok(Outcome::from(result)),
             Ok(Ok(Err(error))) => Err(self.failure(&error)),
             Ok(Err(_)) => {
                 Err(Failure::Died("the server answered the bind with something else".into()))
@@ -273,8 +280,7 @@ impl Connection {
             begun = running.begin(ldap, ask.request) => begun?,
             () = &mut sleep => return Err(self.late(started)),
         }
-        let mut entries = Vec::new();
-        let mut others = 0;
+        let mut kept = Kept::default();
         loop {
             let item = tokio::select! {
                 biased;
@@ -283,19 +289,14 @@ impl Connection {
             };
             match item {
                 Ok(None) => break,
-                Ok(Some(message)) => match Item::decode(message) {
-                    Item::Entry(entry)
-                        if entries.len() < ask.keep && ask.weight.add(entry.weight()) =>
-                    {
-                        entries.push(entry);
-                    }
-                    Item::Other if others < MAX_OTHERS => others += 1,
-                    Item::Entry(_) | Item::Other => {
+                Ok(Some(message)) => match kept.take(Item::decode(message), ask) {
+                    Some(true) => {}
+                    Some(false) => {
                         // The rest is under way, and would keep others waiting.
                         self.retire();
-                        return Ok(Answer { entries, end: AnswerEnd::Cut });
+                        return Ok(kept.answer(AnswerEnd::Cut));
                     }
-                    Item::Broken => {
+                    None => {
                         self.retire();
                         return Err(Failure::Refused(
                             "the server sent an entry that cannot be read".into(),
@@ -313,13 +314,7 @@ impl Connection {
         }
         let result = running.finish().await;
         let cookie = cookie(&result).unwrap_or_default();
-        Ok(Answer {
-            entries,
-            end: AnswerEnd::Said {
-                outcome: Outcome { code: result.rc, text: result.text },
-                cookie,
-            },
-        })
+        Ok(kept.answer(AnswerEnd::Said { outcome: result.into(), cookie }))
     }
 
     /// Sends an operation: the crate numbers it and queues it when its future is first polled, but
@@ -414,6 +409,50 @@ struct Ended(Arc<State>);
 impl Drop for Ended {
     fn drop(&mut self) {
         self.0.ended.store(true, Ordering::Release);
+    }
+}
+
+/// What came of an answer so far.
+#[derive(Default)]
+struct Kept {
+    entries: Vec<RawEntry>,
+    references: Vec<Reference>,
+    others: usize,
+}
+
+impl Kept {
+    /// Whether there was room for it; `None` where it cannot be read.
+    fn take(&mut self, item: Item, ask: &Ask<'_>) -> Option<bool> {
+        match item {
+            Item::Entry(entry) => {
+                if self.entries.len() >= ask.keep || !ask.weight.add(entry.weight()) {
+                    return Some(false);
+                }
+                self.entries.push(entry);
+            }
+            Item::Elsewhere(urls) if self.references.len() < MAX_REFERENCES => {
+                if !ask.weight.add(urls.iter().map(|url| url.len() + 24).sum()) {
+                    return Some(false);
+                }
+                self.references.push(urls);
+            }
+            Item::Elsewhere(_) | Item::Other => {
+                self.others += 1;
+                return Some(self.others <= MAX_OTHERS);
+            }
+            Item::Broken => return None,
+        }
+        Some(true)
+    }
+
+    fn answer(self, end: AnswerEnd) -> Answer {
+        Answer { entries: self.entries, references: self.references, end }
+    }
+}
+
+impl From<LdapResult> for Outcome {
+    fn from(result: LdapResult) -> Self {
+        Self { code: result.rc, text: result.text, urls: result.refs }
     }
 }
 

@@ -2,6 +2,7 @@
 //! answer, and what to do where one fails. Also the bind in somebody else's name, which takes the
 //! same steps.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -10,8 +11,10 @@ use tokio::time::Instant;
 use super::connection::{AnswerEnd, Ask, Connection, Identity, Weight};
 use super::dial::{DialError, Protection};
 use super::directory::Directory;
-use super::entry::{Paging, RawEntry, Scope, SearchRequest};
+use super::entry::{Paging, RawEntry, RawFound, Scope, SearchRequest};
 use super::failure::Failure;
+use super::follow::Unfollowed;
+use super::referral::Target;
 use super::server::{Server, refused_bind};
 use crate::clock::Clock;
 use crate::config::ServerUrl;
@@ -23,6 +26,9 @@ use crate::secret::Secret;
 const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// Clocks that lie farther apart close accounts at the wrong time, and confuse whoever reads two logs.
 const SKEW: SignedDuration = SignedDuration::from_secs(60);
+
+/// So many servers are told of to which the directory refers.
+const MOST_TOLD: usize = 16;
 
 /// Where a server tells its time, beside its root DSE: OpenLDAP, 389 Directory Server.
 const CLOCKS: [(&str, &str); 2] =
@@ -39,6 +45,59 @@ impl Directory {
             usable |= findings[begin..].iter().all(|one| one.severity != Severity::Broken);
         }
         (findings, usable)
+    }
+}
+
+impl Directory {
+    /// What becomes of what `found` refers to, and whether the servers can be used to which that leads.
+    pub async fn diagnose_referrals(&self, found: &RawFound, clock: &Clock) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let mut told = HashSet::new();
+        for url in found.references.iter().flatten() {
+            let judged = self.0.follower.as_ref().map(|follower| (follower, follower.judge(url)));
+            let unfollowed = match judged {
+                Some((follower, Ok(target))) => {
+                    let server = target.server;
+                    if !told.insert(server.to_string()) || told.len() > MOST_TOLD {
+                        continue;
+                    }
+                    let text = format!("{server}: referrals to it are followed");
+                    findings.push(well("referrals", text));
+                    if let Some(server) = follower.server(&server) {
+                        server.diagnose(clock, &mut findings).await;
+                    }
+                    continue;
+                }
+                Some((_, Err(unfollowed))) => unfollowed,
+                None => Target::parse(url)
+                    .map_or(Unfollowed::Useless, |target| Unfollowed::Stranger(target.server)),
+            };
+            if !told.insert(unfollowed.words()) || told.len() > MOST_TOLD {
+                continue;
+            }
+            let text = format!("the directory refers elsewhere: {}", unfollowed.words());
+            let nobody = Target::parse(url).is_some_and(|target| target.is_technical());
+            findings.push(match unfollowed {
+                Unfollowed::Stranger(_) if nobody => well("referrals", text),
+                Unfollowed::Stranger(_) => {
+                    let text = format!("{text}; people there are not found");
+                    warning(
+                        "referrals",
+                        text,
+                        "add the host to follow_referrals if people are there",
+                    )
+                }
+                Unfollowed::Plain(_) => warning(
+                    "referrals",
+                    format!("{text}; people there are not found"),
+                    "write tls = \"starttls\", or let the directory refer to ldaps:// URLs",
+                ),
+                Unfollowed::Useless => {
+                    warning("referrals", text, "correct it in the directory (RFC 4516)")
+                }
+            });
+        }
+        findings
     }
 }
 
@@ -265,7 +324,8 @@ fn words(failure: &Failure) -> String {
         Failure::Died(text)
         | Failure::Down(text)
         | Failure::Busy(text)
-        | Failure::Refused(text) => text.to_string(),
+        | Failure::Refused(text)
+        | Failure::Referred { text, .. } => text.to_string(),
     }
 }
 

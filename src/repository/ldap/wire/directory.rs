@@ -1,22 +1,28 @@
 //! One directory: its servers in order of preference, and how a search finds its way through them.
 
+use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, timeout_at};
 
-use super::connection::{AnswerEnd, Ask, Identity, Outcome, Weight};
+use super::connection::{AnswerEnd, Ask, Identity, MAX_REFERENCES, Outcome, Weight};
 use super::dial::Dial;
-use super::entry::{Paging, RawEntry, RawFound, SearchRequest};
+use super::entry::{Paging, RawEntry, RawFound, Reference, SearchRequest};
 use super::failure::Failure;
+use super::follow::Follower;
 use super::pages::{End, Page, Pages};
 use super::server::{Plan, Server};
 use super::settings::{Settings, SettingsError};
 use super::tls;
+use crate::config::{ReferralHost, ServerUrl};
 use crate::repository::RepositoryError;
+use crate::repository::ldap::dn::Dn;
 use crate::secret::Secret;
 
 /// Entries that may come over a shared connection where paging is allowed: more would keep the
@@ -37,6 +43,7 @@ pub(super) struct Inner {
     weight: Arc<AtomicUsize>,
     verifiers: Semaphore,
     pub last: AtomicU8,
+    pub follower: Option<Arc<Follower>>,
 }
 
 /// What the last contact said, in [`Inner::last`].
@@ -50,45 +57,33 @@ impl Directory {
         if settings.urls.is_empty() {
             return Err(SettingsError::NoServer);
         }
-        let starttls = settings.starttls;
-        let wants_tls = |ldaps: bool| ldaps || starttls;
-        let config = settings
-            .urls
-            .iter()
-            .any(|url| wants_tls(url.ldaps))
-            .then(|| tls::client_config(&settings))
-            .transpose()?;
+        let wants_tls = |ldaps: bool| ldaps || settings.starttls;
+        let any_tls = settings.urls.iter().any(|url| wants_tls(url.ldaps));
+        let follows = !settings.follow_referrals.is_empty();
+        let tls = (any_tls || follows).then(|| tls::client_config(&settings)).transpose()?;
         let identity = identity(&settings)?;
         let mut servers = Vec::with_capacity(settings.urls.len());
-        for url in settings.urls {
+        for url in &settings.urls {
             if wants_tls(url.ldaps) {
                 ServerName::try_from(url.host.as_str())
                     .map_err(|_| SettingsError::HostName(url.host.clone()))?;
             }
-            servers.push(Server::new(Plan {
-                name: name.into(),
-                dial: Dial {
-                    url,
-                    starttls,
-                    tls: config.clone(),
-                    timeout: settings.connect_timeout,
-                    silence: (settings.operation_timeout * 2)
-                        .clamp(Duration::from_secs(5), Duration::from_mins(1)),
-                },
-                identity: identity.clone(),
-                operation_timeout: settings.operation_timeout,
-                max_message: settings.max_message,
-                lookup: settings.lookup.max(1),
-                scan: settings.scan,
-                idle: settings.idle,
-                max_age: settings.max_age,
-            }));
+            servers.push(Server::new(plan(name, url, &settings, (&tls, &identity))));
         }
+        let follower = if follows {
+            let mut plan = plan(name, &settings.urls[0], &settings, (&tls, &identity));
+            // Whoever is spoken to over TLS leads to nobody in plain text.
+            plan.dial.starttls |= settings.urls.iter().all(|url| url.ldaps);
+            Some(Follower::new(settings.follow_referrals, settings.insecure, plan))
+        } else {
+            None
+        };
         Ok(Self(Arc::new(Inner {
             servers,
             weight: Arc::default(),
             verifiers: Semaphore::new(VERIFIERS),
             last: AtomicU8::new(UNKNOWN),
+            follower,
         })))
     }
 
@@ -117,8 +112,34 @@ impl Directory {
         into: &mpsc::Sender<Vec<RawEntry>>,
         deadline: std::time::Instant,
     ) -> Result<bool, RepositoryError> {
-        let stream = Stream { into, sent: 0 };
+        let seen = self.follows().then(Seen::default);
+        let stream = Stream { into, sent: 0, seen };
         Ok(self.run(request, Some(stream), Instant::from_std(deadline)).await?.complete)
+    }
+
+    /// As [`Directory::search`], by this directory's own servers alone; what is held elsewhere is told
+    /// by [`RawFound::refers`].
+    pub async fn search_here(
+        &self,
+        request: &SearchRequest,
+        deadline: std::time::Instant,
+    ) -> Result<RawFound, RepositoryError> {
+        match self.first(request, &mut None, Instant::from_std(deadline)).await {
+            Err(Failure::Referred { urls, .. }) if self.follows() => {
+                Ok(RawFound { references: vec![urls], ..RawFound::default() })
+            }
+            heard => Ok(heard?),
+        }
+    }
+
+    /// Whether referrals lead anywhere.
+    pub fn follows(&self) -> bool {
+        self.0.follower.is_some()
+    }
+
+    /// The hosts to which referrals are followed.
+    pub fn followed_hosts(&self) -> impl Iterator<Item = &ReferralHost> {
+        self.0.follower.iter().flat_map(|follower| &follower.allowed)
     }
 
     async fn run(
@@ -127,6 +148,22 @@ impl Directory {
         mut stream: Option<Stream<'_>>,
         deadline: Instant,
     ) -> Result<RawFound, RepositoryError> {
+        let heard = self.first(request, &mut stream, deadline).await;
+        let Some(follower) = &self.0.follower else { return Ok(heard?) };
+        let found = self.0.followed(follower, request, heard, &mut stream, deadline).await;
+        if found.as_ref().is_err_and(|failure| !matches!(failure, Failure::Refused(_))) {
+            self.0.last.store(ILL, Ordering::Relaxed);
+        }
+        Ok(found?)
+    }
+
+    /// What the first of the servers says that can be reached.
+    async fn first(
+        &self,
+        request: &SearchRequest,
+        stream: &mut Option<Stream<'_>>,
+        deadline: Instant,
+    ) -> Result<RawFound, Failure> {
         let mut broken = false;
         let mut last = None;
         for (index, server) in self.0.servers.iter().enumerate() {
@@ -138,15 +175,7 @@ impl Directory {
                 deadline.min(Instant::now() + server.plan.dial.timeout)
             };
             loop {
-                let asked = match &mut stream {
-                    None => self.0.ask(server, request, patience, deadline).await,
-                    Some(stream) => {
-                        let whole = self.0.stream(server, request, stream, patience, deadline);
-                        let whole = whole.await;
-                        whole.map(|complete| RawFound { entries: Vec::new(), complete })
-                    }
-                };
-                Inner::note(server, &asked);
+                let asked = self.0.once(server, request, stream, patience, deadline).await;
                 let begun = stream.as_ref().is_some_and(|stream| stream.sent > 0);
                 match asked {
                     Ok(found) => {
@@ -155,19 +184,19 @@ impl Directory {
                     }
                     Err(failure) if begun => {
                         self.0.last.store(ILL, Ordering::Relaxed);
-                        return Err(failure.into());
+                        return Err(failure);
                     }
                     Err(Failure::Died(_)) if !broken => {
                         broken = true;
                         server.suspect();
                     }
-                    Err(Failure::Refused(text)) => {
+                    Err(failure @ (Failure::Refused(_) | Failure::Referred { .. })) => {
                         self.0.last.store(WELL, Ordering::Relaxed);
-                        return Err(RepositoryError::Unavailable(text));
+                        return Err(failure);
                     }
-                    Err(Failure::Timeout { .. }) => {
+                    Err(failure @ Failure::Timeout { .. }) => {
                         self.0.last.store(ILL, Ordering::Relaxed);
-                        return Err(RepositoryError::Timeout);
+                        return Err(failure);
                     }
                     Err(failure) => {
                         last = Some(failure);
@@ -177,7 +206,7 @@ impl Directory {
             }
         }
         self.0.last.store(ILL, Ordering::Relaxed);
-        Err(last.map_or(RepositoryError::Timeout, RepositoryError::from))
+        Err(last.unwrap_or(Failure::Timeout { silent: false }))
     }
 
     /// Whether `password` is the one of the entry `dn`, by a bind on a connection of its own.
@@ -217,7 +246,30 @@ impl Directory {
 }
 
 impl Inner {
-    /// One search on one server: `patience` bounds the wait for a connection.
+    /// One attempt on one server, noted there: `patience` bounds the wait for a connection. Where the
+    /// entries go out by `stream`, none is in the answer.
+    pub(super) async fn once(
+        &self,
+        server: &Arc<Server>,
+        request: &SearchRequest,
+        stream: &mut Option<Stream<'_>>,
+        patience: Instant,
+        deadline: Instant,
+    ) -> Result<RawFound, Failure> {
+        let asked = match stream {
+            None => self.ask(server, request, patience, deadline).await,
+            Some(stream) => self.stream(server, request, stream, patience, deadline).await,
+        };
+        match &asked {
+            Err(Failure::Timeout { silent: true }) => server.silent(),
+            Ok(_) | Err(Failure::Refused(_) | Failure::Referred { .. } | Failure::Busy(_)) => {
+                server.answered();
+            }
+            Err(_) => {}
+        }
+        asked
+    }
+
     async fn ask(
         &self,
         server: &Arc<Server>,
@@ -238,15 +290,6 @@ impl Inner {
                     Err(failure) => Err(failure),
                 }
             }
-        }
-    }
-
-    /// What an attempt says about the server.
-    fn note(server: &Arc<Server>, asked: &Result<RawFound, Failure>) {
-        match asked {
-            Err(Failure::Timeout { silent: true }) => server.silent(),
-            Ok(_) | Err(Failure::Refused(_) | Failure::Busy(_)) => server.answered(),
-            Err(_) => {}
         }
     }
 
@@ -294,10 +337,10 @@ impl Inner {
             AnswerEnd::Said { outcome, .. } => match outcome.code {
                 0 => true,
                 3 | 4 | 11 => false,
-                _ => return Err(refusal(server, request, &outcome)),
+                _ => return Err(refusal(server, request, outcome)),
             },
         };
-        Ok(found(answer.entries, limit, complete))
+        Ok(RawFound { references: answer.references, ..found(answer.entries, limit, complete) })
     }
 
     async fn scan(
@@ -311,9 +354,11 @@ impl Inner {
         let weight = Weight::new(&self.weight);
         let limit = request.size_limit.max(1);
         let mut entries: Vec<RawEntry> = Vec::new();
+        let mut references = Vec::new();
         loop {
             // One more than wanted tells whether there is more.
             let page = pages.next(limit + 1 - entries.len(), &weight).await?;
+            add(&mut references, page.references);
             if entries.is_empty() {
                 entries = page.entries;
             } else {
@@ -321,16 +366,15 @@ impl Inner {
             }
             match page.end {
                 End::More if entries.len() <= limit => {}
-                End::More | End::Whole => {
+                end => {
                     pages.stop();
-                    return Ok(found(entries, limit, true));
+                    return Ok(RawFound { references, ..found(entries, limit, end != End::Cut) });
                 }
-                End::Cut => return Ok(found(entries, limit, false)),
             }
         }
     }
 
-    /// A search whose entries go out page by page; whether the answer was whole.
+    /// A search whose entries go out page by page.
     async fn stream(
         &self,
         server: &Arc<Server>,
@@ -338,55 +382,115 @@ impl Inner {
         stream: &mut Stream<'_>,
         patience: Instant,
         deadline: Instant,
-    ) -> Result<bool, Failure> {
+    ) -> Result<RawFound, Failure> {
         let limit = request.size_limit.max(1);
+        let before = stream.sent;
+        if before > limit {
+            return Ok(RawFound::default());
+        }
+        let mut references = Vec::new();
         let mut pages = Pages::begin(server, request, patience, deadline).await?;
         loop {
             // Each page is weighed alone: it is gone by the time the next but one comes.
             let weight = Weight::new(&self.weight);
             let page = match pages.next(limit + 1 - stream.sent, &weight).await {
-                Err(Failure::Refused(_)) if stream.sent == 0 => Page::NONE,
+                Err(Failure::Refused(_)) if stream.sent == before => Page::NONE,
                 page => page?,
             };
-            if stream.sent == 0 && page.entries.is_empty() && page.end == End::Cut {
+            if stream.sent == before && page.entries.is_empty() && page.end == End::Cut {
                 // A server that cannot page gives what it gives at once.
-                let found = self.lookup(server, request, limit, patience, deadline).await?;
-                stream.send(found.entries).await;
-                return Ok(found.complete);
+                let mut found = self.lookup(server, request, limit, patience, deadline).await?;
+                stream.send(std::mem::take(&mut found.entries)).await;
+                return Ok(found);
             }
+            add(&mut references, page.references);
             let heard = stream.send(page.entries).await;
-            match page.end {
-                End::More if heard && stream.sent <= limit => {}
+            let complete = match page.end {
+                End::More if heard && stream.sent <= limit => continue,
                 End::More => {
                     pages.stop();
-                    return Ok(false);
+                    false
                 }
-                End::Whole => return Ok(heard && stream.sent <= limit),
-                End::Cut => return Ok(false),
-            }
+                End::Whole => heard && stream.sent <= limit,
+                End::Cut => false,
+            };
+            return Ok(RawFound { entries: Vec::new(), complete, references });
         }
     }
 }
 
+/// References of several pages are no more than those of one.
+fn add(references: &mut Vec<Reference>, more: Vec<Reference>) {
+    let room = MAX_REFERENCES - references.len();
+    references.extend(more.into_iter().take(room));
+}
+
 /// Where the entries of a search go that is not collected.
-struct Stream<'a> {
+pub(super) struct Stream<'a> {
     into: &'a mpsc::Sender<Vec<RawEntry>>,
-    sent: usize,
+    pub sent: usize,
+    /// Whom referrals may bring a second time.
+    seen: Option<Seen>,
 }
 
 impl Stream<'_> {
     /// Whether anybody still listens.
-    async fn send(&mut self, entries: Vec<RawEntry>) -> bool {
+    async fn send(&mut self, mut entries: Vec<RawEntry>) -> bool {
+        if let Some(seen) = &mut self.seen {
+            entries.retain(|entry| seen.add(entry));
+        }
         self.sent += entries.len();
         entries.is_empty() || self.into.send(entries).await.is_ok()
     }
 }
 
+/// Entries that were seen, by their names.
+#[derive(Default)]
+pub(super) struct Seen {
+    names: HashSet<(u64, u64)>,
+    hashers: (RandomState, RandomState),
+}
+
+impl Seen {
+    /// Whether it was not seen before.
+    pub(super) fn add(&mut self, entry: &RawEntry) -> bool {
+        let name =
+            Dn::parse(&entry.dn).map_or_else(|_| entry.dn.as_bytes().into(), |dn| dn.identity());
+        self.names.insert((self.hashers.0.hash_one(&name), self.hashers.1.hash_one(&name)))
+    }
+}
+
 /// At most `limit` entries; that there were more makes the answer incomplete.
-fn found(mut entries: Vec<RawEntry>, limit: usize, complete: bool) -> RawFound {
+pub(super) fn found(mut entries: Vec<RawEntry>, limit: usize, complete: bool) -> RawFound {
     let complete = complete && entries.len() <= limit;
     entries.truncate(limit);
-    RawFound { entries, complete }
+    RawFound { entries, complete, references: Vec::new() }
+}
+
+fn plan(
+    name: &str,
+    url: &ServerUrl,
+    settings: &Settings,
+    (tls, identity): (&Option<Arc<ClientConfig>>, &Identity),
+) -> Plan {
+    Plan {
+        name: name.into(),
+        dial: Dial {
+            url: url.clone(),
+            starttls: settings.starttls,
+            tls: tls.clone(),
+            timeout: settings.connect_timeout,
+            silence: (settings.operation_timeout * 2)
+                .clamp(Duration::from_secs(5), Duration::from_mins(1)),
+        },
+        identity: identity.clone(),
+        operation_timeout: settings.operation_timeout,
+        max_message: settings.max_message,
+        lookup: settings.lookup.max(1),
+        scan: settings.scan,
+        idle: settings.idle,
+        max_age: settings.max_age,
+    }
 }
 
 fn identity(settings: &Settings) -> Result<Identity, SettingsError> {
@@ -421,7 +525,7 @@ pub(super) fn named(server: &Server, failure: Failure) -> Failure {
 }
 
 /// A result code that makes the whole answer an error.
-pub(super) fn refusal(server: &Server, request: &SearchRequest, outcome: &Outcome) -> Failure {
+pub(super) fn refusal(server: &Server, request: &SearchRequest, outcome: Outcome) -> Failure {
     let base = &request.base;
     let why = match outcome.code {
         32 => format!("base \"{base}\" does not exist, or may not be seen by this bind"),
@@ -434,6 +538,7 @@ pub(super) fn refusal(server: &Server, request: &SearchRequest, outcome: &Outcom
     };
     let text = if outcome.text.is_empty() { why } else { format!("{why}: {}", outcome.text) };
     match outcome.code {
+        10 => Failure::Referred { text: server.text(&text), urls: outcome.urls },
         51 | 52 => Failure::Busy(server.text(&text)),
         _ => Failure::Refused(server.text(&text)),
     }

@@ -4,7 +4,7 @@ use ldap3::ResultEntry;
 use ldap3::asn1::{PL, StructureTag};
 
 /// How far below the base a search looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
     Base,
     One,
@@ -45,7 +45,19 @@ pub struct RawFound {
     pub entries: Vec<RawEntry>,
     /// False when any limit, the directory's or ours, cut the answer.
     pub complete: bool,
+    /// What is held elsewhere, and was not asked there.
+    pub(super) references: Vec<Reference>,
 }
+
+impl RawFound {
+    /// Whether anything of what was asked for is held elsewhere.
+    pub fn refers(&self) -> bool {
+        !self.references.is_empty()
+    }
+}
+
+/// URLs of which any one leads on (RFC 4511 section 4.1.10).
+pub(super) type Reference = Vec<String>;
 
 /// One entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +71,9 @@ pub struct RawEntry {
 #[derive(Debug)]
 pub(super) enum Item {
     Entry(RawEntry),
-    /// A reference elsewhere, or an intermediate response: neither is followed.
+    /// A search result reference (RFC 4511 section 4.5.3).
+    Elsewhere(Reference),
+    /// An intermediate response, which means nothing here.
     Other,
     /// Not what LDAP prescribes.
     Broken,
@@ -67,11 +81,19 @@ pub(super) enum Item {
 
 impl Item {
     pub(super) fn decode(message: ResultEntry) -> Self {
-        if message.is_ref() || message.is_intermediate() {
+        if message.is_intermediate() {
             return Self::Other;
+        }
+        if message.is_ref() {
+            return urls(message.0).map_or(Self::Broken, Self::Elsewhere);
         }
         RawEntry::decode(message.0).map_or(Self::Broken, Self::Entry)
     }
+}
+
+fn urls(tag: StructureTag) -> Option<Reference> {
+    let list = tag.expect_constructed()?.into_iter();
+    list.map(|one| String::from_utf8(one.expect_primitive()?).ok()).collect()
 }
 
 impl RawEntry {

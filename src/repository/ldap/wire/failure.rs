@@ -16,6 +16,8 @@ pub(super) enum Failure {
     Busy(Arc<str>),
     /// The answer is an error and would be the same elsewhere.
     Refused(Arc<str>),
+    /// All that was asked for is held by another server, at these URLs.
+    Referred { text: Arc<str>, urls: Vec<String> },
 }
 
 impl From<Failure> for RepositoryError {
@@ -25,7 +27,8 @@ impl From<Failure> for RepositoryError {
             Failure::Died(text)
             | Failure::Down(text)
             | Failure::Busy(text)
-            | Failure::Refused(text) => Self::Unavailable(text),
+            | Failure::Refused(text)
+            | Failure::Referred { text, .. } => Self::Unavailable(text),
         }
     }
 }

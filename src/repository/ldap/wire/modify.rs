@@ -77,7 +77,7 @@ impl Directory {
             let well = if answered.is_ok() { WELL } else { ILL };
             self.0.last.store(well, Ordering::Relaxed);
             return match answered {
-                Ok(Outcome { code, text }) => {
+                Ok(Outcome { code, text, .. }) => {
                     server.answered();
                     Ok(Said { code, text })
                 }

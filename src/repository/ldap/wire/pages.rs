@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::connection::{AnswerEnd, Ask, Weight};
 use super::directory::{named, refusal, waited};
-use super::entry::{RawEntry, SearchRequest};
+use super::entry::{RawEntry, Reference, SearchRequest};
 use super::failure::Failure;
 use super::server::{Lease, Server};
 
@@ -29,12 +29,14 @@ pub(super) struct Pages<'a> {
 #[derive(Debug)]
 pub(super) struct Page {
     pub(super) entries: Vec<RawEntry>,
+    pub(super) references: Vec<Reference>,
     pub(super) end: End,
 }
 
 impl Page {
     /// Nobody is shown, though there may be somebody.
-    pub(super) const NONE: Self = Self { entries: Vec::new(), end: End::Cut };
+    pub(super) const NONE: Self =
+        Self { entries: Vec::new(), references: Vec::new(), end: End::Cut };
 }
 
 /// What comes after a page.
@@ -81,11 +83,11 @@ impl<'a> Pages<'a> {
             };
             let answer =
                 connection.search(&ask).await.map_err(|failure| named(self.server, failure))?;
-            let entries = answer.entries;
+            let (entries, references) = (answer.entries, answer.references);
             let AnswerEnd::Said { outcome, cookie: next } = answer.end else {
                 // The rest of the page is still under way here: the lease is not given back.
                 self.lease = None;
-                return Ok(Page { entries, end: End::Cut });
+                return Ok(Page { entries, references, end: End::Cut });
             };
             if outcome.code == 0 {
                 // Only what worked is remembered: who does not page at all refuses every size.
@@ -104,12 +106,12 @@ impl<'a> Pages<'a> {
                     continue;
                 }
                 3 | 4 | 11 => End::Cut,
-                _ => return Err(refusal(self.server, self.request, &outcome)),
+                _ => return Err(refusal(self.server, self.request, outcome)),
             };
             if end != End::More {
                 self.stop();
             }
-            return Ok(Page { entries, end });
+            return Ok(Page { entries, references, end });
         }
     }
 

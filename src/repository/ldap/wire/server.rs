@@ -23,7 +23,7 @@ const CROWD: usize = 64;
 const PAGE: usize = 500;
 
 /// What the connections of one server share.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Plan {
     /// The repository's id, for the log.
     pub name: Arc<str>,
@@ -215,7 +215,8 @@ impl Server {
             Failure::Died(text)
             | Failure::Down(text)
             | Failure::Busy(text)
-            | Failure::Refused(text) => self.text(text),
+            | Failure::Refused(text)
+            | Failure::Referred { text, .. } => self.text(text),
         }
     }
 

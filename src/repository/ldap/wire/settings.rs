@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::config::ServerUrl;
+use crate::config::{ReferralHost, ServerUrl};
 use crate::secret::Secret;
 
 /// How to reach one directory. All its servers hold the same data.
@@ -13,6 +13,10 @@ pub struct Settings {
     pub urls: Vec<ServerUrl>,
     /// Whether `ldap://` servers must change to TLS before anything else is said.
     pub starttls: bool,
+    /// Whether referrals may lead to a server beyond this machine that is spoken to in plain text.
+    pub insecure: bool,
+    /// The hosts to which referrals are followed.
+    pub follow_referrals: Vec<ReferralHost>,
     /// Roots that are trusted besides the machine's own, in PEM.
     pub ca: Option<Vec<u8>>,
     /// Certificate chain and key in PEM; without `bind_dn` they are the identity (SASL EXTERNAL).

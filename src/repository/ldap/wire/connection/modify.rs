@@ -43,7 +43,7 @@ impl Connection {
             Poll::Pending => timeout_at(deadline, operation).await,
         };
         match answered {
-            Ok(Ok(result)) => Ok(Outcome { code: result.rc, text: result.text }),
+            Ok(Ok(result)) => Ok(result.into()),
             Ok(Err(error)) => Err(self.failure(&error)),
             Err(_) => Err(self.late(started)),
         }

@@ -3,6 +3,7 @@
 mod faults;
 mod hostile;
 mod live;
+mod referrals;
 mod secure;
 mod slapd;
 
@@ -23,6 +24,8 @@ fn settings(urls: &[String]) -> Settings {
     Settings {
         urls: urls.iter().map(|url| server(url)).collect(),
         starttls: false,
+        insecure: false,
+        follow_referrals: Vec::new(),
         ca: None,
         client_certificate: None,
         bind_dn: None,
