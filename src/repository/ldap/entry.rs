@@ -165,9 +165,7 @@ impl<'a> Values<'a> {
         let own =
             fold(std::str::from_utf8(dn.own_value(&self.mapping.names.get(name)?.base)?).ok()?)
                 .into_owned();
-        values
-            .iter()
-            .find(|value| std::str::from_utf8(value).is_ok_and(|value| fold(value) == own))
+        values.iter().find(|value| std::str::from_utf8(value).is_ok_and(|value| fold(value) == own))
     }
 
     fn value(&self, name: usize, mapped: &Mapped, bytes: &[u8]) -> Option<Value> {
