@@ -23,7 +23,7 @@ use super::memory::Grounds;
 use super::plan::Plan;
 use super::resource::{Resource, ResourceKey};
 use super::rows::{Stored, StoredKey};
-use super::vanish::Recorder;
+use super::vanish::{Heard, Recorder};
 use super::walk::WalkNumbers;
 use super::{Problem, RepositoryPart, too_many};
 use crate::cache::{Answer, Cache, Derived, Loaded, Lost, Policy, State};
@@ -76,9 +76,9 @@ impl Shares {
                 u32::try_from(text.len() * 6 + 10_000).unwrap_or(u32::MAX)
             })),
             people: Arc::new(Derived::new(capacity / 100 * 15, |_, person| {
-                // Attributes, and the bytes rendered from them.
+                // Attributes, which take about three times their text, and the bytes rendered.
                 let text = weigh(&person.attributes);
-                text.saturating_mul(2).saturating_add(256)
+                text.saturating_mul(4).saturating_add(256)
             })),
             walks: Arc::default(),
             members_read: Arc::default(),
@@ -168,6 +168,7 @@ pub(super) struct Directory {
     /// How often each linked entry is read again, at least.
     verify: Duration,
     recorder: Arc<Recorder>,
+    heard: Heard,
     shares: Shares,
     clock: Clock,
 }
@@ -193,6 +194,7 @@ impl Directory {
             timeout: part.timeout,
             verify: part.verify,
             recorder: Arc::clone(recorder),
+            heard: Heard::default(),
             shares: shares.clone(),
             clock: clock.clone(),
         }
@@ -460,8 +462,8 @@ impl Directory {
             since: now.checked_sub(old).unwrap_or(now),
             giving: Arc::clone(&self.giving),
             photos,
-            clock: self.clock.clone(),
             began: self.shares.entries.moment(),
+            asked: self.clock.now(),
         }
     }
 }

@@ -277,7 +277,7 @@ impl Federation {
     ) -> Self {
         let none = ResourceType::group(&[]);
         let kind = types.iter().find(|kind| is_group(kind)).map_or(&none, AsRef::as_ref);
-        let recorder = vanish::Recorder::new();
+        let recorder = vanish::Recorder::new(&clock);
         let directory = |part: RepositoryPart| {
             let giving = given::Giving::new(&part.rules, &rules.groups, &rules.roles, kind);
             let (tenant, recorder) = (Arc::clone(&tenant), &recorder);
