@@ -2,6 +2,7 @@
 
 mod background;
 pub mod explain;
+mod renaming;
 mod repositories;
 mod sealer;
 pub mod tokens;
@@ -71,6 +72,9 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         let mut tenants = Vec::with_capacity(config.tenants.len());
         let mut importers = Vec::with_capacity(config.tenants.len());
         for tenant in &config.tenants {
+            renaming::rename(tenant, &store, &clock)
+                .await
+                .with_context(|| format!("tenant \"{}\": rename_from", tenant.name))?;
             let federation = federation(tenant, &store, &shares, &metrics, &clock)
                 .with_context(|| format!("tenant \"{}\"", tenant.name))?
                 .sealing(&cursors);
