@@ -32,6 +32,17 @@ pub enum Renaming {
     Twice(Vec<String>),
 }
 
+macro_rules! moved {
+    ($table:literal) => {
+        concat!(
+            "UPDATE ",
+            $table,
+            " SET repository = $1 WHERE tenant = (SELECT key FROM tenants WHERE name = $2) \
+             AND repository = $3"
+        )
+    };
+}
+
 impl Store {
     /// What is kept under this id.
     pub async fn kept_of(&self, tenant: &str, repository: &str) -> Result<Renamed, StoreError> {
@@ -72,11 +83,7 @@ impl Store {
             return Ok(Renaming::Done(renamed));
         }
         let mut change = Change::default();
-        for table in ["links", "departed", "intents"] {
-            let sql = format!(
-                "UPDATE {table} SET repository = $1 \
-                 WHERE tenant = (SELECT key FROM tenants WHERE name = $2) AND repository = $3"
-            );
+        for sql in [moved!("links"), moved!("departed"), moved!("intents")] {
             change.push(sql, [to.into(), tenant.into(), from.into()], Expect::Any);
         }
         audit::push(&mut change, tenant, record(&renamed), || self.token());

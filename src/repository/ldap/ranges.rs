@@ -9,7 +9,7 @@ use tracing::warn;
 
 use super::repository::LdapRepository;
 use super::wire::{Paging, RawEntry, Scope, SearchRequest, rest_of};
-use crate::repository::RepositoryError;
+use crate::repository::{Repository as _, RepositoryError};
 
 /// More values than these are not read of one attribute.
 const MOST_VALUES: usize = 100_000;
