@@ -72,9 +72,7 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         let mut tenants = Vec::with_capacity(config.tenants.len());
         let mut importers = Vec::with_capacity(config.tenants.len());
         for tenant in &config.tenants {
-            renaming::rename(tenant, &store, &clock)
-                .await
-                .with_context(|| format!("tenant \"{}\": rename_from", tenant.name))?;
+            renaming::rename(tenant, &store, &clock).await?;
             let federation = federation(tenant, &store, &shares, &metrics, &clock)
                 .with_context(|| format!("tenant \"{}\"", tenant.name))?
                 .sealing(&cursors);

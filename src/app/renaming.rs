@@ -18,6 +18,11 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Moves what is kept under former ids. Once that is done it costs a look.
 pub async fn rename(tenant: &Tenant, store: &Store, clock: &Clock) -> anyhow::Result<()> {
+    let renamed = rename_all(tenant, store, clock).await;
+    renamed.with_context(|| format!("tenant \"{}\": rename_from", tenant.name))
+}
+
+async fn rename_all(tenant: &Tenant, store: &Store, clock: &Clock) -> anyhow::Result<()> {
     for settings in &tenant.repositories {
         let (Some(from), to) = (&settings.rename_from, &settings.id) else { continue };
         if store.kept_of(&tenant.name, from).await? == Renamed::default() {

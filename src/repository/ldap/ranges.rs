@@ -86,9 +86,7 @@ impl LdapRepository {
     ) -> Result<RawEntry, RepositoryError> {
         while let Some((place, mut rest)) = self.part_of(&entry) {
             let Some((name, values)) = entry.attributes.get_mut(place) else { break };
-            if let Some((base, _)) = name.split_once(';') {
-                *name = base.to_owned();
-            }
+            name.truncate(name.find(';').unwrap_or(name.len()));
             loop {
                 if parts.fetch_add(1, Ordering::Relaxed) >= MOST_PARTS
                     || values.len() >= MOST_VALUES
