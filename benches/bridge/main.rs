@@ -8,7 +8,7 @@
 //! * B: the ldap3 crate alone, 16 searches in flight on two connections, against the same slapd.
 //!
 //! `cargo bench --bench bridge -- imports` measures others while an import is under way, and
-//! `-- provisioning` what an agent sends, against 1,000 requests a second.
+//! `-- provisioning` what an agent sends, against 1,000 requests a second, `-- cold` the cold look-up alone.
 
 #![expect(
     clippy::unwrap_used,
@@ -39,6 +39,7 @@ const PEOPLE: usize = 10_000;
 const HOT: usize = 1_000;
 const CONNECTIONS: usize = 16;
 const ROUNDS: usize = 9;
+const UNCACHED: &str = "cache = { fresh = \"0s\", negative = \"0s\", stale = \"0s\" }";
 const SERVER_CPU: &str = "0";
 const LOAD_CPU: &str = "1";
 
@@ -50,21 +51,20 @@ fn main() {
         // cargo test runs benches once, without --bench, to see that they start.
         _ if !arguments.iter().any(|one| one == "--bench") => return,
         Some("imports") => return imports::run(),
+        Some("cold") => return cold_alone(),
         Some("provisioning") => {
             pin(std::process::id(), LOAD_CPU);
             return provisioning::run();
         }
         _ => {}
     }
-    pin(std::process::id(), LOAD_CPU);
+    // What is started inherits the processor, and so knows that it has one.
+    pin(std::process::id(), SERVER_CPU);
     let slapd = Slapd::start(Options { people: PEOPLE, ..Options::default() });
-    pin(slapd.pid(), SERVER_CPU);
     let bridge = TestBridge::start(&Settings::over(&slapd));
-    pin(bridge.pid(), SERVER_CPU);
-    let uncached = "cache = { fresh = \"0s\", negative = \"0s\", stale = \"0s\" }";
-    let cold = TestBridge::start(&Settings::over(&slapd).with(uncached));
-    pin(cold.pid(), SERVER_CPU);
+    let cold = TestBridge::start(&Settings::over(&slapd).with(UNCACHED));
     let bare = Bare::start();
+    pin(std::process::id(), LOAD_CPU);
 
     let bound = bind_some(&bridge);
     let hot: Vec<Shot> = (1..=HOT).map(look_up).collect();
@@ -104,6 +104,26 @@ fn main() {
     one_search(&slapd, &cold);
     memory(&slapd);
     drop(bare);
+}
+
+/// The cold look-up and its yardstick, nothing else.
+fn cold_alone() {
+    pin(std::process::id(), SERVER_CPU);
+    let slapd = Slapd::start(Options { people: PEOPLE, ..Options::default() });
+    let cold = TestBridge::start(&Settings::over(&slapd).with(UNCACHED));
+    pin(std::process::id(), LOAD_CPU);
+    let address: SocketAddr = cold.address().parse().expect("an address");
+    let any: Vec<Shot> = (1..=PEOPLE).map(look_up).collect();
+    fire(address, CONNECTIONS, Duration::from_secs(5), &any);
+    println!("round  yardstick B  cold look-up   (per second)");
+    let mut rows = Vec::new();
+    for round in 1..=ROUNDS {
+        let bare = yardstick::run_bare_ldap3(&slapd.url(), SERVER_CPU);
+        let uncached = fire(address, CONNECTIONS, Duration::from_secs(3), &any).per_second;
+        println!("{round:>5}  {bare:>11.0}  {uncached:>12.0}");
+        rows.push(uncached / bare);
+    }
+    line("cold federated look-up / B", median(&rows, |row| *row), 0.5);
 }
 
 /// Of the rounds.
@@ -173,8 +193,9 @@ fn one_search(slapd: &Slapd, cold: &TestBridge) {
 /// Anonymous resident memory with 10,000 entries cached, in a fresh process. Everybody is looked up
 /// twice; that the second time asks slapd nothing shows that they are cached.
 fn memory(slapd: &Slapd) {
+    pin(std::process::id(), SERVER_CPU);
     let bridge = TestBridge::start(&Settings::over(slapd).with("cache = { fresh = \"1h\" }"));
-    pin(bridge.pid(), SERVER_CPU);
+    pin(std::process::id(), LOAD_CPU);
     let mut client = bridge.client();
     let mut asked = slapd.searches();
     for round in 0..2 {

@@ -4,6 +4,7 @@
 
 use std::error::Error;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -23,6 +24,11 @@ use url::{Position, Url};
 
 /// Until there is a connection.
 const CONNECT: Duration = Duration::from_secs(5);
+/// From one address of a host to the next, where the first says nothing ("Connection Attempt Delay",
+/// RFC 8305 section 5).
+const STAGGER: Duration = Duration::from_millis(250);
+/// Addresses of a host that are tried; within the time for all there is no more to be had.
+const ADDRESSES: usize = 16;
 /// Until the last byte.
 const WHOLE: Duration = Duration::from_secs(10);
 /// Bytes of a text.
@@ -102,13 +108,17 @@ impl Address {
     }
 
     async fn connect(&self) -> Result<Fetched, FetchError> {
-        let stream = timeout(CONNECT, TcpStream::connect((&*self.host, self.port)));
+        let stream = timeout(CONNECT, self.dial());
         let stream = stream.await.map_err(|_| FetchError::Slow)?.map_err(FetchError::Connect)?;
         let Some((config, name)) = &self.tls else { return self.ask(stream).await };
         let connector = TlsConnector::from(Arc::clone(config));
         let stream =
             connector.connect(name.clone(), stream).await.map_err(FetchError::Handshake)?;
         self.ask(stream).await
+    }
+
+    async fn dial(&self) -> io::Result<TcpStream> {
+        first_of(lookup_host((&*self.host, self.port)).await?.take(ADDRESSES)).await
     }
 
     async fn ask<S>(&self, stream: S) -> Result<Fetched, FetchError>
@@ -146,6 +156,33 @@ impl Address {
     }
 }
 
+/// A connection to the first of these addresses that lets itself be connected to: one that says nothing
+/// does not keep the others from being tried.
+async fn first_of(mut addresses: impl Iterator<Item = SocketAddr>) -> io::Result<TcpStream> {
+    let mut attempts = JoinSet::new();
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    loop {
+        let next = addresses.next();
+        let is_last = next.is_none();
+        if let Some(address) = next {
+            attempts.spawn(TcpStream::connect(address));
+        }
+        let ended = async {
+            if is_last {
+                return attempts.join_next().await;
+            }
+            timeout(STAGGER, attempts.join_next()).await.unwrap_or(None)
+        };
+        match ended.await {
+            Some(Ok(Ok(stream))) => return Ok(stream),
+            Some(Ok(Err(error))) => last = error,
+            Some(Err(error)) => last = error.into(),
+            None if is_last => return Err(last),
+            None => {}
+        }
+    }
+}
+
 fn client_config(roots: Option<&RootCertStore>) -> Result<Arc<ClientConfig>, rustls::Error> {
     let mut trusted = roots.cloned().unwrap_or_else(RootCertStore::empty);
     // A machine without roots can still reach a server under a root of its own.
@@ -177,6 +214,7 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use tokio::net::TcpListener;
 
     use super::*;
 
@@ -201,6 +239,44 @@ mod tests {
             assert_eq!(max_age(&headers), told.map(Duration::from_secs), "{control}");
         }
         assert_eq!(max_age(&HeaderMap::new()), None);
+    }
+
+    /// An address at which nothing is answered, as if it were thrown away on the way: the few
+    /// connections that may wait there do. With what keeps it so.
+    fn silent() -> (SocketAddr, Vec<socket2::Socket>) {
+        let socket = || {
+            let any = (socket2::Domain::IPV4, socket2::Type::STREAM);
+            socket2::Socket::new(any.0, any.1, None).unwrap()
+        };
+        let listener = socket();
+        listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut held = vec![listener];
+        for _ in 0..4 {
+            let client = socket();
+            let _ = client.connect_timeout(&address, Duration::from_millis(50));
+            held.push(client);
+        }
+        (address.as_socket().unwrap(), held)
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_silent_does_not_keep_the_next_from_being_tried() {
+        let (silent, _held) = silent();
+        let good = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let good = (good.local_addr().unwrap(), good);
+        let closed = SocketAddr::from(([127, 0, 0, 1], 1));
+        let alone = timeout(Duration::from_secs(1), first_of([silent].into_iter())).await;
+        assert!(alone.is_err(), "it is silent");
+        for addresses in [vec![silent, good.0], vec![closed, silent, silent, good.0, closed]] {
+            let first = timeout(CONNECT, first_of(addresses.into_iter())).await.unwrap();
+            assert_eq!(first.unwrap().peer_addr().unwrap(), good.0);
+        }
+        let refused = first_of([closed, closed].into_iter()).await.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        let nowhere = first_of(std::iter::empty()).await.unwrap_err();
+        assert!(nowhere.to_string().contains("no address"), "{nowhere}");
     }
 
     #[test]

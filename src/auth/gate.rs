@@ -9,6 +9,7 @@ use super::bearer::{self, Denied, Tokens};
 use super::client::Clients;
 use super::jwt::{IssuerFault, Issuers, KeysUnavailable, Unverified};
 use super::mint::{ISSUED, hex, sha256};
+use super::published::Places;
 use super::rate::Rate;
 use super::standing::Standing;
 use super::throttle::Throttle;
@@ -16,7 +17,7 @@ use super::verified::Verified;
 use crate::cache::Time;
 use crate::caller::Caller;
 use crate::clock::Clock;
-use crate::config::{Config, Rights};
+use crate::config::{Config, Rights, Tenant};
 use crate::store::{Store, StoreError};
 
 /// Whom the bridge knows, and what it has seen of those whom it does not.
@@ -66,6 +67,9 @@ impl Gate {
     ///
     /// # Errors
     /// When an issuer's keys are of no use.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime, where an issuer's keys are published under an address.
     pub fn new(
         config: &Config,
         store: &Arc<Store>,
@@ -78,9 +82,12 @@ impl Gate {
             .map(|tenant| (Arc::clone(&tenant.name), Clients::new(&tenant.clients, start)))
             .collect();
         let issuing = config.tenants.iter().filter(|tenant| !tenant.issuers.is_empty());
+        let mut places = Places::default();
+        let mut known = |tenant: &Tenant| Issuers::new(&tenant.issuers, &mut places, start);
         let issuers = issuing
-            .map(|tenant| Ok((Arc::clone(&tenant.name), Issuers::new(&tenant.issuers, start)?)))
+            .map(|tenant| Ok((Arc::clone(&tenant.name), known(tenant)?)))
             .collect::<Result<_, _>>()?;
+        places.follow();
         Ok(Self {
             tokens: Tokens::new(config, start),
             standing: Standing::new(store, clock, Time::running()),

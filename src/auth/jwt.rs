@@ -11,10 +11,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::fetch::{Address, FetchError};
+use super::fetch::FetchError;
 use super::gate::Known;
 use super::jwk::{Algorithm, Keys, KeysFault};
-use super::published::{Asker, Published, Unavailable};
+use super::published::{Asker, Places, Published, Unavailable};
 use crate::caller::{Caller, PermissionSet};
 use crate::config::{Issuer, KeySet};
 
@@ -39,7 +39,7 @@ struct Trusted {
 #[derive(Debug)]
 enum Source {
     Given(Arc<Keys>),
-    Published(Published),
+    Published(Arc<Published>),
 }
 
 /// A token in its parts, of which nothing is believed yet.
@@ -76,12 +76,11 @@ pub enum Rejected {
     NotYet,
 }
 
-/// Whether a token is good cannot be said now.
+/// Whether a token is good cannot be said now. Who sees this has not said yet who it is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the keys of the issuer \"{issuer}\" cannot be had for now, so its tokens cannot be checked"
-)]
+#[error("the keys of the token's issuer cannot be read now, so it cannot be checked")]
 pub struct KeysUnavailable {
+    /// For the log.
     pub issuer: String,
     /// Until they are asked for again.
     pub wait: Duration,
@@ -118,12 +117,15 @@ impl From<Rejected> for Unverified {
 }
 
 impl Issuers {
-    /// # Panics
-    /// Outside a Tokio runtime, where keys are published under an address.
-    pub fn new(issuers: &[Issuer], start: Instant) -> Result<Self, IssuerFault> {
+    /// `places` get the addresses at which keys are published.
+    pub fn new(
+        issuers: &[Issuer],
+        places: &mut Places,
+        start: Instant,
+    ) -> Result<Self, IssuerFault> {
         let trusted = issuers.iter().map(|one| {
             let tenant = &*one.rights.caller.tenant;
-            let keys = Source::new(one, tenant).map_err(|fault| IssuerFault {
+            let keys = Source::new(one, tenant, places).map_err(|fault| IssuerFault {
                 issuer: one.issuer.clone(),
                 tenant: tenant.to_owned(),
                 fault,
@@ -174,13 +176,12 @@ impl Issuers {
 }
 
 impl Source {
-    fn new(issuer: &Issuer, tenant: &str) -> Result<Self, SourceFault> {
+    fn new(issuer: &Issuer, tenant: &str, places: &mut Places) -> Result<Self, SourceFault> {
         Ok(match &issuer.jwks {
             KeySet::Text(text) => Self::Given(Arc::new(Keys::parse(text)?)),
             KeySet::Address(url, roots) => {
                 let who = Asker { tenant: tenant.to_owned(), issuer: issuer.issuer.clone() };
-                let address = Address::new(url, roots.as_deref())?;
-                Self::Published(Published::follow(address, who))
+                Self::Published(places.keys(url, roots.as_ref(), who)?)
             }
         })
     }

@@ -1,15 +1,18 @@
 //! The keys of an issuer that publishes them under an address: asked for ahead of need, and kept
 //! while the address does not answer.
 //!
-//! One task for each address asks; callers look at what it found, and wait only where that does not
-//! do. So there is never more than one question under way, and nobody's end stops it.
+//! One task for each address asks, for all issuers whose keys are there; callers look at what it found,
+//! and wait only where that does not do. So there is never more than one question under way, and
+//! nobody's end stops it.
 
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::RootCertStore;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
+use url::Url;
 
 use super::fetch::{Address, FetchError, Fetched};
 use super::jwk::{Keys, KeysFault};
@@ -52,7 +55,28 @@ struct State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unavailable(pub Duration);
 
-/// Who asks, for the log.
+/// The addresses at which keys are, before anybody asks there.
+#[derive(Debug, Default)]
+pub struct Places(Vec<Place>);
+
+#[derive(Debug)]
+struct Place {
+    url: Url,
+    roots: Option<Arc<RootCertStore>>,
+    keys: Arc<Published>,
+    asking: Asking,
+}
+
+/// What the task is made of.
+#[derive(Debug)]
+struct Asking {
+    address: Address,
+    askers: Vec<Asker>,
+    state: watch::Sender<State>,
+    wanted: watch::Receiver<u64>,
+}
+
+/// For whom is asked, for the log.
 #[derive(Debug)]
 pub struct Asker {
     pub tenant: String,
@@ -68,26 +92,58 @@ enum Fault {
     Keys(#[from] KeysFault),
 }
 
-impl Published {
-    /// Begins to ask; that ends with this.
-    pub fn follow(address: Address, who: Asker) -> Self {
+impl Places {
+    /// The keys at an address; those of all issuers that name it, and trust it for the same reason, are
+    /// one.
+    pub fn keys(
+        &mut self,
+        url: &Url,
+        roots: Option<&Arc<RootCertStore>>,
+        who: Asker,
+    ) -> Result<Arc<Published>, FetchError> {
+        let anchors = |roots: Option<&Arc<RootCertStore>>| roots.map(|roots| roots.roots.clone());
+        let same =
+            |one: &&mut Place| one.url == *url && anchors(one.roots.as_ref()) == anchors(roots);
+        if let Some(place) = self.0.iter_mut().find(same) {
+            place.asking.askers.push(who);
+            return Ok(Arc::clone(&place.keys));
+        }
+        let address = Address::new(url, roots.map(AsRef::as_ref))?;
         let (sender, state) = watch::channel(State::default());
         let (wanted, wishes) = watch::channel(0);
-        tokio::spawn(follow(address, who, sender, wishes));
-        Self { state, wanted }
+        let keys = Arc::new(Published { state, wanted });
+        let asking = Asking { address, askers: vec![who], state: sender, wanted: wishes };
+        let (url, roots) = (url.clone(), roots.cloned());
+        self.0.push(Place { url, roots, keys: Arc::clone(&keys), asking });
+        Ok(keys)
     }
 
+    /// Begins to ask; that ends with those who have the keys.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime, where there is any place.
+    pub fn follow(self) {
+        for place in self.0 {
+            tokio::spawn(place.asking.follow());
+        }
+    }
+}
+
+impl Published {
     /// The keys, asked for anew where those at hand do not suffice.
     ///
     /// # Errors
-    /// When there are none, or when it cannot be told whether others would suffice.
+    /// When there are none, or when it cannot be told whether others would suffice: since they cannot be
+    /// had, or since they were had a moment ago and may have changed in it. Nobody waits for the end of
+    /// that moment.
     pub async fn get(&self, suffice: impl Fn(&Keys) -> bool) -> Result<Arc<Keys>, Unavailable> {
         let before = self.state.borrow().clone();
         let now = Instant::now();
         if let Some(keys) = before.usable(now).filter(|keys| suffice(keys)) {
             return Ok(keys);
         }
-        if before.wait(now).is_zero() {
+        let asks = before.wait(now).is_zero();
+        if asks {
             let next = before.asked + 1;
             self.wanted.send_if_modified(|number| {
                 let later = *number < next;
@@ -101,7 +157,7 @@ impl Published {
         let now = Instant::now();
         after
             .usable(now)
-            .filter(|keys| !after.down || suffice(keys))
+            .filter(|keys| asks && !after.down || suffice(keys))
             .ok_or_else(|| Unavailable(after.wait(now)))
     }
 
@@ -124,53 +180,65 @@ impl State {
     }
 }
 
-/// Asks when it is time, and when somebody wants it; ends when nobody can any more.
-async fn follow(
-    address: Address,
-    who: Asker,
-    state: watch::Sender<State>,
-    mut wanted: watch::Receiver<u64>,
-) {
-    let Asker { tenant, issuer } = &who;
-    let mut asked = 0;
-    let mut down = false;
-    loop {
-        let outcome = address.get().await.map_err(Fault::from).and_then(|fetched| read(&fetched));
-        let outcome = match outcome {
+impl Asking {
+    /// Asks when it is time, and when somebody wants it; ends when nobody can any more.
+    async fn follow(mut self) {
+        let mut asked = 0;
+        let mut down = false;
+        loop {
+            let outcome = self.ask().await;
+            asked += 1;
+            let now = Instant::now();
+            let rest = now + REST;
+            let (keys, due) = match outcome {
+                Ok((keys, fresh)) => {
+                    if down {
+                        self.say_back();
+                    }
+                    down = false;
+                    (Some((Arc::new(keys), now)), now + fresh / 2)
+                }
+                Err(fault) => {
+                    // Once for each outage.
+                    if !down {
+                        self.say_down(&fault);
+                    }
+                    down = true;
+                    (None, now + RETRY)
+                }
+            };
+            self.state.send_modify(|state| {
+                let keys = keys.or_else(|| state.keys.take());
+                *state = State { keys, asked, down, rest: Some(rest) };
+            });
+            sleep(REST).await;
+            let wish = self.wanted.wait_for(|number| *number > asked);
+            if let Ok(Err(_)) = timeout_at(due, wish).await {
+                return;
+            }
+        }
+    }
+
+    async fn ask(&self) -> Result<(Keys, Duration), Fault> {
+        match self.address.get().await.map_err(Fault::from).and_then(|fetched| read(&fetched)) {
             // Its keys were withdrawn: those that were had before are no longer good.
-            Err(Fault::Keys(KeysFault::NoKey)) if state.borrow().keys.is_some() => {
+            Err(Fault::Keys(KeysFault::NoKey)) if self.state.borrow().keys.is_some() => {
                 Ok((Keys::default(), FRESH[0]))
             }
             outcome => outcome,
-        };
-        asked += 1;
-        let now = Instant::now();
-        let rest = now + REST;
-        let (keys, due) = match outcome {
-            Ok((keys, fresh)) => {
-                if down {
-                    tracing::info!(tenant, issuer, "issuer.keys.back");
-                }
-                down = false;
-                (Some((Arc::new(keys), now)), now + fresh / 2)
-            }
-            Err(fault) => {
-                // Once for each outage.
-                if !down {
-                    let error: &(dyn Error + 'static) = &fault;
-                    tracing::warn!(tenant, issuer, error, "issuer.keys.unavailable");
-                }
-                down = true;
-                (None, now + RETRY)
-            }
-        };
-        state.send_modify(|state| {
-            let keys = keys.or_else(|| state.keys.take());
-            *state = State { keys, asked, down, rest: Some(rest) };
-        });
-        sleep(REST).await;
-        if let Ok(Err(_)) = timeout_at(due, wanted.wait_for(|number| *number > asked)).await {
-            return;
+        }
+    }
+
+    fn say_back(&self) {
+        for Asker { tenant, issuer } in &self.askers {
+            tracing::info!(tenant, issuer, "issuer.keys.back");
+        }
+    }
+
+    fn say_down(&self, fault: &Fault) {
+        let error: &(dyn Error + 'static) = fault;
+        for Asker { tenant, issuer } in &self.askers {
+            tracing::warn!(tenant, issuer, error, "issuer.keys.unavailable");
         }
     }
 }
@@ -185,6 +253,7 @@ fn read(fetched: &Fetched) -> Result<(Keys, Duration), Fault> {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use rustls_pki_types::TrustAnchor;
 
     use super::*;
 
@@ -208,6 +277,35 @@ mod tests {
         }
         let fetched = Fetched { text: Bytes::from_static(b"\xff"), max_age: None };
         assert!(read(&fetched).is_err());
+    }
+
+    #[test]
+    fn issuers_of_one_address_share_its_keys() {
+        let mut places = Places::default();
+        let roots = |number: u8| {
+            let mut roots = RootCertStore::empty();
+            let subject = vec![number].into();
+            let (subject_public_key_info, name_constraints) = (vec![].into(), None);
+            roots.roots.push(TrustAnchor { subject, subject_public_key_info, name_constraints });
+            Arc::new(roots)
+        };
+        let mut keys = |url: &str, roots: Option<Arc<RootCertStore>>| {
+            let who = Asker { tenant: "acme".to_owned(), issuer: url.to_owned() };
+            places.keys(&url.parse().unwrap(), roots.as_ref(), who).unwrap()
+        };
+        let first = keys("https://login.example/keys", None);
+        assert!(Arc::ptr_eq(&first, &keys("https://LOGIN.example:443/keys", None)));
+        let own = keys("https://login.example/keys", Some(roots(1)));
+        assert!(Arc::ptr_eq(&own, &keys("https://login.example/keys", Some(roots(1)))));
+        for other in [
+            keys("https://login.example/keys?app=1", None),
+            keys("https://login.example/keys", Some(roots(2))),
+            own,
+        ] {
+            assert!(!Arc::ptr_eq(&first, &other));
+        }
+        assert_eq!(places.0.iter().map(|place| place.asking.askers.len()).sum::<usize>(), 6);
+        assert_eq!(places.0.len(), 4);
     }
 
     #[test]

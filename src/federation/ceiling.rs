@@ -173,7 +173,7 @@ impl Federation {
         let mut given = vec![has("roles.value", &role.id)];
         if users.extension(LIFE_CYCLE).is_some() {
             let path = format!("{LIFE_CYCLE}:{ACCOUNT_ROLES}.type");
-            // There it is kept under whichever name it was given.
+            // What was text when it was given may be the number of a role since.
             given.extend([has(&path, &role.id), has(&path, &role.number.to_string())]);
         }
         let filter = Filter::Or(given);

@@ -72,9 +72,9 @@ impl Shares {
                 u32::try_from(text.len() * 6 + 10_000).unwrap_or(u32::MAX)
             })),
             people: Arc::new(Derived::new(capacity / 100 * 15, |_, person| {
-                // Attributes, and the bytes rendered from them.
+                // Attributes, which take about three times their text, and the bytes rendered.
                 let text = weigh(&person.attributes);
-                text.saturating_mul(2).saturating_add(256)
+                text.saturating_mul(4).saturating_add(256)
             })),
             walks: Arc::default(),
             members_read: Arc::default(),

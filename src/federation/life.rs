@@ -159,6 +159,27 @@ pub(super) fn account_roles(attributes: &Attributes) -> impl Iterator<Item = &st
     listed.into_iter().flatten().filter_map(|role| role.get("type")?.as_str())
 }
 
+/// Names each role that a user has in an account by its id, which `id` tells; each is listed once.
+pub(super) fn name_account_roles<'a>(
+    attributes: &mut Attributes,
+    id: impl Fn(&str) -> Option<&'a str>,
+) {
+    let listed = attributes.get_mut(LIFE_CYCLE).and_then(|life| life.get_mut(ACCOUNT_ROLES));
+    let Some(listed) = listed.and_then(Value::as_array_mut) else { return };
+    let mut named: Vec<Value> = Vec::with_capacity(listed.len());
+    for mut role in listed.drain(..) {
+        if let Some(name) = role.get_mut("type")
+            && let Some(id) = name.as_str().and_then(&id)
+        {
+            *name = id.into();
+        }
+        if !named.contains(&role) {
+            named.push(role);
+        }
+    }
+    *listed = named;
+}
+
 fn held(attributes: &Attributes) -> Option<&str> {
     attributes.get(LIFE_CYCLE)?.get(STATUS)?.as_str()
 }

@@ -239,6 +239,7 @@ impl Federation {
             }
             named.push(policy);
             if !known {
+                let policy = self.known_policy(policy, None, &at())?;
                 let (id, write) = self.authenticator(user, policy, &at())?;
                 owning.make.push(Making { id, write });
             }

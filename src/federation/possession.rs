@@ -106,23 +106,23 @@ impl Federation {
     }
 
     /// The id and the row of an authenticator of the user with this canonical id, which nobody gave a
-    /// password; `place` is where the policy was asked for. One under a policy of the type `login` is
+    /// password; `place` is where it was asked for. One under a policy of the type `login` is
     /// marked `reset`: no secret of it is known to anybody, and its first use is to set one. The store
     /// makes it with its user: [`Ownership::make`](crate::store::Ownership::make), or
     /// [`ImportBatch::owned`](crate::store::ImportBatch::owned) of many.
     pub(super) fn authenticator(
         &self,
         user: &str,
-        policy: &str,
+        policy: &AuthenticatorPolicy,
         place: &str,
     ) -> Result<(String, ResourceWrite), Problem> {
-        self.known_policy(policy, None, place)?;
         let Some(kind) = self.types.iter().find(|kind| is_authenticator(kind)) else {
             return Err(invalid(format!("{place}: this tenant has no authenticators.")));
         };
-        let asked = Attributes::from_iter([("policy".to_owned(), json!({ "value": policy }))]);
-        let own = self.settled(kind, None, asked, false)?;
-        Ok((format!("{user}.{policy}"), local_write(kind, own, self.clock.now())))
+        let named = json!({ "value": policy.id });
+        let asked = Attributes::from_iter([("policy".to_owned(), named)]);
+        let own = settled_under(Some(&policy.kind), None, with_status(kind, None, asked)?, false);
+        Ok((format!("{user}.{}", policy.id), local_write(kind, own, self.clock.now())))
     }
 
     /// The id as the store has it: an authenticator is also named by its user's number.
@@ -161,12 +161,10 @@ impl Federation {
         &self,
         kind: &ResourceType,
         current: Option<&Attributes>,
-        mut asked: Attributes,
+        asked: Attributes,
         new_password: bool,
     ) -> Result<Attributes, Problem> {
-        let before = |name: &str| current.and_then(|current| current.get(name));
-        let status = status(kind, asked.get("status").or_else(|| before("status")))?;
-        asked.insert("status".into(), status);
+        let asked = with_status(kind, current, asked)?;
         if !is_authenticator(kind) {
             return Ok(asked);
         }
@@ -176,26 +174,7 @@ impl Federation {
             Some(_) => self.policy(policy).map(|policy| policy.kind.as_str()),
             None => Some(self.known_policy(policy, None, "policy.value")?.kind.as_str()),
         };
-        if let Some(statistics) = before("statistics") {
-            asked.insert("statistics".into(), statistics.clone());
-        }
-        let reset = match before(PASSWORD) {
-            _ if new_password => false,
-            None => current.is_none() && kind == Some(LOGIN),
-            Some(section) => section.get("reset") == Some(&Value::Bool(true)),
-        };
-        if reset {
-            let section = asked.entry(PASSWORD).or_insert_with(|| json!({}));
-            if let Some(section) = section.as_object_mut() {
-                section.insert("reset".into(), true.into());
-            }
-        } else if let Some(Value::Object(section)) = asked.get_mut(PASSWORD) {
-            section.shift_remove("reset");
-            if section.is_empty() {
-                asked.shift_remove(PASSWORD);
-            }
-        }
-        Ok(asked)
+        Ok(settled_under(kind, current, asked, new_password))
     }
 
     fn policy(&self, id: &str) -> Option<&AuthenticatorPolicy> {
@@ -222,6 +201,47 @@ impl Federation {
             invalid(format!("{place}: there is no authenticator policy \"{id}\"{of}; {remedy}."))
         })
     }
+}
+
+fn with_status(
+    kind: &ResourceType,
+    current: Option<&Attributes>,
+    mut asked: Attributes,
+) -> Result<Attributes, Problem> {
+    let before = || current.and_then(|current| current.get("status"));
+    let status = status(kind, asked.get("status").or_else(before))?;
+    asked.insert("status".into(), status);
+    Ok(asked)
+}
+
+/// What [`Federation::settled`] does beside that with an authenticator under a policy of this type.
+fn settled_under(
+    kind: Option<&str>,
+    current: Option<&Attributes>,
+    mut asked: Attributes,
+    new_password: bool,
+) -> Attributes {
+    let before = |name: &str| current.and_then(|current| current.get(name));
+    if let Some(statistics) = before("statistics") {
+        asked.insert("statistics".into(), statistics.clone());
+    }
+    let reset = match before(PASSWORD) {
+        _ if new_password => false,
+        None => current.is_none() && kind == Some(LOGIN),
+        Some(section) => section.get("reset") == Some(&Value::Bool(true)),
+    };
+    if reset {
+        let section = asked.entry(PASSWORD).or_insert_with(|| json!({}));
+        if let Some(section) = section.as_object_mut() {
+            section.insert("reset".into(), true.into());
+        }
+    } else if let Some(Value::Object(section)) = asked.get_mut(PASSWORD) {
+        section.shift_remove("reset");
+        if section.is_empty() {
+            asked.shift_remove(PASSWORD);
+        }
+    }
+    asked
 }
 
 /// `status` in its one form: its dates in UTC, and `active` as the word says.

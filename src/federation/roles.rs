@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::authority::Mode;
 use super::given::Given;
+use super::life::name_account_roles;
 use super::{Problem, ROLE, too_many};
 use crate::config::{Group, Provisioned, Role};
 use crate::scim::dialect::Manner;
@@ -143,8 +144,9 @@ impl Roles {
         digest
     }
 
-    /// Leaves of `wanted.roles` what is to be stored. Repeating a derived role is no write, removing
-    /// one by PATCH is refused, and a PUT that does not name it says nothing of it.
+    /// Leaves of `wanted.roles` what is to be stored, and names roles in accounts by their ids. Repeating
+    /// a derived role is no write, removing one by PATCH is refused, and a PUT that does not name it says
+    /// nothing of it.
     pub(super) fn divide(
         &self,
         wanted: &mut Attributes,
@@ -156,6 +158,9 @@ impl Roles {
         if self.stamp() == 0 && !manner.known_roles_only && most.is_none() {
             return Ok(());
         }
+        let known = self.known();
+        let called = |value: &str| known.get(&key(value)).or_else(|| by_number(&known, value));
+        name_account_roles(wanted, |role| called(role).map(|role| &*role.id));
         let given = listed(wanted.shift_remove(ROLES));
         if mode == Mode::Modify
             && let Some(gone) = held.derived.iter().find(|role| !has(&given, role))
@@ -167,7 +172,6 @@ impl Roles {
                 ),
             )));
         }
-        let known = self.known();
         let (own, theirs) = (elements(held.own), elements(held.theirs));
         let mut kept: Vec<Value> = Vec::with_capacity(given.len());
         let mut count = 0;
@@ -176,7 +180,7 @@ impl Roles {
                 kept.push(role);
                 continue;
             };
-            let called = known.get(&key(&value)).or_else(|| by_number(&known, &value));
+            let called = called(&value);
             let id = called.map_or(value.as_str(), |called| called.id.as_str());
             let owned = has(own, id);
             if let Some(theirs) = find(theirs, id) {

@@ -200,8 +200,10 @@ impl Failure {
 
     fn log(&self, request_id: &str, status: StatusCode) {
         match self {
-            // Whoever asks for the keys says so, once for each outage.
-            Self::Refused(Refused::Keys(_)) => {}
+            // Why not is said by whoever asks for the keys, once for each outage.
+            Self::Refused(Refused::Keys(keys)) => {
+                tracing::info!(request.id = request_id, issuer = keys.issuer, "signin.undecided");
+            }
             Self::Problem(
                 Problem::Unavailable { .. } | Problem::StoreUnavailable(_) | Problem::StoreLost(_),
             )

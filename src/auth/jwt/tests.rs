@@ -104,7 +104,7 @@ fn issuers(jwks: &str) -> Result<Issuers, IssuerFault> {
         permissions = ["users:*", "groups:read"]
     "#;
     let config = Config::parse(text, directory.path(), &|_| None).unwrap();
-    Issuers::new(&config.tenants[0].issuers, Instant::now())
+    Issuers::new(&config.tenants[0].issuers, &mut Places::default(), Instant::now())
 }
 
 fn claims() -> Value {

@@ -217,7 +217,7 @@ impl Federation {
             let authenticator = match &job.policy {
                 Some(policy) => {
                     // It may have left the file while the job waited.
-                    self.known_policy(policy, Some(LOGIN), POLICY)?;
+                    let policy = self.known_policy(policy, Some(LOGIN), POLICY)?;
                     Some(Box::new(self.authenticator(&id, policy, POLICY)?))
                 }
                 None => None,

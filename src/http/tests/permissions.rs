@@ -95,7 +95,8 @@ fn below_a_mount(route: Route<'_>, method: &str) -> Needs {
 }
 
 /// Two tenants. In `acme` there is for every permission a token that has it alone, called like it,
-/// and one that has all others, called like it with `!` before; in `beta` one that has all.
+/// and one that has all others, called like it with `!` before; in `beta` one that has all. One that
+/// had all is taken back in [`surface`].
 fn config() -> Config {
     let mut text = "[[tenant]]\nname = \"acme\"\nlifecycle_api = true\n".to_owned();
     let mut add = |token: &str, permissions: &[&str]| {
@@ -108,6 +109,7 @@ fn config() -> Config {
     };
     add("all", &["*"]);
     add("none", &[]);
+    add(REVOKED, &["*"]);
     for (_, name) in PERMISSIONS {
         add(name, &[name]);
         let others: Vec<&str> = PERMISSIONS
@@ -147,11 +149,13 @@ async fn surface(config: &Config) -> App {
         let issued = IssuedToken { tenant, client, scope: None, issued, expires };
         store.issue_token(&sha256(token), &issued, 10).await.unwrap();
     }
+    store.revoke_static_token(&sha256(REVOKED), now).await.unwrap();
     app_on(config, &store, config.tenants[0].resource_types.all())
 }
 
 const GOOD: &str = "scimbridge_t.good";
 const EXPIRED: &str = "scimbridge_t.expired";
+const REVOKED: &str = "revoked";
 
 /// The token of this name, out of the characters that a token may have.
 fn bearer(name: &str) -> String {
@@ -290,7 +294,9 @@ async fn check(app: &App, door: Door<'_>, method: &str, id: &str) {
     let (path, body) = (door.path(id), &*body(door, method, id));
     let (token, permission) = match needs(door, method) {
         Needs::Nothing => {
-            for token in [None, Some("garbage"), Some(EXPIRED), Some("of-beta"), Some("none")] {
+            for token in
+                [None, Some("garbage"), Some(EXPIRED), Some(REVOKED), Some("of-beta"), Some("none")]
+            {
                 let open = ask(app, token, method, &path, body).await;
                 assert!(open.status.is_success(), "{case} for {token:?}: {}", open.status);
             }
@@ -329,6 +335,7 @@ async fn check(app: &App, door: Door<'_>, method: &str, id: &str) {
         (Some("gar bage"), "Bearer realm=\"scimbridge\", error=\"invalid_request\""),
         (Some("garbage"), "Bearer realm=\"scimbridge\", error=\"invalid_token\""),
         (Some(EXPIRED), "Bearer realm=\"scimbridge\", error=\"invalid_token\""),
+        (Some(REVOKED), "Bearer realm=\"scimbridge\", error=\"invalid_token\""),
         (Some("of-beta"), "Bearer realm=\"scimbridge\", error=\"invalid_token\""),
     ] {
         let asked = ask(app, token, method, &path, body).await;

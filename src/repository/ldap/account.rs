@@ -40,11 +40,11 @@ impl Lock {
     }
 
     /// Whether these values lock the account at `now`. What cannot be read locks nobody out.
-    pub fn is_closed(self, values: &[&[u8]], now: Timestamp) -> bool {
+    pub fn is_closed<V: AsRef<[u8]>>(self, values: &[V], now: Timestamp) -> bool {
         if self == Self::There {
             return !values.is_empty();
         }
-        values.iter().filter_map(|value| std::str::from_utf8(value).ok()).any(|value| {
+        values.iter().filter_map(|value| std::str::from_utf8(value.as_ref()).ok()).any(|value| {
             let value = value.trim();
             let number = || value.parse::<i64>().ok();
             match self {
@@ -118,8 +118,8 @@ mod tests {
         ] {
             assert_eq!(closed(attribute, value), expected, "{attribute} {value}");
         }
-        assert!(!Lock::of("pwdaccountlockedtime").is_closed(&[], Timestamp::UNIX_EPOCH));
-        assert!(!Lock::of("useraccountcontrol").is_closed(&[], Timestamp::UNIX_EPOCH));
+        assert!(!Lock::of("pwdaccountlockedtime").is_closed::<&[u8]>(&[], Timestamp::UNIX_EPOCH));
+        assert!(!Lock::of("useraccountcontrol").is_closed::<&[u8]>(&[], Timestamp::UNIX_EPOCH));
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub fn read(mapping: &Mapping, raw: &RawEntry, now: Timestamp) -> Option<Entry> 
         values.elements(element, &mut attributes);
     }
     let time = |name: Option<usize>| {
-        name.and_then(|name| values.of_name(name).first().copied())
+        name.and_then(|name| values.of_name(name).first())
             .and_then(|value| generalized_time(std::str::from_utf8(value).ok()?))
     };
     Some(Entry {
@@ -51,12 +51,13 @@ struct Values<'a> {
     mapping: &'a Mapping,
     raw: &'a RawEntry,
     now: Timestamp,
-    by_name: Vec<Vec<&'a [u8]>>,
+    /// As they stand in the entry; put together only where several of its attributes are one name's.
+    by_name: Vec<Cow<'a, [Vec<u8>]>>,
 }
 
 impl<'a> Values<'a> {
     fn of(mapping: &'a Mapping, raw: &'a RawEntry, now: Timestamp) -> Self {
-        let mut by_name: Vec<Vec<&[u8]>> = vec![Vec::new(); mapping.names.len()];
+        let mut by_name: Vec<Cow<'a, [Vec<u8>]>> = vec![Cow::Borrowed(&[]); mapping.names.len()];
         // What has no options comes first: RFC 4512 section 2.5.2 makes `cn;lang-de` a kind of `cn`.
         let tags = raw.attributes.iter().any(|(name, _)| name.contains(';'));
         for tagged in if tags { &[false, true][..] } else { &[false][..] } {
@@ -68,7 +69,11 @@ impl<'a> Values<'a> {
                 }
                 for (wanted, found) in mapping.names.iter().zip(&mut by_name) {
                     if wanted.is_met_by(base, name) {
-                        found.extend(values.iter().map(Vec::as_slice));
+                        if found.is_empty() {
+                            *found = Cow::Borrowed(values);
+                        } else {
+                            found.to_mut().extend_from_slice(values);
+                        }
                     }
                 }
             }
@@ -76,8 +81,8 @@ impl<'a> Values<'a> {
         Self { mapping, raw, now, by_name }
     }
 
-    fn of_name(&self, name: usize) -> &[&'a [u8]] {
-        self.by_name.get(name).map_or(&[], Vec::as_slice)
+    fn of_name(&self, name: usize) -> &[Vec<u8>] {
+        self.by_name.get(name).map_or(&[], |values| values)
     }
 
     /// One value, or of an attribute that holds several in SCIM a list.
@@ -104,7 +109,7 @@ impl<'a> Values<'a> {
         names.iter().find_map(|&name| {
             let values = self.of_name(name);
             let own = if values.len() > 1 { self.named_by_dn(name, values) } else { None };
-            let mut ordered = own.into_iter().chain(values.iter().copied());
+            let mut ordered = own.into_iter().chain(values);
             ordered.find_map(|value| self.value(name, mapped, value))
         })
     }
@@ -127,12 +132,11 @@ impl<'a> Values<'a> {
     fn read_all(&self, name: usize, mapped: &Mapped) -> Vec<Value> {
         let mut values = Vec::new();
         let given = self.of_name(name);
-        let mut sorted = Vec::new();
+        let mut sorted: Vec<&Vec<u8>> = given.iter().collect();
         if mapped.form == Form::ProxyAddress {
-            sorted.extend_from_slice(given);
             sorted.sort_by_key(|value| !value.starts_with(b"SMTP:"));
         }
-        for bytes in if sorted.is_empty() { given } else { &sorted } {
+        for bytes in sorted {
             if let Some(value) = self.value(name, mapped, bytes)
                 && !values.contains(&value)
             {
@@ -156,15 +160,12 @@ impl<'a> Values<'a> {
         Some(text)
     }
 
-    fn named_by_dn(&self, name: usize, values: &[&'a [u8]]) -> Option<&'a [u8]> {
+    fn named_by_dn<'b>(&self, name: usize, values: &'b [Vec<u8>]) -> Option<&'b Vec<u8>> {
         let dn = Dn::parse(&self.raw.dn).ok()?;
         let own =
             fold(std::str::from_utf8(dn.own_value(&self.mapping.names.get(name)?.base)?).ok()?)
                 .into_owned();
-        values
-            .iter()
-            .copied()
-            .find(|value| std::str::from_utf8(value).is_ok_and(|value| fold(value) == own))
+        values.iter().find(|value| std::str::from_utf8(value).is_ok_and(|value| fold(value) == own))
     }
 
     fn value(&self, name: usize, mapped: &Mapped, bytes: &[u8]) -> Option<Value> {
@@ -221,8 +222,10 @@ impl AttributeName {
 
     /// Whether an attribute called `name`, which is `base` without options, is this or a subtype of
     /// it by its options.
+    #[inline]
     fn is_met_by(&self, base: &str, name: &str) -> bool {
-        self.base.eq_ignore_ascii_case(base)
+        self.base.len() == base.len()
+            && self.base.eq_ignore_ascii_case(base)
             && self.options.iter().all(|option| {
                 name.split(';').skip(1).any(|given| given.eq_ignore_ascii_case(option))
             })
@@ -257,17 +260,20 @@ fn take_list(attributes: &mut Attributes, path: &AttributePath) -> Vec<Value> {
 
 /// Puts a value at its place, making the objects on the way.
 fn put(attributes: &mut Attributes, path: &AttributePath, sub: Option<&str>, value: Value) {
-    let place: Vec<&str> =
-        path.extension.as_deref().into_iter().chain([path.attribute.as_str()]).chain(sub).collect();
-    let Some((last, way)) = place.split_last() else { return };
+    let (way, last) = match sub {
+        Some(sub) => ([path.extension.as_deref(), Some(path.attribute.as_str())], sub),
+        None => ([path.extension.as_deref(), None], path.attribute.as_str()),
+    };
     let mut map = attributes;
-    for step in way {
-        let inner = map.entry(*step).or_insert_with(|| Value::Object(Map::new()));
+    for step in way.into_iter().flatten() {
+        if !map.contains_key(step) {
+            map.insert(step.to_owned(), Value::Object(Map::new()));
+        }
         // Nothing else than an object was ever put there.
-        let Value::Object(inner) = inner else { return };
+        let Some(Value::Object(inner)) = map.get_mut(step) else { return };
         map = inner;
     }
-    map.insert((*last).to_owned(), value);
+    map.insert(last.to_owned(), value);
 }
 
 /// A text that SCIM can show: neither empty nor with U+0000.
@@ -364,13 +370,13 @@ pub fn generalized_time(text: &str) -> Option<Timestamp> {
         _ => return None,
     };
     let mut rest = &text[length..];
-    let mut fraction = 0.0;
+    let mut fraction = None;
     if rest.starts_with(['.', ',']) {
         let digits = rest[1..].bytes().take_while(u8::is_ascii_digit).count();
         if digits == 0 {
             return None;
         }
-        fraction = format!("0.{}", &rest[1..=digits]).parse::<f64>().ok()? * unit;
+        fraction = Some(format!("0.{}", &rest[1..=digits]).parse::<f64>().ok()? * unit);
         rest = &rest[1 + digits..];
     }
     let offset = match rest.as_bytes() {
@@ -396,7 +402,10 @@ pub fn generalized_time(text: &str) -> Option<Timestamp> {
     )
     .ok()?;
     let start = Offset::from_seconds(offset).ok()?.to_timestamp(date_time).ok()?;
-    start.checked_add(jiff::SignedDuration::try_from_secs_f64(fraction).ok()?).ok()
+    match fraction {
+        Some(part) => start.checked_add(jiff::SignedDuration::try_from_secs_f64(part).ok()?).ok(),
+        None => Some(start),
+    }
 }
 
 #[cfg(test)]

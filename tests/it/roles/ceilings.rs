@@ -364,6 +364,16 @@ fn a_role_in_an_account_is_known_by_its_number() {
     low.post("/Users", &body).expect(403);
     let ann = admin.post("/Users", &body).expect(201);
     let path = format!("/Users/{}", ann["id"].as_str().unwrap());
+    let kept = json!([{ "value": "PLAIN", "type": role }]);
+    assert_eq!(ann[LIFE_CYCLE]["accountRoles"], kept);
+    // The same role under its other name is the same one.
+    let add = json!({ "op": "add", "path": format!("{LIFE_CYCLE}:accountRoles"), "value": [
+        { "value": "PLAIN", "type": number[0] }, { "value": "PLAIN", "type": role.to_uppercase() },
+        { "value": "PLAIN", "type": "no role" },
+    ] });
+    let after = admin.patch(&path, &json!({ "Operations": [add] })).expect(200);
+    let both = json!([kept[0], { "value": "PLAIN", "type": "no role" }]);
+    assert_eq!(after[LIFE_CYCLE]["accountRoles"], both);
     low.delete(&path).expect(403);
     admin.delete(&format!("/Roles/{role}")).expect(409);
     admin.delete(&path).expect(204);
