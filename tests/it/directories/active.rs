@@ -120,20 +120,23 @@ fn what_comes_in_parts_is_read_to_the_end() {
     let bridge = TestBridge::start(&over(&directory, FRESH));
     let mut client = bridge.client();
     let mail = |user: &Value| user["emails"][0]["value"].as_str().unwrap().to_owned();
-    let main = |number: usize| format!("{}@main.example.org", login(number));
+    let wanted = |number: usize| format!("{}@main.example.org", login(number));
     let found = find(&mut client, &format!("userName eq \"{}\"", login(3)));
-    assert_eq!((state(&found), mail(&found["Resources"][0])), ("ok", main(3)));
+    assert_eq!((state(&found), mail(&found["Resources"][0])), ("ok", wanted(3)));
     let asked: Vec<String> =
         directory.seen().searches.into_iter().flat_map(|asked| asked.attributes).collect();
     for part in ["proxyAddresses;range=15-*", "proxyAddresses;range=30-*"] {
         assert_eq!(asked.iter().filter(|name| *name == part).count(), 1, "{asked:?}");
     }
     let one = client.get(&format!("/Users/{}", found["Resources"][0]["id"].as_str().unwrap()));
-    assert_eq!(mail(&one.expect(200)), main(3));
+    assert_eq!(mail(&one.expect(200)), wanted(3));
     let found = find(&mut client, "userName sw \"p0000\" or userName sw \"p0001\"");
     assert_eq!((state(&found), &found["totalResults"]), ("ok", &json!(20)));
     let people = found["Resources"].as_array().unwrap();
-    assert!(people.iter().enumerate().all(|(number, user)| mail(user) == main(number)), "{found}");
+    assert!(
+        people.iter().enumerate().all(|(number, user)| mail(user) == wanted(number)),
+        "{found}"
+    );
     // For very many of them at once not everything is read, and nobody is shown by halves.
     for number in 0..300 {
         directory.give(number, "proxyAddresses", &addresses(&login(number)));
@@ -145,7 +148,7 @@ fn what_comes_in_parts_is_read_to_the_end() {
     let people = found["Resources"].as_array().unwrap();
     assert!(people.iter().all(|user| mail(user).ends_with("@main.example.org")), "{found}");
     let last = find(&mut client, &format!("userName eq \"{}\"", login(299)));
-    assert_eq!((state(&last), mail(&last["Resources"][0])), ("ok", main(299)));
+    assert_eq!((state(&last), mail(&last["Resources"][0])), ("ok", wanted(299)));
 }
 
 /// `memberOf` comes in parts, too; who is in none of the first is not therefore in none.
