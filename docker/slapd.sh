@@ -6,7 +6,8 @@
 #   slapd.sh stop DIR          stops the one that was started in DIR, and nothing else
 #
 # Environment: SUFFIX (dc=example,dc=org). PORT: a free one is picked where unset, and kept in DIR/port.
-# EXTRA: a file of slapd.conf lines that stand before the rights and limits of this file, and so win.
+# EXTRA: a file of slapd.conf lines that stand before the rights and limits of this file, and so win; those
+# that begin with ppolicy_ go to that overlay.
 # TLS=1: makes a private CA (DIR/ca.pem) and adds StartTLS, and ldaps on the next port.
 # Accounts: cn=admin,SUFFIX (everything) and, from LDIF, cn=reader,ou=services,SUFFIX; both "secret".
 set -euo pipefail
@@ -81,7 +82,7 @@ index objectClass eq
 index uid,employeeNumber,manager,member,memberOf,entryUUID eq
 index cn,sn,givenName,displayName,mail eq,sub
 CONF
-  if [ -n "${EXTRA:-}" ]; then cat "$EXTRA"; fi
+  if [ -n "${EXTRA:-}" ]; then sed '/^ppolicy_/d' "$EXTRA"; fi
   cat <<CONF
 access to attrs=userPassword by self write by anonymous auth by * none
 access to * by dn.exact="cn=reader,ou=services,$suffix" read by self read by * auth
@@ -92,6 +93,7 @@ memberof-dangling ignore
 overlay ppolicy
 ppolicy_default "cn=ppolicy,ou=services,$suffix"
 CONF
+  if [ -n "${EXTRA:-}" ]; then sed -n '/^ppolicy_/p' "$EXTRA"; fi
 }
 
 load() {

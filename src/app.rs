@@ -2,6 +2,7 @@
 
 mod background;
 pub mod explain;
+pub mod operators;
 mod renaming;
 mod repositories;
 mod sealer;
@@ -212,6 +213,14 @@ pub fn check(config: &Config) -> anyhow::Result<bool> {
                     well &= finding.severity != Severity::Broken;
                     print(&finding);
                 }
+            }
+            let findings = operators::check(tenant).await?;
+            if !findings.is_empty() {
+                println!("tenant {}", tenant.name);
+            }
+            for finding in findings {
+                well &= finding.severity != Severity::Broken;
+                print(&finding);
             }
         }
         println!("{}", if well { "all is well" } else { "something is broken" });

@@ -37,3 +37,56 @@ impl<T: Zeroize> fmt::Debug for Secret<T> {
         f.write_str("Secret(…)")
     }
 }
+
+/// Longer passwords, in bytes, are nobody's.
+const LONGEST: usize = 1024;
+
+/// A password that somebody gave, and that can be asked about: a bind with an empty one is a bind as
+/// nobody, and succeeds (RFC 4513 section 5.1.2).
+#[derive(Clone, Debug)]
+pub struct Password(Secret<String>);
+
+/// Why what was given is no password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoPassword {
+    #[error("the password is empty")]
+    Empty,
+    #[error("the password is longer than {LONGEST} bytes")]
+    TooLong,
+    /// Some servers read no further than this, and would compare less than was given.
+    #[error("the password has the character U+0000 in it")]
+    Nul,
+}
+
+impl Password {
+    pub fn new(given: Secret<String>) -> Result<Self, NoPassword> {
+        match given.expose() {
+            text if text.is_empty() => Err(NoPassword::Empty),
+            text if text.len() > LONGEST => Err(NoPassword::TooLong),
+            text if text.contains('\0') => Err(NoPassword::Nul),
+            _ => Ok(Self(given)),
+        }
+    }
+
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_would_take_for_nobody_is_no_password() {
+        let given = |text: &str| Password::new(Secret::new(text.to_owned()));
+        assert_eq!(given("").unwrap_err(), NoPassword::Empty);
+        assert_eq!(given("\0").unwrap_err(), NoPassword::Nul);
+        assert_eq!(given("right\0").unwrap_err(), NoPassword::Nul);
+        assert_eq!(given(&"x".repeat(1025)).unwrap_err(), NoPassword::TooLong);
+        for text in [" ", "hunter2", &"x".repeat(1024)] {
+            assert_eq!(given(text).unwrap().expose(), text);
+        }
+        assert_eq!(format!("{:?}", given("hunter2").unwrap()), "Password(Secret(…))");
+    }
+}

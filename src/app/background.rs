@@ -18,7 +18,8 @@ use crate::telemetry::metrics::Metrics;
 #[derive(Debug)]
 pub(super) struct Background {
     importing: JoinHandle<()>,
-    watching: JoinHandle<()>,
+    /// One for each tenant: where one breaks off, the others go on.
+    watching: Vec<JoinHandle<()>>,
     sealing: JoinHandle<()>,
     /// Ends the sealing, after the last change.
     drain: watch::Sender<bool>,
@@ -35,10 +36,9 @@ impl Background {
     ) -> Self {
         let watch = |part: &TenantPart| {
             let (federation, stopping) = (Arc::clone(&part.federation), stopping.clone());
-            async move { federation.watch(stopping).await }
+            tokio::spawn(async move { federation.watch(stopping).await })
         };
-        let watching = join_all(importers.iter().map(watch));
-        let watching = tokio::spawn(async move { drop(watching.await) });
+        let watching = importers.iter().map(watch).collect();
         let queue = ImportQueue::new(store, clock);
         let importing = tokio::spawn(Worker::new(queue, importers, metrics).run(stopping));
         let (drain, drained) = watch::channel(false);
@@ -49,7 +49,9 @@ impl Background {
     /// Waits for what is being done, after the last request.
     pub(super) async fn end(self) -> anyhow::Result<()> {
         self.importing.await.context("imports were not brought to a rest")?;
-        self.watching.await.context("the watch over who left was not brought to a rest")?;
+        for watching in join_all(self.watching).await {
+            watching.context("the watch over who left was not brought to a rest")?;
+        }
         self.drain.send_replace(true);
         self.sealing.await.context("the audit trail was not chained to its end")
     }

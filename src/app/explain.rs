@@ -70,7 +70,7 @@ fn manner(tenant: &Tenant, dialect: Option<Dialect>) -> &Arc<Manner> {
 }
 
 /// Does one thing with a tenant's federation, beside whoever serves it.
-fn within<T>(
+pub(super) fn within<T>(
     config: &Config,
     name: &str,
     work: impl AsyncFnOnce(&Federation, &Tenant) -> Result<T, Problem>,

@@ -12,7 +12,7 @@ use super::mint::{ISSUED, hex, sha256};
 use super::published::Places;
 use super::rate::Rate;
 use super::standing::Standing;
-use super::throttle::Throttle;
+use super::throttle::{Accounts, Throttle};
 use super::verified::Verified;
 use crate::cache::Time;
 use crate::caller::Caller;
@@ -31,6 +31,7 @@ pub struct Gate {
     issuers: HashMap<Arc<str>, Issuers>,
     verified: Verified,
     pub(super) throttle: Option<Throttle>,
+    pub(super) accounts: Accounts,
     pub(super) store: Arc<Store>,
     pub(super) clock: Clock,
 }
@@ -95,6 +96,7 @@ impl Gate {
             issuers,
             verified: Verified::new(capacity),
             throttle: config.server.throttle.map(|failures| Throttle::new(failures, start)),
+            accounts: Accounts::new(start),
             store: Arc::clone(store),
             clock: clock.clone(),
         })

@@ -32,6 +32,11 @@ impl Pace {
     pub fn taken(self, full: u64, now: u64) -> u64 {
         full.max(now).saturating_add(self.interval)
     }
+
+    /// The same after one that was taken was given back.
+    pub fn given_back(self, full: u64) -> u64 {
+        full.saturating_sub(self.interval)
+    }
 }
 
 /// The bucket of one caller. Taking from it neither allocates nor waits.

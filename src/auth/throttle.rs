@@ -1,10 +1,12 @@
-//! Failed sign-ins per address: who guesses has to wait.
+//! Failed sign-ins: who guesses has to wait, by the address from which it guesses and by the account
+//! at which it does.
 //!
-//! The table is bounded: an address that has no room takes that of one that has failed less, so that
-//! nobody fills the table up to be let go.
+//! Each table is bounded: whoever has no room takes that of one who has failed less, so that nobody
+//! fills a table up to be let go.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,22 +15,33 @@ use std::time::{Duration, Instant};
 use super::rate::{Pace, nanoseconds};
 use crate::config::Allowance;
 
-/// Parts of the table, each under a lock of its own.
+/// Parts of a table, each under a lock of its own.
 const PARTS: usize = 16;
-/// Addresses in one part.
+/// Keys in one part.
 const ROOM: usize = 4096;
-/// Addresses of which one goes when there is no room.
+/// Keys of which one goes when there is no room.
 const LOOKED_AT: usize = 32;
 
-/// When an address's bucket of failures is full again, in nanoseconds since the start.
-type Part = HashMap<IpAddr, u64, foldhash::quality::RandomState>;
+/// Attempts at one account. A directory that locks accounts does so after five or more at the earliest,
+/// and these are made before it would: what is guessed here keeps nobody from signing in elsewhere.
+const AT_ONE_ACCOUNT: Allowance = Allowance { count: 4, per: Duration::from_mins(20) };
+
+/// When a key's bucket of failures is full again, in nanoseconds since the start.
+type Part<K> = HashMap<K, u64, foldhash::quality::RandomState>;
 
 /// The addresses whose sign-ins failed lately.
 #[derive(Debug)]
-pub struct Throttle {
+pub struct Throttle(Table<IpAddr>);
+
+/// The accounts, of all tenants, at which sign-ins failed lately.
+#[derive(Debug)]
+pub struct Accounts(Table<String>);
+
+#[derive(Debug)]
+struct Table<K> {
     pace: Pace,
     start: Instant,
-    parts: [Mutex<Part>; PARTS],
+    parts: [Mutex<Part<K>>; PARTS],
     hasher: foldhash::quality::RandomState,
     /// Until when anybody's failures count: before the first of them nobody is looked up.
     until: AtomicU64,
@@ -36,46 +49,115 @@ pub struct Throttle {
 
 impl Throttle {
     pub fn new(failures: Allowance, start: Instant) -> Self {
+        Self(Table::new(failures, start))
+    }
+
+    /// Whether an address may try to sign in, or how long it may not.
+    pub fn check(&self, from: IpAddr, now: Instant) -> Result<(), Duration> {
+        self.0.check(&network(from), now)
+    }
+
+    /// Counts a failed attempt.
+    pub fn failed(&self, from: IpAddr, now: Instant) {
+        self.0.count(network(from), now);
+    }
+}
+
+impl Accounts {
+    pub fn new(start: Instant) -> Self {
+        Self(Table::new(AT_ONE_ACCOUNT, start))
+    }
+
+    /// Begins an attempt, which counts as a failed one until it is known to be none: many at once are
+    /// no more than one after the other.
+    pub fn begin(&self, account: &str, now: Instant) -> Result<(), Duration> {
+        self.0.take(account, now)
+    }
+
+    /// The attempt told nothing of the account.
+    pub fn give_back(&self, account: &str) {
+        self.0.give_back(account);
+    }
+
+    /// Its owner is here.
+    pub fn succeeded(&self, account: &str) {
+        self.0.part(account).remove(account);
+    }
+}
+
+impl<K: Hash + Eq + Clone> Table<K> {
+    fn new(failures: Allowance, start: Instant) -> Self {
         Self {
             pace: Pace::new(failures),
             start,
-            parts: <[Mutex<Part>; PARTS]>::default(),
+            parts: std::array::from_fn(|_| Mutex::default()),
             hasher: foldhash::quality::RandomState::default(),
             until: AtomicU64::new(0),
         }
     }
 
-    /// Whether an address may try to sign in, or how long it may not.
-    pub fn check(&self, from: IpAddr, now: Instant) -> Result<(), Duration> {
+    fn check<Q>(&self, key: &Q, now: Instant) -> Result<(), Duration>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
         let now = self.since_start(now);
         if self.until.load(Ordering::Relaxed) <= now {
             return Ok(());
         }
-        let from = network(from);
-        let wait = self.part(from).get(&from).map(|full| self.pace.wait(*full, now));
+        let wait = self.part(key).get(key).map(|full| self.pace.wait(*full, now));
         match wait {
             Some(wait) if !wait.is_zero() => Err(wait),
             _ => Ok(()),
         }
     }
 
-    /// Counts a failed attempt.
-    pub fn failed(&self, from: IpAddr, now: Instant) {
+    fn count(&self, key: K, now: Instant) {
         let now = self.since_start(now);
-        let from = network(from);
-        let mut part = self.part(from);
-        if part.len() >= ROOM && !part.contains_key(&from) {
-            let some = part.iter().take(LOOKED_AT);
-            let first = some.min_by_key(|(_, full)| **full).map(|(address, _)| *address);
-            first.map(|address| part.remove(&address));
+        let mut part = self.part(&key);
+        self.counted(&mut part, key, now);
+    }
+
+    /// Checks and counts at once.
+    fn take<Q>(&self, key: &Q, now: Instant) -> Result<(), Duration>
+    where
+        K: Borrow<Q> + for<'a> From<&'a Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let now = self.since_start(now);
+        let mut part = self.part(key);
+        match part.get(key).map(|full| self.pace.wait(*full, now)) {
+            Some(wait) if !wait.is_zero() => Err(wait),
+            _ => {
+                self.counted(&mut part, key.into(), now);
+                Ok(())
+            }
         }
-        let full = part.entry(from).or_insert(now);
+    }
+
+    fn counted(&self, part: &mut Part<K>, key: K, now: u64) {
+        if part.len() >= ROOM && !part.contains_key(&key) {
+            let some = part.iter().take(LOOKED_AT);
+            let first = some.min_by_key(|(_, full)| **full).map(|(key, _)| key.clone());
+            first.map(|key| part.remove(&key));
+        }
+        let full = part.entry(key).or_insert(now);
         *full = self.pace.taken(*full, now);
         self.until.fetch_max(*full, Ordering::Relaxed);
     }
 
-    fn part(&self, from: IpAddr) -> MutexGuard<'_, Part> {
-        let hash = self.hasher.hash_one(from);
+    fn give_back<Q>(&self, key: &Q)
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        if let Some(full) = self.part(key).get_mut(key) {
+            *full = self.pace.given_back(*full);
+        }
+    }
+
+    fn part<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> MutexGuard<'_, Part<K>> {
+        let hash = self.hasher.hash_one(key);
         let place = usize::try_from(hash % PARTS as u64).unwrap_or_default();
         self.parts[place].lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -154,8 +236,40 @@ mod tests {
         for number in 0..200_000_u32 {
             throttle.failed(Ipv4Addr::from(0x0a00_0000 + number).into(), start);
         }
-        let known: usize = throttle.parts.iter().map(|part| part.lock().unwrap().len()).sum();
+        let known: usize = throttle.0.parts.iter().map(|part| part.lock().unwrap().len()).sum();
         assert!(known <= PARTS * ROOM, "{known}");
         assert!(throttle.check(guesser, start).is_err(), "still known");
+    }
+
+    #[test]
+    fn an_account_is_not_tried_as_often_as_a_directory_would_lock_it_for() {
+        let start = Instant::now();
+        let accounts = Accounts::new(start);
+        for _ in 0..4 {
+            assert_eq!(accounts.begin("acme/corp.1", start), Ok(()));
+        }
+        assert_eq!(accounts.begin("acme/corp.1", start), Err(Duration::from_mins(5)));
+        assert_eq!(accounts.begin("acme/corp.2", start), Ok(()), "another one");
+        let later = start + Duration::from_mins(5);
+        assert_eq!(accounts.begin("acme/corp.1", later), Ok(()));
+        assert!(accounts.begin("acme/corp.1", later).is_err());
+        accounts.succeeded("acme/corp.1");
+        assert_eq!(accounts.begin("acme/corp.1", later), Ok(()), "whose owner was here");
+    }
+
+    #[test]
+    fn what_told_nothing_does_not_count_and_what_never_ended_does() {
+        let start = Instant::now();
+        let accounts = Accounts::new(start);
+        for _ in 0..100 {
+            assert_eq!(accounts.begin("a", start), Ok(()));
+            accounts.give_back("a");
+        }
+        let begun = std::thread::scope(|scope| {
+            let one = || (0..100).filter(|_| accounts.begin("a", start).is_ok()).count();
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(one)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum::<usize>()
+        });
+        assert_eq!(begun, 4);
     }
 }

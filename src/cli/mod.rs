@@ -2,6 +2,7 @@
 
 mod audit;
 mod explain;
+mod sign_in;
 mod token;
 
 use std::path::{Path, PathBuf};
@@ -50,6 +51,14 @@ enum Command {
         /// The configuration file (TOML)
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
+        /// Try whether this person can sign in to the console, and look at nothing else: a userName or
+        /// <repository>.<entry key>. The password is the first line of standard input. Exits with 1
+        /// when it is refused; a wrong password counts as one in the directory, too
+        #[arg(long, value_name = "NAME")]
+        sign_in: Option<String>,
+        /// The tenant in which; where it is left out, the only one that has operators
+        #[arg(long, value_name = "NAME", requires = "sign_in")]
+        tenant: Option<String>,
     },
     /// Say why the bridge answers as it does: what a filter makes of each source, or which source gave a
     /// person each value
@@ -70,7 +79,9 @@ enum Command {
 pub fn run() -> ExitCode {
     let done = match CommandLine::parse().command {
         Command::Serve { config } => serve(&config),
-        Command::Check { config } => check(&config),
+        Command::Check { config, sign_in, tenant } => {
+            check(&config, sign_in.as_deref(), tenant.as_deref())
+        }
         Command::Explain(explain) => explain.run().map(|()| true),
         Command::Token(command) => token::run(&command).map(|()| true),
         Command::Audit(command) => audit::run(&command).map(|()| true),
@@ -92,10 +103,13 @@ fn serve(file: &Path) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-fn check(file: &Path) -> anyhow::Result<bool> {
+fn check(file: &Path, who: Option<&str>, tenant: Option<&str>) -> anyhow::Result<bool> {
     let config = Config::load(file)?;
     let _log = start_log(&config.log)?;
-    app::check(&config)
+    match who {
+        Some(name) => sign_in::run(&config, tenant, name),
+        None => app::check(&config),
+    }
 }
 
 /// Starts the log; what was logged is written when the guard goes.

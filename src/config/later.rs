@@ -16,7 +16,7 @@ const fn later(key: &'static str) -> Later {
     Later { key }
 }
 
-const LATER: &[Later] = &[later("telemetry.otlp"), later("tenant.operators")];
+const LATER: &[Later] = &[later("telemetry.otlp")];
 
 /// Refuses what is to come, so that [`super::written`] sees none of it.
 pub fn refuse(document: &mut DeTable<'_>) -> Result<(), Fault> {

@@ -13,7 +13,7 @@ use toml::Spanned;
 use super::fault::{Fault, nearest};
 use super::settings::{
     AuthenticatorPolicy, Config, Group, LogFormat, LogSettings, OnConflict, OnFailure, OnVanish,
-    Role, Server, Tenant, VanishBrake,
+    RepositorySettings, Role, Server, Tenant, VanishBrake,
 };
 use super::written::{self, Words};
 use super::{callers, codes, customs, manners, provisioned, repository, store, tls, value};
@@ -205,6 +205,11 @@ fn tenant(
         walk_limit: value::number(file.walk_limit.as_ref(), 1_000_000, 1..=1_000_000_000)?,
         cursor_timeout: value::duration(file.cursor_timeout.as_ref(), 10 * MINUTE, SECOND..=DAY)?,
         customs,
+        operators: file
+            .operators
+            .as_ref()
+            .map(|place| operators(place, &repositories))
+            .transpose()?,
         resource_types,
         codes,
         groups,
@@ -217,6 +222,21 @@ fn tenant(
         provisioned,
         name,
     })
+}
+
+/// The group whose members may sign in, of a directory that there is.
+fn operators(
+    place: &Spanned<String>,
+    repositories: &[RepositorySettings],
+) -> Result<String, Fault> {
+    if repositories.is_empty() {
+        return Err(Fault::at(
+            place,
+            "operators are people of a directory, and this tenant has none",
+            "write a table [[tenant.repository]] for the directory that holds this group, or remove it",
+        ));
+    }
+    value::dn(place)
 }
 
 /// What the files say, each once.

@@ -101,6 +101,9 @@ pub struct Tenant {
     pub walk_limit: u64,
     pub cursor_timeout: Duration,
     pub customs: Customs,
+    /// The DN of the group of a directory whose members may sign in to the console with the passwords
+    /// that they have there; where absent, nobody may.
+    pub operators: Option<String>,
     /// The shipped ones with what the files of `schemas` add.
     pub resource_types: Arc<ResourceTypes>,
     /// What values under the codes of `UserAttribute` are, as the tenant and its mappings say.

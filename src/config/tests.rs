@@ -146,12 +146,6 @@ fn defaults_of_what_is_to_come_may_be_written() {
 
 #[test]
 fn what_is_to_come_is_refused_by_name() {
-    let tenant = "name = \"acme\"";
-    let cases = [(tenant, "operators = \"cn=x,dc=y\"", "\"tenant.operators\"")];
-    for (after, line, key) in cases {
-        let text = refusal(after, line);
-        says(&text, &["configuration:", key, " is not yet supported; remove it"]);
-    }
     let sections = [("[telemetry]\notlp = \"http://127.0.0.1:4317\"", "\"telemetry.otlp\"")];
     for (section, key) in sections {
         let text = parse(&format!("{section}\n{ENOUGH}")).unwrap_err().to_string();
@@ -180,6 +174,25 @@ fn a_former_id_is_nobody_elses() {
     says(&parse(&twice).unwrap_err().to_string(), &["cannot both have been \"old\""]);
     let config = parse(&text).unwrap();
     assert_eq!(config.tenants[0].repositories[0].rename_from.as_deref(), Some("old"));
+}
+
+#[test]
+fn operators_are_a_group_of_a_directory() {
+    let name = "name = \"acme\"";
+    let with = |line: &str| parse(&ENOUGH.replace(name, &format!("{name}\n{line}")));
+    let tenant = |line: &str| with(line).unwrap().tenants.remove(0).operators;
+    assert_eq!(tenant("operators = \"cn=desk,dc=y\"").as_deref(), Some("cn=desk,dc=y"));
+    assert_eq!(tenant(""), None);
+    for text in ["helpdesk", "", "cn=desk,"] {
+        let told = refusal(name, &format!("operators = {text:?}"));
+        says(&told, &["tenant.operators: ", "is no distinguished name", "write type=value pairs"]);
+    }
+    let alone = format!("[[tenant]]\n{name}\noperators = \"cn=desk,dc=y\"\n");
+    let told = parse(&alone).unwrap_err().to_string();
+    says(
+        &told,
+        &[":3: ", "tenant.operators: operators are people of a directory", "[[tenant.repository]]"],
+    );
 }
 
 #[test]

@@ -135,6 +135,8 @@ pub struct Tenant {
     pub patch_performs_get: Option<bool>,
     pub walk_limit: Key<u64>,
     pub cursor_timeout: Key<String>,
+    /// The DN of a group.
+    pub operators: Key<String>,
     /// Whether `*` in filters stands for any characters.
     pub wildcards: Option<bool>,
     /// Whether strings in filters may stand without quotes.

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use asking::{Asking, cut};
 pub use known::Known;
 use serde_json::Value;
+use tokio::time::timeout_at;
 pub(super) use verify::LOOKED_FOR;
 
 use super::given::Giving;
@@ -22,14 +23,17 @@ use super::memory::Grounds;
 use super::plan::Plan;
 use super::resource::{Resource, ResourceKey};
 use super::rows::{Stored, StoredKey};
-use super::vanish::Recorder;
+use super::vanish::{Heard, Recorder};
 use super::walk::WalkNumbers;
 use super::{Problem, RepositoryPart, too_many};
 use crate::cache::{Answer, Cache, Derived, Loaded, Lost, Policy, State};
 use crate::clock::Clock;
 use crate::config::Rule;
-use crate::repository::{EntryKey, Found, Modification, Repository, RepositoryError, WriteError};
+use crate::repository::{
+    EntryKey, Found, Modification, Repository, RepositoryError, Verdict, WriteError,
+};
 use crate::scim::{Attributes, Filter};
+use crate::secret::Password;
 use crate::telemetry::metrics::{CacheNumbers, RepositoryMetrics};
 
 /// Entries are read by key in batches of this size.
@@ -165,6 +169,7 @@ pub(super) struct Directory {
     /// How often each linked entry is read again, at least.
     verify: Duration,
     recorder: Arc<Recorder>,
+    heard: Heard,
     shares: Shares,
     clock: Clock,
 }
@@ -191,6 +196,7 @@ impl Directory {
             timeout: part.timeout,
             verify: part.verify,
             recorder: Arc::clone(recorder),
+            heard: Heard::default(),
             shares: shares.clone(),
             clock: clock.clone(),
         }
@@ -412,6 +418,30 @@ impl Directory {
         written
     }
 
+    /// Whether this is the password of an entry, asked of the directory itself.
+    pub(super) async fn authenticate(
+        &self,
+        key: &EntryKey,
+        password: &Password,
+        deadline: Instant,
+    ) -> Result<Verdict, RepositoryError> {
+        let deadline = deadline.min(Instant::now() + self.timeout);
+        let said = self.repository.authenticate(key, password, deadline);
+        timeout_at(deadline.into(), said).await.unwrap_or(Err(RepositoryError::Timeout))
+    }
+
+    /// Whether an entry is in a group of the directory, as it is now.
+    pub(super) async fn is_member(
+        &self,
+        key: &EntryKey,
+        group: &str,
+        deadline: Instant,
+    ) -> Result<bool, RepositoryError> {
+        let deadline = deadline.min(Instant::now() + self.timeout);
+        let said = self.repository.is_member(key, group, deadline);
+        timeout_at(deadline.into(), said).await.unwrap_or(Err(RepositoryError::Timeout))
+    }
+
     pub(super) fn key(&self, text: impl Into<Arc<str>>, photos: bool) -> AskedKey {
         AskedKey {
             tenant: Arc::clone(&self.tenant),
@@ -439,8 +469,8 @@ impl Directory {
             since: now.checked_sub(old).unwrap_or(now),
             giving: Arc::clone(&self.giving),
             photos,
-            clock: self.clock.clone(),
             began: self.shares.entries.moment(),
+            asked: self.clock.now(),
         }
     }
 }

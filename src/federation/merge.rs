@@ -135,13 +135,14 @@ impl<'a> Merge<'a> {
                 continue;
             };
             match self.outcomes.of(at) {
-                // The directory was asked for exactly this and did not name the person. Of who
-                // left there is the shadow alone to judge by.
-                Some(outcome) if outcome.decides && !vanish::has_left(link) => {}
                 Some(outcome) if outcome.is_failed() => {
                     let how = outcome.state.name();
                     self.push(row, Some(at), &Half::Shadow(how));
                 }
+                // Of who left there is the shadow alone to judge by, and nothing to be read.
+                _ if vanish::has_left(link) => self.push(row, Some(at), &Half::Absent),
+                // The directory was asked for exactly this and did not name the person.
+                Some(outcome) if outcome.decides => {}
                 _ => match to_read.iter_mut().find(|(one, _)| *one == at) {
                     Some((_, rows)) => rows.push(Arc::clone(row)),
                     None => to_read.push((at, vec![Arc::clone(row)])),

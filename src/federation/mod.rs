@@ -38,6 +38,7 @@ mod resource;
 mod roles;
 mod rows;
 mod search;
+mod sign_in;
 mod sort;
 mod standing;
 mod vanish;
@@ -47,7 +48,7 @@ mod write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, Semaphore};
 
 use crate::caller::{Caller, Permission};
 use crate::clock::Clock;
@@ -74,6 +75,7 @@ pub use life::{LIFE_CYCLE, status_of};
 pub use listing::Listing;
 pub use plan::Plan;
 pub use resource::{Resource, SOURCE_URN};
+pub use sign_in::{Attempt, MayTry, NotSignedIn, Operator, Tried, Who};
 pub use vanish::VanishRules;
 
 /// The people of one tenant, and what else its store holds.
@@ -99,6 +101,7 @@ pub struct Federation {
     moving: Mutex<()>,
     walks: walk::Walks,
     passwords: password::Passwords,
+    signing_in: Semaphore,
     clock: Clock,
 }
 
@@ -128,6 +131,8 @@ pub struct Rules {
     pub provisioned: Vec<Provisioned>,
     /// What becomes of bound users whose entries are gone.
     pub vanish: VanishRules,
+    /// The DN of the group of those who may sign in with a password of a directory.
+    pub operators: Option<String>,
 }
 
 impl From<&Tenant> for Rules {
@@ -146,6 +151,7 @@ impl From<&Tenant> for Rules {
             roles: tenant.roles.clone(),
             provisioned: tenant.provisioned.clone(),
             vanish: VanishRules::from(tenant),
+            operators: tenant.operators.clone(),
         }
     }
 }
@@ -273,7 +279,7 @@ impl Federation {
     ) -> Self {
         let none = ResourceType::group(&[]);
         let kind = types.iter().find(|kind| is_group(kind)).map_or(&none, AsRef::as_ref);
-        let recorder = vanish::Recorder::new();
+        let recorder = vanish::Recorder::new(&clock);
         let directory = |part: RepositoryPart| {
             let giving = given::Giving::new(&part.rules, &rules.groups, &rules.roles, kind);
             let (tenant, recorder) = (Arc::clone(&tenant), &recorder);
@@ -300,6 +306,7 @@ impl Federation {
             writing: Locks::new(),
             moving: Mutex::new(()),
             passwords: password::Passwords::new(&clock),
+            signing_in: Semaphore::new(sign_in::AT_ONCE),
             walks: walk::Walks::new(&seal, &tenant, &rules, &shares.walks),
             named: configured::Named::new(&rules.groups, &rules.roles),
             shares: shares.clone(),

@@ -216,7 +216,7 @@ impl Resources {
         half: &Half,
     ) -> Arc<Resource> {
         self.recorder.saw(row, half);
-        let half = vanish::since(row, half);
+        let half = vanish::superseded(row, half);
         let (entry, state) = match half {
             Half::Entry(known, state) => (
                 (known.digest, known.fetched.as_millisecond()),
@@ -251,7 +251,7 @@ impl Resources {
         half: &Half,
     ) -> Arc<Resource> {
         self.recorder.saw(row, half);
-        self.make_stored(row, directory, vanish::since(row, half))
+        self.make_stored(row, directory, vanish::superseded(row, half))
     }
 
     fn make_stored(

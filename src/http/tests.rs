@@ -56,6 +56,7 @@ fn federation(
         roles: Vec::new(),
         provisioned: Vec::new(),
         vanish: VanishRules::default(),
+        operators: None,
     };
     Arc::new(Federation::new(
         name.into(),

@@ -4,6 +4,7 @@
 
 pub mod ldap;
 pub mod rule;
+pub mod sign_in;
 pub mod write;
 
 use std::fmt;
@@ -17,6 +18,8 @@ use tokio::sync::mpsc;
 pub use crate::config::Authority;
 use crate::scim::resource::digest_text;
 use crate::scim::{AttributePath, Attributes, Filter};
+use crate::secret::Password;
+pub use sign_in::{Refused, Verdict};
 pub use write::{Back, Modification, Refusal, WriteError};
 
 /// The entry's immutable id in canonical text (`entryUUID`, lower-case with dashes), never its DN
@@ -224,6 +227,32 @@ pub trait Repository: Send + Sync + fmt::Debug {
         let _ = (key, modifications, deadline);
         let text = "nothing is written to this repository".to_owned();
         Box::pin(std::future::ready(Err(WriteError::Refused { refusal: Refusal::Right, text })))
+    }
+
+    /// Whether `password` is the one of this entry, as the directory itself says when somebody comes
+    /// with it. Whatever keeps it from saying so is an error, and never a wrong password.
+    fn authenticate<'a>(
+        &'a self,
+        key: &'a EntryKey,
+        password: &'a Password,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<Verdict, RepositoryError>> {
+        let _ = (key, password, deadline);
+        let why = "nobody signs in to this repository";
+        Box::pin(std::future::ready(Err(RepositoryError::Unavailable(why.into()))))
+    }
+
+    /// Whether the entry is in this group of the directory, directly or through groups in it, as the
+    /// directory has it now. What cannot be read is an error.
+    fn is_member<'a>(
+        &'a self,
+        key: &'a EntryKey,
+        group: &'a str,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<bool, RepositoryError>> {
+        let _ = (key, group, deadline);
+        let why = "this repository has no groups";
+        Box::pin(std::future::ready(Err(RepositoryError::Unavailable(why.into()))))
     }
 
     /// Stands for the part of the directory in which people are looked for, and for how they are told

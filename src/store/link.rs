@@ -3,7 +3,7 @@
 
 use super::engine::{Change, Expect, Query, Value};
 use super::resource::{KEYS, columns, decode, encode, list};
-use super::{LinkRow, LinkState, Presence, Store, StoreError, milliseconds};
+use super::{LinkRow, LinkState, Presence, Store, StoreError, milliseconds, presence};
 
 impl Store {
     /// What these entries of a repository are bound to, in no order; unbound ones are missing.
@@ -69,6 +69,19 @@ impl Store {
 }
 
 impl LinkRow {
+    /// Whether both are of one entry.
+    fn is_of(&self, other: &Self) -> bool {
+        (&self.repository, &self.entry_key) == (&other.repository, &other.entry_key)
+    }
+
+    /// Whether the entry was seen again after it was seen as in `old`; else what is known of it is
+    /// what was known.
+    fn is_sighted_since(&self, old: &Self) -> bool {
+        milliseconds(self.seen) != milliseconds(old.seen)
+            || self.presence.digest != old.presence.digest
+            || (self.presence.missing.is_none() && old.presence.missing.is_some())
+    }
+
     /// As it is read back: instants in whole milliseconds.
     pub(super) fn stored(&self) -> Self {
         let whole = |at| super::timestamp(milliseconds(at)).unwrap_or(at);
@@ -107,11 +120,29 @@ pub(super) fn push_new(
     Ok(())
 }
 
-/// The link of a row that stands, as it shall be: made, changed or taken away.
+/// The upsert of a link that is bound to the user already, or to nobody.
+macro_rules! replaced {
+    ($condition:literal) => {
+        concat!(
+            "INSERT INTO links \
+             (tenant, repository, entry_key, user_key, dn, shadow, seen, entry_modified, scope, \
+             digest, missing, vanished, verified) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $7) \
+             ON CONFLICT (tenant, repository, entry_key) DO UPDATE SET shadow = excluded.shadow, \
+             vanished = excluded.vanished WHERE links.user_key = excluded.user_key",
+            $condition
+        )
+    };
+}
+
+/// The link of a row that stands, as it shall be: made, changed or taken away. `old` is what it was
+/// made from; what moves no version may have come between: an entry that was seen later stays seen,
+/// and a person who is not missing any more as in `old` does not vanish.
 pub(super) fn push_replaced(
     change: &mut Change,
     tenant: &Value,
     user: i64,
+    old: Option<&LinkRow>,
     link: Option<&LinkRow>,
 ) -> Result<(), StoreError> {
     let Some(link) = link else {
@@ -123,19 +154,15 @@ pub(super) fn push_replaced(
         [user.into(), link.repository.as_str().into(), link.entry_key.as_str().into()],
         Expect::Any,
     );
-    change.push(
-        "INSERT INTO links \
-         (tenant, repository, entry_key, user_key, dn, shadow, seen, entry_modified, scope, digest, \
-         missing, vanished, verified) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $7) \
-         ON CONFLICT (tenant, repository, entry_key) DO UPDATE SET dn = excluded.dn, \
-         shadow = excluded.shadow, seen = excluded.seen, \
-         entry_modified = excluded.entry_modified, scope = excluded.scope, \
-         digest = excluded.digest, missing = excluded.missing, vanished = excluded.vanished \
-         WHERE links.user_key = excluded.user_key",
-        values(tenant, &user.into(), link)?,
-        Expect::Exactly(1),
-    );
+    let old = old.filter(|old| old.is_of(link));
+    let vanishes =
+        link.presence.vanished.is_some() && old.is_some_and(|old| old.presence.vanished.is_none());
+    let sql =
+        if vanishes { replaced!(" AND links.missing = excluded.missing") } else { replaced!("") };
+    change.push(sql, values(tenant, &user.into(), link)?, Expect::Exactly(1));
+    if let Some(old) = old.filter(|old| link.is_sighted_since(old)) {
+        presence::push_sight(change, user, old, link);
+    }
     Ok(())
 }
 

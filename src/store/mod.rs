@@ -62,7 +62,7 @@ pub use joining::Joining;
 pub use member::{Member, Membership};
 pub use membership::{Enrolled, Members};
 pub use owner::{Changed, NewOwner, Owned, Owner, Ownership};
-pub use presence::{Census, Linked, Presence, Refresh, Verified};
+pub use presence::{AHEAD, Census, Linked, Presence, Refresh, Verified};
 pub use rename::{Renamed, Renaming};
 pub use seal::Sealed;
 pub use token::{IssuedToken, KeptToken, StaticToken};

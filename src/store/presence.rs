@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::engine::{Change, Datum, Expect, Failure, Query, Row, Statement, Value};
 use super::resource::{KEYS, list};
@@ -13,11 +13,16 @@ use super::{
     LinkRow, LinkState, ResourceRow, ResourceWrite, Store, StoreError, milliseconds, timestamp,
 };
 
+/// What is so far ahead of the clock was noted before the clock was set back; what is less may be
+/// another program's, whose clock is ahead of ours.
+pub const AHEAD: SignedDuration = SignedDuration::from_mins(1);
+
 /// What is known of an entry's presence.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Presence {
     /// Stands for the part of the repository in which the entry was seen. Of an entry that is not
-    /// found in another part nothing is told.
+    /// found in another part nothing is told; nor of one that was bound before this was kept, until it
+    /// is seen.
     pub scope: Option<i64>,
     /// Of the values in the shadow, to see at once whether an entry has others.
     pub digest: Option<i64>,
@@ -55,7 +60,7 @@ pub struct Verified<'a> {
     pub scope: i64,
     pub found: &'a [String],
     pub absent: &'a [String],
-    /// Not found, which tells nothing: they were seen in another part.
+    /// Not found, which tells nothing: they were never seen in this part.
     pub elsewhere: &'a [String],
 }
 
@@ -68,6 +73,8 @@ pub struct Census {
     pub vanished: u64,
     /// Of these the ones since a certain time.
     pub recent: u64,
+    /// When the last of them vanished.
+    pub latest: Option<Timestamp>,
     /// When the one was read whose last read is the longest ago.
     pub oldest: Option<Timestamp>,
 }
@@ -93,47 +100,56 @@ macro_rules! of_repository {
 }
 
 impl Store {
-    /// Whom to look for now, at most `limit`: first the missing ones that were not looked for again
-    /// although `grace` milliseconds have passed at `now`, then those whose last read was before
-    /// `before`, the longest ago first.
+    /// Whom to look for now, at most `limit`: first, and for half of it, the missing ones that were not
+    /// looked for again although `grace` milliseconds have passed at `now`; then those whose last read
+    /// was before `before`, the longest ago first, but for the first `passed_over` of them. Whose last
+    /// read is in times to come was read before the clock was set back.
     pub async fn unverified(
         &self,
         (tenant, repository): (&str, &str),
         before: Timestamp,
         (now, grace): (Timestamp, i64),
         limit: u64,
+        passed_over: u64,
     ) -> Result<Vec<Linked>, StoreError> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let (half, over) = (whole(limit.div_ceil(2)), whole(passed_over));
+        let (ahead, long_ago) = (milliseconds(now + AHEAD), milliseconds(before));
+        let past = milliseconds(now) - grace;
         let again = Query::new(
             of_repository!(
                 "SELECT entry_key, dn, scope, digest, missing, vanished FROM links",
                 " AND missing IS NOT NULL AND missing <= $3 AND vanished IS NULL \
                  AND verified < missing + $4 ORDER BY missing LIMIT $5"
             ),
-            [
-                tenant.into(),
-                repository.into(),
-                (milliseconds(now) - grace).into(),
-                grace.into(),
-                limit.into(),
-            ],
+            [tenant.into(), repository.into(), past.into(), grace.into(), half.into()],
         );
+        let ahead = Query::new(
+            of_repository!(
+                "SELECT entry_key, dn, scope, digest, missing, vanished FROM links",
+                " AND verified > $3 ORDER BY verified DESC LIMIT $4"
+            ),
+            [tenant.into(), repository.into(), ahead.into(), half.into()],
+        );
+        let limited = whole(limit).into();
         let oldest = Query::new(
             of_repository!(
                 "SELECT entry_key, dn, scope, digest, missing, vanished FROM links",
-                " AND verified <= $3 ORDER BY verified LIMIT $4"
+                " AND verified <= $3 ORDER BY verified LIMIT $4 OFFSET $5"
             ),
-            [tenant.into(), repository.into(), milliseconds(before).into(), limit.into()],
+            [tenant.into(), repository.into(), long_ago.into(), limited, over.into()],
         );
         let mut found: Vec<Linked> = Vec::new();
-        for query in [again, oldest] {
+        let mut known = std::collections::HashSet::new();
+        for query in [again, ahead, oldest] {
             for mut row in self.engine.query(query).await? {
                 let (entry_key, dn) = (row.text()?, row.text()?);
-                found.push(Linked { entry_key, dn, presence: Presence::read(&mut row)? });
+                let presence = Presence::read(&mut row)?;
+                if known.insert(entry_key.clone()) {
+                    found.push(Linked { entry_key, dn, presence });
+                }
             }
         }
-        let mut known = std::collections::HashSet::new();
-        found.retain(|linked| known.insert(linked.entry_key.clone()));
         found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         Ok(found)
     }
@@ -146,30 +162,43 @@ impl Store {
     ) -> Result<(), StoreError> {
         let Verified { at, scope, found, absent, elsewhere } = verified;
         let at = milliseconds(*at);
-        let lists: [(&str, &[String], &str); 3] = [
-            ("verified = $1, scope = $2, missing = NULL", found, " AND vanished IS NULL"),
+        // An absence does not count where the entry was seen later.
+        let unseen = format!(" AND (seen <= $1 OR seen > $1 + {})", AHEAD.as_millis());
+        let lists: [(&str, Option<i64>, &[String], &str); 3] = [
             (
-                "verified = $1, scope = COALESCE(scope, $2), missing = COALESCE(missing, $1)",
+                "verified = $1, scope = $2, missing = NULL",
+                Some(*scope),
+                found,
+                " AND vanished IS NULL",
+            ),
+            (
+                "verified = $1, missing = CASE WHEN missing <= $1 THEN missing ELSE $1 END",
+                None,
                 absent,
-                "",
+                &unseen,
             ),
             // Whoever had vanished stays so; nobody else is missing.
             (
-                "verified = $1, scope = COALESCE(scope, $2), \
-                 missing = CASE WHEN vanished IS NULL THEN NULL ELSE missing END",
+                "verified = $1, missing = CASE WHEN vanished IS NULL THEN NULL ELSE missing END",
+                None,
                 elsewhere,
                 "",
             ),
         ];
         let mut change = Change::default();
-        for (set, keys, condition) in lists {
+        for (set, scope, keys, condition) in lists {
             for chunk in keys.chunks(KEYS) {
-                let mut values: Vec<Value> =
-                    vec![at.into(), (*scope).into(), tenant.into(), repository.into()];
+                let mut values: Vec<Value> = vec![at.into()];
+                values.extend(scope.map(Value::from));
+                let first = values.len() + 1;
+                values.extend([tenant.into(), repository.into()]);
                 let keys = list(&mut values, chunk.iter().map(|key| key.as_str().into()));
                 let sql = format!(
-                    "UPDATE links SET {set} WHERE tenant = (SELECT key FROM tenants WHERE name = $3) \
-                     AND repository = $4 AND user_key IS NOT NULL AND entry_key IN ({keys}){condition}"
+                    "UPDATE links SET {set} \
+                     WHERE tenant = (SELECT key FROM tenants WHERE name = ${first}) \
+                     AND repository = ${} AND user_key IS NOT NULL \
+                     AND entry_key IN ({keys}){condition}",
+                    first + 1
                 );
                 change.statements.push(Statement { sql: sql.into(), values, expect: Expect::Any });
             }
@@ -212,19 +241,57 @@ impl Store {
         (tenant, repository): (&str, &str),
         since: Timestamp,
     ) -> Result<Census, StoreError> {
-        let sql = "SELECT COUNT(*), \
-                   COUNT(CASE WHEN missing IS NOT NULL AND vanished IS NULL THEN 1 END), \
-                   COUNT(vanished), COUNT(CASE WHEN vanished > $1 THEN 1 END), \
-                   MIN(COALESCE(NULLIF(verified, 0), seen)) \
-                   FROM links WHERE tenant = (SELECT key FROM tenants WHERE name = $2) \
-                   AND repository = $3 AND user_key IS NOT NULL";
-        let values = [milliseconds(since).into(), tenant.into(), repository.into()];
+        // Each out of an index alone, so that it costs little with however many links.
+        let sql = concat!(
+            of_repository!("SELECT (SELECT COUNT(*) FROM links", "), "),
+            of_repository!(
+                "(SELECT COUNT(*) FROM links",
+                " AND missing IS NOT NULL AND vanished IS NULL), "
+            ),
+            of_repository!(
+                "(SELECT COUNT(*) FROM links",
+                " AND missing IS NOT NULL AND vanished IS NOT NULL), "
+            ),
+            of_repository!(
+                "(SELECT COUNT(*) FROM links",
+                " AND missing IS NOT NULL AND vanished > $3), "
+            ),
+            of_repository!(
+                "(SELECT MAX(vanished) FROM links",
+                " AND missing IS NOT NULL AND vanished IS NOT NULL), "
+            ),
+            of_repository!(
+                "(SELECT CASE verified WHEN 0 THEN seen ELSE verified END FROM links",
+                " ORDER BY verified LIMIT 1)"
+            ),
+        );
+        let values = [tenant.into(), repository.into(), milliseconds(since).into()];
         let mut rows = self.engine.query(Query::new(sql, values)).await?;
         let Some(row) = rows.first_mut() else { return Ok(Census::default()) };
         let mut count = || Ok::<u64, Failure>(u64::try_from(row.integer()?).unwrap_or_default());
         let (linked, missing, vanished, recent) = (count()?, count()?, count()?, count()?);
-        let oldest = row.optional_integer()?.map(timestamp).transpose();
-        oldest.map(|oldest| Census { linked, missing, vanished, recent, oldest })
+        let mut instant = || row.optional_integer()?.map(timestamp).transpose();
+        let (latest, oldest) = (instant()?, instant()?);
+        Ok(Census { linked, missing, vanished, recent, latest, oldest })
+    }
+
+    /// How many bound users of a repository were looked for at `since` or later, of those who had not
+    /// vanished at `window`.
+    pub async fn looked_for(
+        &self,
+        (tenant, repository): (&str, &str),
+        since: Timestamp,
+        window: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let sql = of_repository!(
+            "SELECT COUNT(*) FROM links",
+            " AND verified >= $3 AND (vanished IS NULL OR vanished > $4)"
+        );
+        let (since, window) = (milliseconds(since).into(), milliseconds(window).into());
+        let values = [tenant.into(), repository.into(), since, window];
+        let mut rows = self.engine.query(Query::new(sql, values)).await?;
+        let count = rows.first_mut().map(Row::integer).transpose()?;
+        Ok(count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default())
     }
 
     /// The users of a repository who vanished after `since`, at most `limit`.
@@ -273,27 +340,36 @@ impl Store {
             if *values {
                 self.push_update(&mut change, tenant, row, write)
                     .map_err(|error| Failure::Database(error.to_string()))?;
-            } else if let Some(link) = &write.link {
-                push_seen(&mut change, row.key, link);
+            } else if let (Some(old), Some(new)) = (&row.link, &write.link) {
+                push_sight(&mut change, row.key, old, new);
             }
         }
         self.engine.execute_behind(change).await.map(drop)
     }
 }
 
-/// The link of somebody who has the values that are known already.
-fn push_seen(change: &mut Change, user: i64, link: &LinkRow) {
+/// The entry of a link was seen again; `old` is what was known of it when that was found to be news.
+/// What was seen later stays, and so does an absence that was found later: later than `old` whatever
+/// the clocks say, or else by the clocks.
+pub(super) fn push_sight(change: &mut Change, user: i64, old: &LinkRow, new: &LinkRow) {
+    let seen = milliseconds(new.seen);
+    // What is kept of an entry beside the values in the shadow goes together with these.
+    let anew = old.shadow != new.shadow || old.given != new.given;
+    let before = if anew { i64::MAX } else { milliseconds(old.seen).max(seen - 1) };
     change.push(
         "UPDATE links SET dn = $1, seen = $2, entry_modified = $3, scope = $4, digest = $5, \
-         missing = NULL WHERE user_key = $6 AND entry_key = $7 AND vanished IS NULL",
+         missing = CASE WHEN missing > $2 AND missing <> $6 THEN missing END \
+         WHERE user_key = $7 AND entry_key = $8 AND vanished IS NULL AND seen <= $9",
         [
-            link.dn.as_str().into(),
-            milliseconds(link.seen).into(),
-            link.entry_modified.map(milliseconds).into(),
-            link.presence.scope.into(),
-            link.presence.digest.into(),
+            new.dn.as_str().into(),
+            seen.into(),
+            new.entry_modified.map(milliseconds).into(),
+            new.presence.scope.into(),
+            new.presence.digest.into(),
+            old.presence.missing.map_or(0, milliseconds).into(),
             user.into(),
-            link.entry_key.as_str().into(),
+            new.entry_key.as_str().into(),
+            before.into(),
         ],
         Expect::Any,
     );

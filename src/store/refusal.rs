@@ -63,6 +63,8 @@ impl Store {
         {
             let keys = std::slice::from_ref(&link.entry_key);
             match self.find_links(tenant, &link.repository, keys).await?.into_iter().next() {
+                // Its own link is not what it was when the row was read.
+                Some(LinkState::Row(row)) if !new && row.id == id => return Ok(StoreError::Stale),
                 Some(LinkState::Row(row)) => return Ok(StoreError::Linked { id: row.id.clone() }),
                 Some(LinkState::Tombstone { .. }) => return Ok(StoreError::Tombstone),
                 None => {}

@@ -131,7 +131,8 @@ impl Store {
         );
         let tenant_key = Value::From { statement: updated, column: 2 };
         intent::push_settled(change, write.settles.as_deref());
-        link::push_replaced(change, &tenant_key, row.key, write.link.as_ref())?;
+        let (old, new) = (row.link.as_ref(), write.link.as_ref());
+        link::push_replaced(change, &tenant_key, row.key, old, new)?;
         if self.gives() {
             gift::push_replaced(change, &row.key.into(), write.link.as_ref());
         }

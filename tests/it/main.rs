@@ -43,6 +43,7 @@ mod schemas;
 mod search;
 mod secrets;
 mod seeds;
+mod sign_in;
 mod slow;
 mod smoke;
 mod startup;

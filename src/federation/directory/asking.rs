@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use jiff::Timestamp;
+
 use super::super::given::Giving;
 use super::{AskedKey, Freshness, Hits, Known};
 use crate::cache::{Cache, Loaded, Moment, State};
-use crate::clock::Clock;
 use crate::repository::{Bounds, Entry, EntryKey, Found, Repository, RepositoryError};
 use crate::scim::Filter;
 use crate::telemetry::metrics::{Operation, Outcome, RepositoryMetrics};
@@ -26,9 +27,10 @@ pub(super) struct Asking {
     /// Rules are decided by nothing that was learnt before.
     pub(super) since: Instant,
     pub(super) giving: Arc<Giving>,
-    pub(super) clock: Clock,
     /// Before anything was asked.
     pub(super) began: Moment,
+    /// The same, by the clock: what is answered was so then or later.
+    pub(super) asked: Timestamp,
 }
 
 impl Asking {
@@ -128,7 +130,7 @@ impl Asking {
     pub(super) fn know(&self, entry: Arc<Entry>) -> Arc<Known> {
         let entry = Arc::unwrap_or_clone(entry);
         let state = if self.freshness.fresh.is_zero() { State::Live } else { State::Cached };
-        Arc::new(Known::new(&self.id, &self.giving, entry, self.clock.now(), self.photos, state))
+        Arc::new(Known::new(&self.id, &self.giving, entry, self.asked, self.photos, state))
     }
 }
 

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use jiff::Timestamp;
+
 use super::{Directory, Known};
 use crate::cache::State;
 use crate::repository::{Batches, Bounds, Entry, Found, RepositoryError};
@@ -27,9 +29,19 @@ impl Directory {
         found
     }
 
-    /// An entry that passes by.
-    pub(in crate::federation) fn passing(&self, entry: Arc<Entry>, photos: bool) -> Known {
+    /// When a question is asked, for [`Directory::passing`].
+    pub(in crate::federation) fn asked(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// An entry that passes by in the answer to a question that was `asked` then.
+    pub(in crate::federation) fn passing(
+        &self,
+        entry: Arc<Entry>,
+        photos: bool,
+        asked: Timestamp,
+    ) -> Known {
         let entry = Arc::unwrap_or_clone(entry);
-        Known::new(&self.id, &self.giving, entry, self.clock.now(), photos, State::Live)
+        Known::new(&self.id, &self.giving, entry, asked, photos, State::Live)
     }
 }

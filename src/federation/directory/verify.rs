@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::vanish::Evidence;
+use super::super::vanish::{Evidence, Heard};
 use super::{BATCH, Directory, Known};
 use crate::repository::{Bounds, EntryKey, Found, RepositoryError};
 use crate::scim::Filter;
@@ -19,6 +19,11 @@ impl Directory {
     /// How often each linked entry is to be read again, at least.
     pub(in crate::federation) fn verify_every(&self) -> Duration {
         self.verify
+    }
+
+    /// What is known here of who vanished.
+    pub(in crate::federation) fn heard(&self) -> &Heard {
+        &self.heard
     }
 
     /// The entries with these keys, and whether the answer was whole.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::config::{OnVanish, Tenant, VanishBrake};
-use crate::store::{Census, Presence};
+use crate::store::{AHEAD, Census, Presence};
 
 /// In this time no more than the brake allows may vanish.
 pub(super) const WINDOW: SignedDuration = SignedDuration::from_hours(1);
@@ -56,7 +56,7 @@ impl Evidence {
 /// What a proven absence says of somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Absence {
-    /// Nothing: the entry was seen where nobody looks any more.
+    /// Nothing: the entry was not seen where anybody looks, but elsewhere or nowhere yet.
     Elsewhere,
     /// Not found, for the first time or again too soon.
     Missing,
@@ -69,7 +69,7 @@ pub(super) enum Absence {
 /// Of an entry that a read at `at`, in `scope`, did not find.
 pub(super) fn absence(presence: &Presence, scope: i64, at: Timestamp, grace: Duration) -> Absence {
     let grace = SignedDuration::try_from(grace).unwrap_or(SignedDuration::MAX);
-    if presence.scope.is_some_and(|seen| seen != scope) {
+    if presence.scope != Some(scope) {
         Absence::Elsewhere
     } else if presence.vanished.is_some() {
         Absence::Known
@@ -107,8 +107,22 @@ pub(super) fn leaving(census: &Census) -> u64 {
 /// So many of those who were there before the window began.
 pub(super) fn allowed(census: &Census, brake: VanishBrake) -> u64 {
     let long_gone = census.vanished.saturating_sub(census.recent);
-    let people = census.linked.saturating_sub(long_gone);
+    part(census.linked.saturating_sub(long_gone), brake)
+}
+
+fn part(people: u64, brake: VanishBrake) -> u64 {
     (people.saturating_mul(brake.percent.into()) / 100).max(brake.at_least)
+}
+
+/// Whether who was not found is believed gone when so many people have been `looked_for` since: not
+/// where too many of these are leaving, though they are few among all, of most of whom nobody knows yet.
+pub(super) fn is_believed(census: &Census, brake: VanishBrake, looked_for: u64) -> bool {
+    leaving(census) <= part(looked_for, brake)
+}
+
+/// Whether what was fetched `at` is newer than what was noted of a fetch at `noted`.
+pub(super) fn is_newer(at: Timestamp, noted: Timestamp, now: Timestamp) -> bool {
+    at.as_millisecond() > noted.as_millisecond() || noted.duration_since(now) > AHEAD
 }
 
 /// How many batches of links are to be read per `tick`, so that all of them come up within a quarter
@@ -151,22 +165,23 @@ mod tests {
         assert_eq!(absence(&missing(0), 1, at(299), GRACE), Absence::Missing);
         assert_eq!(absence(&missing(0), 1, at(300), GRACE), Absence::Left);
         assert_eq!(absence(&missing(0), 1, at(-300), GRACE), Absence::Missing, "a clock set back");
-        let unknown = Presence { scope: None, ..missing(0) };
-        assert_eq!(absence(&unknown, 1, at(300), GRACE), Absence::Left);
         let gone = Presence { vanished: Some(at(300)), ..missing(0) };
         assert_eq!(absence(&gone, 1, at(900), GRACE), Absence::Known);
     }
 
     #[test]
     fn whoever_was_seen_elsewhere_is_never_missed() {
-        let elsewhere = Presence { scope: Some(2), ..missing(0) };
-        for presence in [elsewhere.clone(), Presence { vanished: Some(at(1)), ..elsewhere }] {
-            assert_eq!(absence(&presence, 1, at(9_999), GRACE), Absence::Elsewhere);
+        // Nor who was bound before it was kept where somebody is seen.
+        for scope in [Some(2), None] {
+            let elsewhere = Presence { scope, ..missing(0) };
+            for presence in [elsewhere.clone(), Presence { vanished: Some(at(1)), ..elsewhere }] {
+                assert_eq!(absence(&presence, 1, at(9_999), GRACE), Absence::Elsewhere);
+            }
         }
     }
 
     fn census(linked: u64, missing: u64, vanished: u64, recent: u64) -> Census {
-        Census { linked, missing, vanished, recent, oldest: None }
+        Census { linked, missing, vanished, recent, ..Census::default() }
     }
 
     #[test]
@@ -186,6 +201,31 @@ mod tests {
         assert_eq!(allowed(&census(1000, 0, 0, 0), of(0, 0)), 0);
         let keep = VanishRules { on_vanish: OnVanish::Keep, ..rules };
         assert_eq!(super::verdict(&census(11, 11, 0, 0), &keep), Verdict::Keep);
+    }
+
+    #[test]
+    fn few_among_all_who_are_many_among_those_looked_for_are_not_believed_gone() {
+        let brake = VanishRules::default().brake;
+        // A tenth of a large repository is hidden, of which a third was looked for.
+        let hidden = census(100_000, 3_300, 0, 0);
+        assert_eq!(verdict(&hidden, &VanishRules::default()), Verdict::Leave, "among all");
+        assert!(!is_believed(&hidden, brake, 33_000));
+        assert!(is_believed(&hidden, brake, 100_000), "when all have been looked for");
+        let lately = census(100_000, 300, 3_000, 3_000);
+        assert!(!is_believed(&lately, brake, 33_000), "who left lately counts");
+        assert!(is_believed(&census(100_000, 10, 0, 0), brake, 10), "a few are always believed");
+        let eleven = census(100_000, 11, 0, 0);
+        assert!(!is_believed(&eleven, brake, 219));
+        assert!(is_believed(&eleven, brake, 220));
+    }
+
+    #[test]
+    fn what_was_noted_in_times_to_come_is_old() {
+        let now = at(0);
+        assert!(is_newer(at(-9), at(-10), now) && !is_newer(at(-10), at(-10), now));
+        assert!(!is_newer(at(-9), at(0), now));
+        assert!(!is_newer(at(0), at(60), now), "another program's clock may be ahead");
+        assert!(is_newer(at(0), at(61), now));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Reads and feeds hand what they saw to [`record`]; [`verify`] looks for everybody who is linked,
 //! whether anybody asks or not; [`judge`] decides. What is written passes through here.
 
+mod heard;
 mod judge;
 mod record;
 mod verify;
@@ -24,11 +25,15 @@ use crate::audit::{Action, AuditRecord, Outcome};
 use crate::scim::Attributes;
 use crate::store::{LinkRow, LinkState, Presence, Refresh, ResourceRow, ResourceWrite, StoreError};
 
+pub(super) use heard::Heard;
 pub use judge::{Evidence, VanishRules};
 pub(super) use record::Recorder;
 
 /// What the audit trail names as the caller and the request.
 const CALLER: &str = "verification";
+
+/// Somebody who is believed gone, and since when reads do not find the entry.
+type Gone = (String, Timestamp);
 
 /// The directory's values as far as they are known without asking it: nobody who left is active.
 pub(super) fn shadow(link: &LinkRow) -> Cow<'_, Attributes> {
@@ -46,7 +51,7 @@ pub(super) fn has_left(link: &LinkRow) -> bool {
 }
 
 /// What is known of a row's entry: what was fetched before the person left tells of nobody who is there.
-pub(super) fn since<'a>(row: &ResourceRow, half: &'a Half) -> &'a Half {
+pub(super) fn superseded<'a>(row: &ResourceRow, half: &'a Half) -> &'a Half {
     let left = row.link.as_ref().and_then(|link| link.presence.vanished);
     match (half, left) {
         (Half::Entry(known, _), Some(left)) if known.fetched <= left => &Half::Absent,
@@ -96,13 +101,23 @@ impl Federation {
         else {
             return Ok(false);
         };
-        let left = row.link.as_ref().and_then(|link| link.presence.vanished);
-        let returned = left.is_some_and(|left| known.fetched > left) && Instant::now() < deadline;
+        let returned = row.link.as_ref().is_some_and(has_left) && Instant::now() < deadline;
         if returned {
-            let news = self.news(directory, vec![Arc::clone(known)]).await?;
-            self.put(news).await?;
+            self.is_back(directory, row, known).await?;
         }
         Ok(returned)
+    }
+
+    /// Notes that somebody is there again. The entry was read after the row was: that proves it,
+    /// whatever the clocks say.
+    async fn is_back(
+        &self,
+        directory: &Directory,
+        row: &ResourceRow,
+        known: &Known,
+    ) -> Result<(), StoreError> {
+        let write = self.bound_write(directory, known, row.own.clone(), self.clock.now());
+        self.turn(row, &write, Action::Return, None).await
     }
 
     /// What is to be written of entries that were seen; nothing of who is not bound.
@@ -120,8 +135,9 @@ impl Federation {
             let Some(known) = seen.iter().find(|known| *known.key.0 == *link.entry_key) else {
                 continue;
             };
-            let newer = known.fetched.as_millisecond() > link.seen.as_millisecond();
-            if !newer || since(&row, &Half::Entry(Arc::clone(known), known.state)).is_absent() {
+            let newer = judge::is_newer(known.fetched, link.seen, at);
+            if !newer || superseded(&row, &Half::Entry(Arc::clone(known), known.state)).is_absent()
+            {
                 // It was kept by somebody else, and not in this program's memory.
                 self.rows.touched(&row, &[&self.stored_view(&row)]);
                 continue;
@@ -148,32 +164,42 @@ impl Federation {
             }
         }
         for Refresh { row, write, .. } in &returned {
-            self.turn(row, write, Action::Return).await?;
+            self.turn(row, write, Action::Return, None).await?;
         }
         Ok(())
     }
 
-    /// Somebody who is not found any more is out.
-    async fn leave(&self, directory: &Directory, entry_keys: &[String]) -> Result<(), StoreError> {
-        for row in self.bound_to(directory, entry_keys).await? {
-            // Seen meanwhile, or out already.
-            let missing = |link: &LinkRow| link.presence.missing.is_some() && !has_left(link);
+    /// Those who are not found any more are out.
+    async fn leave(&self, directory: &Directory, gone: &[Gone]) -> Result<(), StoreError> {
+        let keys: Vec<String> = gone.iter().map(|(key, _)| key.clone()).collect();
+        for row in self.bound_to(directory, &keys).await? {
+            // Else seen meanwhile, though perhaps missing anew; or out already.
+            let missing = |link: &LinkRow| {
+                let known = gone.iter().find(|(key, _)| *key == link.entry_key);
+                known.map(|(_, since)| *since) == link.presence.missing && !has_left(link)
+            };
             if row.link.as_ref().is_some_and(missing) {
                 let at = Some(self.clock.now());
-                self.turn(&row, &self.vanishing(directory, &row, at), Action::Vanish).await?;
+                self.turn(&row, &self.vanishing(directory, &row, at), Action::Vanish, None).await?;
             }
         }
         Ok(())
     }
 
-    /// Whoever vanished after `since` is no longer believed gone; whether there was anybody.
-    async fn take_back(&self, directory: &Directory, since: Timestamp) -> Result<bool, StoreError> {
+    /// Whoever vanished after `since` is no longer believed gone; the record says by what.
+    async fn take_back(
+        &self,
+        directory: &Directory,
+        since: Timestamp,
+        by: &str,
+    ) -> Result<(), StoreError> {
         let place = (&*self.tenant, directory.id());
         let rows = self.store.vanished(place, since, verify::MOST).await?;
         for row in &rows {
-            self.turn(row, &self.vanishing(directory, row, None), Action::Return).await?;
+            let write = self.vanishing(directory, row, None);
+            self.turn(row, &write, Action::Return, Some(by)).await?;
         }
-        Ok(!rows.is_empty())
+        Ok(())
     }
 
     /// The row with another end of its presence.
@@ -195,6 +221,7 @@ impl Federation {
         row: &ResourceRow,
         write: &ResourceWrite,
         action: Action,
+        detail: Option<&str>,
     ) -> Result<(), StoreError> {
         let record = AuditRecord {
             at: write.at,
@@ -206,12 +233,17 @@ impl Federation {
             subject: row.id.clone(),
             request_id: CALLER.to_owned(),
             correlation_id: None,
-            detail: None,
+            detail: detail.map(str::to_owned),
         };
         let written = self.store.update(&self.tenant, row, write, record).await;
         self.changed(row, write);
         match written {
             Ok(_) => {
+                if let Some(link) = &write.link
+                    && let Some(directory) = self.directory(&link.repository)
+                {
+                    directory.heard().turned(link.presence.vanished);
+                }
                 let action = action.name(USER);
                 tracing::info!(tenant = %self.tenant, id = row.id, action, "vanish");
                 Ok(())

@@ -12,8 +12,9 @@ use tokio::time::sleep;
 use super::super::Federation;
 use super::super::directory::Known;
 use super::super::resource::Half;
-use super::is_news;
+use super::{is_news, judge};
 use crate::cache::State;
+use crate::clock::Clock;
 use crate::repository::EntryKey;
 use crate::store::{ResourceRow, StoreError};
 
@@ -38,14 +39,16 @@ struct Sighting {
 #[derive(Debug)]
 pub(in crate::federation) struct Recorder {
     sender: mpsc::Sender<Sighting>,
+    clock: Clock,
     /// Until somebody writes.
     sightings: Mutex<Option<mpsc::Receiver<Sighting>>>,
 }
 
 impl Recorder {
-    pub(in crate::federation) fn new() -> Arc<Self> {
+    pub(in crate::federation) fn new(clock: &Clock) -> Arc<Self> {
         let (sender, sightings) = mpsc::channel(WAITING);
-        Arc::new(Self { sender, sightings: Mutex::new(Some(sightings)) })
+        let sightings = Mutex::new(Some(sightings));
+        Arc::new(Self { sender, clock: clock.clone(), sightings })
     }
 
     /// A row was shown with what is known of its entry. Costs a comparison where that is nothing new.
@@ -54,7 +57,8 @@ impl Recorder {
         let presence = &link.presence;
         let known = match half {
             Half::Entry(known, State::Live | State::Cached)
-                if is_news(known, &link.dn, presence) && known.fetched > link.seen =>
+                if is_news(known, &link.dn, presence)
+                    && judge::is_newer(known.fetched, link.seen, self.clock.now()) =>
             {
                 Some(known)
             }

@@ -3,6 +3,7 @@
 //! The store knows who was not looked for the longest time, so that a program that starts goes on
 //! where another one stopped.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use tokio::time::sleep;
 
 use super::super::Federation;
 use super::super::directory::{Directory, Known, LOOKED_FOR};
-use super::is_news;
 use super::judge::{self, Absence, Verdict, WINDOW};
+use super::{Gone, is_news};
 use crate::repository::EntryKey;
 use crate::store::{Census, Linked, StoreError, Verified};
 use crate::telemetry::metrics::PresenceNumbers;
@@ -27,6 +28,39 @@ const TERM: SignedDuration = SignedDuration::from_secs(20);
 /// How many who vanished are looked at in one go.
 pub(super) const MOST: u64 = 1000;
 
+/// What is kept from one look at a repository to the next.
+#[derive(Debug, Default)]
+struct Round {
+    /// So many of those whose turn it is were looked for, and nothing could be told of them. The others
+    /// come before they do again.
+    passed_over: u64,
+    /// How all stood when that was last known.
+    census: Option<Census>,
+}
+
+/// What came of a batch.
+#[derive(Debug)]
+struct Told {
+    /// Who is to be believed gone, by two reads.
+    left: Vec<Gone>,
+    /// Of so many nothing could be told.
+    open: usize,
+}
+
+/// Who of the `missing` is not there, where that can be told.
+async fn absent(
+    directory: &Directory,
+    complete: bool,
+    missing: &[EntryKey],
+    seen: &[Arc<Known>],
+) -> HashSet<EntryKey> {
+    if !complete || missing.is_empty() {
+        return HashSet::new();
+    }
+    // What fails here leaves open who is absent.
+    directory.absent(missing, seen).await.unwrap_or_default()
+}
+
 fn tick(verify: Duration) -> Duration {
     (verify / TICKS).clamp(SHORTEST, LONGEST)
 }
@@ -39,62 +73,106 @@ impl Federation {
     /// Looks for the linked users of a repository, as long as the runtime lives.
     pub(super) async fn verify(&self, directory: &Directory, holder: &str) {
         let mut failing = false;
+        let mut round = Round::default();
         loop {
             sleep(tick(directory.verify_every())).await;
-            let outcome = self.pass(directory, holder).await;
+            let outcome = self.pass(directory, holder, &mut round).await;
             if let (Err(error), false) = (&outcome, failing) {
                 tracing::warn!(tenant = %self.tenant, repository = directory.id(), %error, "unverified");
             }
             failing = outcome.is_err();
+            // Where nothing is known anew, that is longer ago than before.
+            if let Some(census) = &round.census {
+                self.tell(directory, census);
+            }
         }
     }
 
     /// Looks for those whose turn it is, unless another program does.
-    async fn pass(&self, directory: &Directory, holder: &str) -> Result<(), StoreError> {
+    async fn pass(
+        &self,
+        directory: &Directory,
+        holder: &str,
+        round: &mut Round,
+    ) -> Result<(), StoreError> {
         let place = (&*self.tenant, directory.id());
         let (now, verify) = (self.clock.now(), directory.verify_every());
-        let rules = &self.rules.vanish;
-        let mut census = self.store.census(place, now - WINDOW).await?;
+        let (window, rules) = (now - WINDOW, &self.rules.vanish);
+        let census = round.census.insert(self.store.census(place, window).await?);
+        if directory.heard().is_news(census) {
+            // Another program found something out, of whomever.
+            self.rows.forget_all();
+        }
         let grace = i64::try_from(rules.grace.as_millis()).unwrap_or(i64::MAX);
         let batches = judge::batches(census.linked, LOOKED_FOR, verify, tick(verify));
         let most = batches.saturating_mul(LOOKED_FOR as u64);
-        let due = self.store.unverified(place, now - verify / 2, (now, grace), most).await?;
-        let held_back = |census: &Census| match judge::verdict(census, rules) {
+        let (before, over) = (now - verify / 2, round.passed_over);
+        let due = self.store.unverified(place, before, (now, grace), most, over).await?;
+        if (due.len() as u64) < most {
+            round.passed_over = 0;
+        }
+        let held_back = match judge::verdict(census, rules) {
             Verdict::Leave => false,
             Verdict::Brake => census.recent > 0,
             Verdict::Keep => census.vanished > 0,
         };
-        let busy = !due.is_empty() || held_back(&census);
-        let told = directory.metrics().presence().map_or(0, |told| told.vanished);
-        if busy && self.may_verify(directory, holder).await? {
-            let mut left = Vec::new();
-            for batch in due.chunks(LOOKED_FOR) {
-                let Some(gone) = self.look_for(directory, batch).await? else { break };
-                left.extend(gone);
-                if !self.may_verify(directory, holder).await? {
-                    break;
-                }
-            }
-            census = self.store.census(place, now - WINDOW).await?;
-            let changed = match judge::verdict(&census, rules) {
-                Verdict::Leave => {
-                    self.leave(directory, &left).await?;
-                    !left.is_empty()
-                }
-                Verdict::Brake => self.take_back(directory, now - WINDOW).await?,
-                Verdict::Keep => self.take_back(directory, Timestamp::UNIX_EPOCH).await?,
-            };
-            if changed {
-                census = self.store.census(place, now - WINDOW).await?;
-            }
-        } else if census.vanished > told {
-            // Another program found it out.
-            for row in self.store.vanished(place, now - WINDOW, MOST).await? {
-                self.rows.touched(&row, &[&self.stored_view(&row)]);
+        if (due.is_empty() && !held_back) || !self.may_verify(directory, holder).await? {
+            return Ok(());
+        }
+        let mut left = Vec::new();
+        for batch in due.chunks(LOOKED_FOR) {
+            let told = self.look_for(directory, batch).await?;
+            let open = told.as_ref().map_or(batch.len(), |told| told.open);
+            round.passed_over = round.passed_over.saturating_add(open as u64);
+            let Some(told) = told else { break };
+            left.extend(told.left);
+            if !self.may_verify(directory, holder).await? {
+                break;
             }
         }
-        self.tell(directory, &census, now);
+        let census = round.census.insert(self.store.census(place, window).await?);
+        match judge::verdict(census, rules) {
+            Verdict::Leave => {
+                let left = self.believed(directory, census, left, window).await?;
+                self.leave(directory, &left).await?;
+            }
+            Verdict::Brake => self.take_back(directory, window, "vanish_brake").await?,
+            Verdict::Keep => {
+                self.take_back(directory, Timestamp::UNIX_EPOCH, "on_vanish = \"keep\"").await?;
+            }
+        }
+        *census = self.store.census(place, window).await?;
         Ok(())
+    }
+
+    /// Those of who `left` who are believed gone by now. The others come up again when all who stood
+    /// before them have been looked for.
+    async fn believed(
+        &self,
+        directory: &Directory,
+        census: &Census,
+        mut left: Vec<Gone>,
+        window: Timestamp,
+    ) -> Result<Vec<Gone>, StoreError> {
+        let brake = self.rules.vanish.brake;
+        if judge::leaving(census) <= brake.at_least {
+            return Ok(left);
+        }
+        let mut believed = HashMap::new();
+        for (_, since) in &left {
+            if !believed.contains_key(since) {
+                let place = (&*self.tenant, directory.id());
+                let looked_for = self.store.looked_for(place, *since, window).await?;
+                believed.insert(*since, judge::is_believed(census, brake, looked_for));
+            }
+        }
+        let all = left.len();
+        left.retain(|(_, since)| believed.get(since).is_some_and(|is| *is));
+        if left.len() < all {
+            let held = all - left.len();
+            tracing::debug!(repository = directory.id(), held, "vanish.held");
+        }
+        Ok(left)
     }
 
     async fn may_verify(&self, directory: &Directory, holder: &str) -> Result<bool, StoreError> {
@@ -102,13 +180,12 @@ impl Federation {
         self.store.lease(&self.verify_lease(directory), holder, now, now + TERM).await
     }
 
-    /// Looks for a batch, keeps what that told, and gives the keys of those who left; `None` where the
-    /// repository does not answer.
+    /// Looks for a batch, and keeps what that told; `None` where the repository does not answer.
     async fn look_for(
         &self,
         directory: &Directory,
         batch: &[Linked],
-    ) -> Result<Option<Vec<String>>, StoreError> {
+    ) -> Result<Option<Told>, StoreError> {
         let at = self.clock.now();
         let key = |linked: &Linked| EntryKey(Arc::from(linked.entry_key.as_str()));
         let keys: Vec<EntryKey> = batch.iter().map(key).collect();
@@ -122,21 +199,8 @@ impl Federation {
         let known = |linked: &Linked| seen.iter().find(|one| *one.key.0 == *linked.entry_key);
         let missing: Vec<EntryKey> =
             batch.iter().filter(|linked| known(linked).is_none()).map(key).collect();
-        let absent = if complete && !missing.is_empty() {
-            // What fails here leaves open who is absent.
-            directory.absent(&missing, &seen).await.unwrap_or_default()
-        } else {
-            std::collections::HashSet::new()
-        };
-        let news: Vec<Arc<Known>> = batch
-            .iter()
-            .filter_map(|linked| {
-                let known = known(linked)?;
-                is_news(known, &linked.dn, &linked.presence).then(|| Arc::clone(known))
-            })
-            .collect();
-        let news = self.news(directory, news).await?;
-        self.put(news).await?;
+        let absent = absent(directory, complete, &missing, &seen).await;
+        self.see(directory, batch, &seen).await?;
 
         let scope = directory.repository().scope();
         let grace = self.rules.vanish.grace;
@@ -152,7 +216,11 @@ impl Federation {
                         elsewhere.push(entry_key);
                         continue;
                     }
-                    Absence::Left => left.push(entry_key.clone()),
+                    Absence::Left => {
+                        left.extend(
+                            linked.presence.missing.map(|since| (entry_key.clone(), since)),
+                        );
+                    }
                     Absence::Missing if linked.presence.missing.is_none() => {
                         new.push(entry_key.clone());
                     }
@@ -161,21 +229,53 @@ impl Federation {
                 gone.push(entry_key);
             }
         }
+        let open = batch.len() - found.len() - gone.len() - elsewhere.len();
         let (found, absent, elsewhere) = (&*found, &*gone, &*elsewhere);
         let verified = Verified { at, scope, found, absent, elsewhere };
         self.store.verified((&self.tenant, directory.id()), &verified).await?;
-        if !new.is_empty() {
-            // Reads are to know that it is news if one of them is there.
-            for row in self.bound_to(directory, &new).await? {
-                self.rows.touched(&row, &[&self.stored_view(&row)]);
+        // Reads are to know that it is news if one of them is there.
+        for row in self.bound_to(directory, &new).await? {
+            self.rows.touched(&row, &[&self.stored_view(&row)]);
+        }
+        Ok(Some(Told { left, open }))
+    }
+
+    /// Keeps what was found of a batch, and notes who is there again.
+    async fn see(
+        &self,
+        directory: &Directory,
+        batch: &[Linked],
+        seen: &[Arc<Known>],
+    ) -> Result<(), StoreError> {
+        let (mut news, mut back) = (Vec::new(), HashMap::new());
+        for linked in batch {
+            let Some(known) = seen.iter().find(|one| *one.key.0 == *linked.entry_key) else {
+                continue;
+            };
+            if let Some(vanished) = linked.presence.vanished {
+                back.insert(linked.entry_key.clone(), (vanished, known));
+            } else if is_news(known, &linked.dn, &linked.presence) {
+                news.push(Arc::clone(known));
             }
         }
-        Ok(Some(left))
+        let news = self.news(directory, news).await?;
+        self.put(news).await?;
+        let keys: Vec<String> = back.keys().cloned().collect();
+        for row in self.bound_to(directory, &keys).await? {
+            let Some(link) = &row.link else { continue };
+            // Who vanished anew meanwhile is not there by what was read before.
+            if let Some((vanished, known)) = back.get(&link.entry_key)
+                && link.presence.vanished == Some(*vanished)
+            {
+                self.is_back(directory, &row, known).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Tells operators how the linked users of a repository stand.
-    fn tell(&self, directory: &Directory, census: &Census, now: Timestamp) {
-        let rules = &self.rules.vanish;
+    fn tell(&self, directory: &Directory, census: &Census) {
+        let (rules, now) = (&self.rules.vanish, self.clock.now());
         let braked = judge::verdict(census, rules) == Verdict::Brake;
         let was = directory.metrics().presence().is_some_and(|told| told.braked);
         let (tenant, repository) = (&*self.tenant, directory.id());

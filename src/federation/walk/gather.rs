@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::{join, join_all};
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::super::vanish;
@@ -76,6 +77,7 @@ impl Gather<'_> {
     /// What one repository has; whose failure is no problem of the list's.
     async fn directory(&self, ask: &Ask) -> Result<Result<Outcome, RepositoryError>, Problem> {
         let directory = &self.federation.directories[ask.at];
+        let asked_at = directory.asked();
         let limit = usize::try_from(self.federation.rules.walk_limit).unwrap_or(usize::MAX - 1);
         let (into, mut batches) = mpsc::channel(1);
         let photos = self.plan.photos_decide;
@@ -88,7 +90,7 @@ impl Gather<'_> {
                 if read > limit {
                     return Err(full(self.federation, Full::Keys));
                 }
-                self.entries(ask.at, directory, entries).await?;
+                self.entries((ask.at, asked_at), directory, entries).await?;
             }
             Ok(())
         };
@@ -106,7 +108,7 @@ impl Gather<'_> {
     /// A batch of a directory's people, each with what the store has of it.
     async fn entries(
         &self,
-        at: usize,
+        (at, asked): (usize, Timestamp),
         directory: &Directory,
         entries: Vec<Arc<Entry>>,
     ) -> Result<(), Problem> {
@@ -120,7 +122,7 @@ impl Gather<'_> {
             if place % TURN == TURN - 1 {
                 tokio::task::yield_now().await;
             }
-            let known = directory.passing(entry, self.plan.photos_decide);
+            let known = directory.passing(entry, self.plan.photos_decide, asked);
             let (person, unbound) = match links.remove(&key) {
                 Some(LinkState::Row(row)) => {
                     lock(&self.seen).insert(row.key);
@@ -180,12 +182,15 @@ impl Gather<'_> {
                     continue;
                 };
                 match outcomes.of(at) {
-                    // The directory was asked for exactly this and did not name the person. Of who
-                    // left there is the shadow alone to judge by.
-                    Some(outcome) if outcome.decides && !vanish::has_left(link) => {}
                     Some(outcome) if outcome.is_failed() => {
                         self.row(&row, Some(at), &Half::Shadow(outcome.state.name()), None)?;
                     }
+                    // Of who left there is the shadow alone to judge by, and nothing to be read.
+                    _ if vanish::has_left(link) => {
+                        self.row(&row, Some(at), &Half::Absent, None)?;
+                    }
+                    // The directory was asked for exactly this and did not name the person.
+                    Some(outcome) if outcome.decides => {}
                     _ => to_read.entry(at).or_default().push(row),
                 }
             }

@@ -11,6 +11,7 @@ mod check;
 pub mod directory_schema;
 pub mod dn;
 pub mod entry;
+mod facts;
 pub mod filter;
 pub mod key;
 pub mod literal;
@@ -19,9 +20,11 @@ pub mod pushdown;
 mod ranges;
 mod repository;
 mod rules;
+mod sign_in;
 #[cfg(test)]
 mod tests;
 mod write;
 
 pub use mapping::{Mapping, MappingError};
 pub use repository::{LdapError, LdapRepository, LdapSettings};
+pub use rules::Population;

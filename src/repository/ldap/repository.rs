@@ -1,17 +1,18 @@
 //! One LDAP directory as a [`Repository`].
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, RwLock};
+use std::time::Instant;
 
 use futures_util::future::{BoxFuture, join, try_join_all};
 use tokio::sync::{Mutex, mpsc};
-use tracing::{debug, warn};
+use tracing::warn;
 
 use super::changes;
-use super::directory_schema::{DirectorySchema, Knowledge};
+use super::directory_schema::DirectorySchema;
 use super::dn::{Dn, DnError};
 use super::entry;
+use super::facts::{Facts, SCHEMA_FRESH};
 use super::filter::{FilterError, LdapFilter};
 use super::key::canonical_key;
 use super::mapping::Mapping;
@@ -20,20 +21,16 @@ use super::rules::{Learnt, Reach, RuleError, Rules};
 use super::wire::{
     self, Directory, Paging, RawEntry, RawFound, Scope, SearchRequest, SettingsError,
 };
-use super::write::ASSERTION;
 use crate::clock::Clock;
 use crate::config::{Changes, Rule};
 use crate::repository::{
     Authority, Back, Batches, Bounds, Change, Entry, EntryKey, Finding, Found, Modification, Plan,
-    Repository, RepositoryError, WriteError,
+    Repository, RepositoryError, Verdict, WriteError,
 };
 use crate::scim::resource::digest_text;
 use crate::scim::{AttributePath, Attributes, Filter};
+use crate::secret::Password;
 
-/// How long the directory's schema is taken to stay as it was read.
-const SCHEMA_FRESH: Duration = Duration::from_hours(1);
-/// How long a stand-in serves before the schema is asked for again.
-const SCHEMA_RETRY: Duration = Duration::from_mins(1);
 /// Entry keys in one search.
 pub(super) const BATCH: usize = 100;
 
@@ -72,7 +69,7 @@ pub enum LdapError {
 /// A directory behind the bridge.
 #[derive(Debug)]
 pub struct LdapRepository {
-    id: Arc<str>,
+    pub(super) id: Arc<str>,
     pub(super) base: String,
     /// Who is a person.
     pub(super) people: LdapFilter,
@@ -82,20 +79,9 @@ pub struct LdapRepository {
     pub(super) changes: Changes,
     pub(super) rules: Rules,
     pub(super) place: changes::Place,
-    facts: RwLock<Option<Arc<Facts>>>,
+    pub(super) facts: RwLock<Option<Arc<Facts>>>,
     /// Held by the one who reads the facts.
-    reading: Mutex<()>,
-}
-
-/// What was learnt of the directory.
-#[derive(Debug)]
-pub(super) struct Facts {
-    pub schema: DirectorySchema,
-    /// See [`Pushdown::absence`].
-    pub absence: bool,
-    /// Whether the server knows the control with which a write says what it takes the entry to hold.
-    pub asserts: bool,
-    until: Instant,
+    pub(super) reading: Mutex<()>,
 }
 
 /// A search that is ready to be sent.
@@ -164,121 +150,6 @@ impl LdapRepository {
     /// The filter that is sent for people who match `pushed`.
     pub(super) fn sent(&self, pushed: LdapFilter) -> LdapFilter {
         LdapFilter::and([self.people.clone(), pushed])
-    }
-
-    fn known(&self) -> Option<Arc<Facts>> {
-        self.facts.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// What is known of the directory, read where it is not or no more. One caller reads; the
-    /// others wait, or go on with what is old.
-    pub(super) async fn facts(&self, deadline: Instant) -> Result<Arc<Facts>, RepositoryError> {
-        let known = self.known();
-        if let Some(facts) = &known
-            && Instant::now() < facts.until
-        {
-            return Ok(Arc::clone(facts));
-        }
-        let guard = match (&known, self.reading.try_lock()) {
-            (_, Ok(guard)) => guard,
-            (Some(old), Err(_)) => return Ok(Arc::clone(old)),
-            (None, Err(_)) => tokio::time::timeout_at(deadline.into(), self.reading.lock())
-                .await
-                .map_err(|_| RepositoryError::Timeout)?,
-        };
-        if let Some(facts) = self.known().filter(|facts| Instant::now() < facts.until) {
-            return Ok(facts);
-        }
-        let read = self.read_facts(deadline).await;
-        let facts = match (read, known) {
-            (Ok(facts), _) => Arc::new(facts),
-            (Err(error), Some(old)) => {
-                debug!(repository = %self.id, %error, "the directory's schema was not read again");
-                return Ok(old);
-            }
-            (Err(error), None) => return Err(error),
-        };
-        *self.facts.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&facts));
-        drop(guard);
-        Ok(facts)
-    }
-
-    async fn read_facts(&self, deadline: Instant) -> Result<Facts, RepositoryError> {
-        let read = self.read_schema(deadline).await?;
-        let now = Instant::now();
-        let (schema, until) = if let Some(schema) = read {
-            (schema, now + SCHEMA_FRESH)
-        } else {
-            warn!(
-                repository = %self.id,
-                "the directory does not show its schema; filters are sent for the best-known attributes only"
-            );
-            (DirectorySchema::standard(), now + SCHEMA_RETRY)
-        };
-        let mut absence = true;
-        for name in self.mapping.locking() {
-            let name = &self.mapping.names[name];
-            absence &= match schema.get(&name.base) {
-                Knowledge::Known(_) => self.is_searchable(&name.text, deadline).await?,
-                // Nobody can have it, so nobody is asked for it.
-                Knowledge::Absent => true,
-                Knowledge::Unknown => false,
-            };
-        }
-        let controls = self.whole("", "(objectClass=*)", "supportedControl", deadline);
-        let controls = self.unless_down(controls.await)?;
-        let asserts = controls.iter().any(|control| control == ASSERTION.as_bytes());
-        Ok(Facts { schema, absence, asserts, until })
-    }
-
-    /// The directory's own schema (RFC 4512 section 4.4); `None` where it is not shown.
-    pub(super) async fn read_schema(
-        &self,
-        deadline: Instant,
-    ) -> Result<Option<DirectorySchema>, RepositoryError> {
-        let root = self.whole("", "(objectClass=*)", "subschemaSubentry", deadline);
-        let root = self.unless_down(root.await)?;
-        let place = root
-            .first()
-            .and_then(|value| std::str::from_utf8(value).ok())
-            .unwrap_or("cn=Subschema")
-            .to_owned();
-        let types = self.whole(&place, "(objectClass=subschema)", "attributeTypes", deadline);
-        let types = self.unless_down(types.await)?;
-        Ok(DirectorySchema::read(types.iter().filter_map(|value| std::str::from_utf8(value).ok())))
-    }
-
-    /// A refusal of one search is no outage: nothing was shown.
-    fn unless_down(
-        &self,
-        found: Result<Vec<Vec<u8>>, RepositoryError>,
-    ) -> Result<Vec<Vec<u8>>, RepositoryError> {
-        match found {
-            Err(RepositoryError::Unavailable(_)) if self.directory.healthy() == Some(true) => {
-                Ok(Vec::new())
-            }
-            other => other,
-        }
-    }
-
-    /// Whether people can be told apart by having `attribute` or not: where this bind may not search
-    /// for it, both are undefined.
-    pub(super) async fn is_searchable(
-        &self,
-        attribute: &str,
-        deadline: Instant,
-    ) -> Result<bool, RepositoryError> {
-        let present = LdapFilter::Present(attribute.to_owned());
-        let either = LdapFilter::Or(vec![present.clone(), LdapFilter::Not(Box::new(present))]);
-        let request = SearchRequest {
-            base: self.base.clone(),
-            scope: Scope::Subtree,
-            filter: self.sent(either).to_string(),
-            attributes: vec!["1.1".to_owned()],
-            size_limit: 1,
-            paging: Paging::Never,
-        };
-        Ok(!self.directory.search(&request, deadline).await?.entries.is_empty())
     }
 
     async fn ask(
@@ -528,6 +399,24 @@ impl Repository for LdapRepository {
         deadline: Instant,
     ) -> BoxFuture<'a, Result<(), WriteError>> {
         Box::pin(self.modified(key, modifications, deadline))
+    }
+
+    fn authenticate<'a>(
+        &'a self,
+        key: &'a EntryKey,
+        password: &'a Password,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<Verdict, RepositoryError>> {
+        Box::pin(self.signed_in(key, password, deadline))
+    }
+
+    fn is_member<'a>(
+        &'a self,
+        key: &'a EntryKey,
+        group: &'a str,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<bool, RepositoryError>> {
+        Box::pin(self.belongs(key, group, deadline))
     }
 
     fn scope(&self) -> i64 {

@@ -11,7 +11,7 @@ mod large;
 mod people;
 mod referrals;
 mod rules;
-mod servers;
+pub mod servers;
 mod several;
 mod tls;
 mod written;

@@ -65,6 +65,8 @@ struct Entry {
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
     pub anonymous_binds: usize,
+    /// Binds of people, by DN.
+    pub binds: Vec<String>,
     /// Searches below the domain, by what was asked for.
     pub searches: Vec<Asked>,
     /// Paged searches that it was not willing to begin.
@@ -91,6 +93,8 @@ struct State {
     /// By connection and cookie: who is still to be answered.
     open: HashMap<(usize, Vec<u8>), Vec<usize>>,
     cookies: u64,
+    /// By DN: password, and the number that is told whoever brings it; zero lets in.
+    accounts: HashMap<String, (String, u32)>,
     seen: Seen,
 }
 
@@ -159,6 +163,12 @@ impl ActiveDirectory {
     /// What was asked since the last time.
     pub fn seen(&self) -> Seen {
         std::mem::take(&mut self.state().seen)
+    }
+
+    /// Gives somebody a password, and an account in the state that this number of Windows tells; with
+    /// zero it is open.
+    pub fn admit(&self, number: usize, password: &str, state: u32) {
+        self.state().accounts.insert(person(number), (password.to_owned(), state));
     }
 
     /// Gives these people this value.
@@ -273,6 +283,19 @@ impl State {
                 let nobody = name.is_empty() || password.as_ref().is_none_or(Vec::is_empty);
                 let known = name == READER && password.as_deref() == Some(PASSWORD.as_bytes());
                 self.seen.anonymous_binds += usize::from(nobody);
+                if !nobody && name != READER {
+                    self.seen.binds.push(name.clone());
+                    let account = self.accounts.get(name);
+                    let right =
+                        account.filter(|(own, _)| Some(own.as_bytes()) == password.as_deref());
+                    let data = right.map_or(0x52E, |(_, state)| *state);
+                    let text = format!(
+                        "80090308: LdapErr: DSID-0C090439, comment: AcceptSecurityContext error, data {data:x}, v4563"
+                    );
+                    let (code, text) = if data == 0 { (0, "") } else { (49, text.as_str()) };
+                    reply.result(1, code, text)?;
+                    return Ok(Verdict::Done);
+                }
                 if known {
                     self.bound.insert(request.connection);
                 }

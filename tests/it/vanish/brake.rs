@@ -60,6 +60,8 @@ fn who_left_shortly_before_is_taken_back_and_a_higher_brake_lets_all_go() {
         comes_to_be(&bridge, number, true);
     }
     assert_eq!((count(&bridge, "user.vanish"), count(&bridge, "user.return")), (2, 2));
+    let told = "SELECT COALESCE(detail, '') FROM audit WHERE action = 'user.return'";
+    assert_eq!(bridge.query(told), ["vanish_brake", "vanish_brake"]);
     // Over a restart too.
     bridge.restart();
     health_comes_to_be(&bridge, "vanishBrake", "on");

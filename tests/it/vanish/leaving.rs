@@ -86,6 +86,28 @@ fn a_write_to_who_came_back_is_a_return_first() {
 }
 
 #[test]
+fn who_left_is_read_no_more_for_a_list() {
+    let slapd = Slapd::company(10);
+    let settings = settings(&slapd.url()).with("cache = { fresh = \"0s\", negative = \"0s\" }");
+    let mut bridge = TestBridge::start(&settings);
+    bind(&mut bridge.client(), &[2, 4]);
+    slapd.modify(&deleted(2));
+    comes_to_be(&bridge, 2, false);
+    reconfigure(&mut bridge, "verify = \"500ms\"", "verify = \"1h\"");
+    let mut client = bridge.client();
+    let filter = format!("userName eq \"{}\"", company::person(2).uid);
+    // A page of a walk is read as it is shown, and no more than that.
+    for (paging, read) in [(("count", "5"), 0), (("cursor", ""), 1)] {
+        let before = super::reads(&bridge);
+        let parameters = [("filter", &*filter), ("searchRepositories", "true"), paging];
+        let found = client.query("/Users", &parameters).expect(200);
+        let user = &found["Resources"][0];
+        assert_eq!((&user["active"], &user[SOURCE]["state"]), (&json!(false), &json!("vanished")));
+        assert_eq!(super::reads(&bridge) - before, read, "{paging:?}");
+    }
+}
+
+#[test]
 fn a_login_that_is_made_again_is_a_new_person() {
     let slapd = Slapd::company(10);
     let bridge = TestBridge::start(&settings(&slapd.url()));

@@ -1,6 +1,7 @@
 //! Who leaves a directory is out, and only who leaves; and the shadow follows what is seen.
 
 mod brake;
+mod clocks;
 mod leaving;
 mod nodes;
 mod shadow;

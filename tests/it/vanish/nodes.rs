@@ -1,7 +1,9 @@
 //! Two bridges on one PostgreSQL: one of them looks for everybody, and another one goes on when it
 //! is gone.
 
-use super::{SOON, active, bind, comes_to_be, deleted, is_looked_for, reads, settings};
+use super::{
+    SOON, active, bind, comes_to_be, deleted, health_comes_to_be, is_looked_for, reads, settings,
+};
 use crate::support::bridge::TestBridge;
 use crate::support::eventually;
 use crate::support::postgres::{Postgres, query};
@@ -33,6 +35,30 @@ fn one_node_looks_for_everybody_and_another_one_goes_on() {
     slapd.modify(&deleted(4));
     assert!(eventually(SOON, || active(&mut client, 4) == false), "{}", second.log());
     assert_eq!(query(&url, vanished).len(), 2);
+    drop((first, second));
+    Postgres::shared().drop_database(&url);
+}
+
+#[test]
+fn what_one_node_takes_back_another_one_hears_of() {
+    let slapd = Slapd::company(10);
+    let url = Postgres::shared().database();
+    let settings = settings(&slapd.url())
+        .tenant("vanish_brake = { percent = 0, at_least = 1 }")
+        .store(&format!("url = {url:?}"));
+    let first = TestBridge::start(&settings);
+    bind(&mut first.client(), &[2, 4, 6]);
+    is_looked_for(&first);
+    let second = TestBridge::start(&settings);
+    slapd.modify(&deleted(2));
+    for bridge in [&first, &second] {
+        comes_to_be(bridge, 2, false);
+    }
+    slapd.modify(&deleted(4));
+    health_comes_to_be(&first, "vanishBrake", "on");
+    for bridge in [&first, &second] {
+        comes_to_be(bridge, 2, true);
+    }
     drop((first, second));
     Postgres::shared().drop_database(&url);
 }

@@ -99,7 +99,15 @@ fn another_base_in_the_configuration() {
     is_looked_for(&bridge);
     nobody_left(&bridge);
     assert_eq!(health(&bridge)["suspected"], 0);
+    // Nor where it was not kept yet by what base somebody was seen.
+    bridge.kill9();
+    bridge.query("UPDATE links SET scope = NULL RETURNING entry_key");
+    bridge.restart();
+    is_looked_for(&bridge);
+    nobody_left(&bridge);
+    assert_eq!(health(&bridge)["suspected"], 0);
     reconfigure(&mut bridge, &part, &people);
+    is_looked_for(&bridge);
     and_who_leaves_is_seen(&bridge, &slapd);
 }
 

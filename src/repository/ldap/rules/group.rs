@@ -75,6 +75,14 @@ impl Membership {
         matches!(self.people, People::Telling { .. }).then_some(&self.pushed.filter)
     }
 
+    /// Whether the groups name anybody.
+    pub(super) fn names_anybody(&self) -> bool {
+        match &self.people {
+            People::Telling { .. } => true,
+            People::Named { members, logins } => !(members.is_empty() && logins.is_empty()),
+        }
+    }
+
     /// Whether the entry is a member; `None` where it does not tell all of its groups at once.
     pub(super) fn has(&self, raw: &RawEntry, dn: &Dn) -> Option<bool> {
         match &self.people {
@@ -107,7 +115,7 @@ impl Membership {
 }
 
 impl RawEntry {
-    pub(super) fn values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+    pub(in super::super) fn values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
         let named = move |own: &str| {
             let base = own.split(';').next().unwrap_or_default();
             base.eq_ignore_ascii_case(name)
@@ -128,6 +136,10 @@ pub(super) struct Walk<'a> {
     pub root: &'a Root,
     /// The group's DN, as configured.
     pub group: &'a str,
+    /// By which key it is.
+    pub named_by: &'static str,
+    /// Whether it will be searched for members.
+    pub sends: bool,
     pub deadline: Instant,
 }
 
@@ -138,7 +150,7 @@ impl Walk<'_> {
         let (people, pushed) = found.map_err(|error| match error {
             RepositoryError::Timeout => error,
             RepositoryError::Unavailable(why) => RepositoryError::Unavailable(
-                format!("who is in \"{}\" (member_of of a rule) is not known: {why}", self.group)
+                format!("who is in \"{}\" ({}) is not known: {why}", self.group, self.named_by)
                     .into(),
             ),
         })?;
@@ -215,7 +227,11 @@ impl Walk<'_> {
                 return Err(too_many("members", MOST_MEMBERS));
             }
         }
-        let pushed = self.pushed(&groups, &members, &logins).await?;
+        let pushed = if self.sends {
+            self.pushed(&groups, &members, &logins).await?
+        } else {
+            Pushed::EVERYBODY
+        };
         Ok((People::Named { members: members.into_keys().collect(), logins }, pushed))
     }
 

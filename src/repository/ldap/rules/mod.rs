@@ -6,6 +6,7 @@
 
 pub(super) mod check;
 mod group;
+mod operators;
 mod root;
 
 use std::collections::HashSet;
@@ -25,6 +26,7 @@ use crate::config;
 use crate::repository::{Bounds, Entry, EntryKey, RepositoryError, rule};
 use crate::scim::Filter;
 use group::{Membership, Walk};
+pub use operators::Population;
 use root::Root;
 
 /// The rules of one repository, with what was learnt of the groups that they name.
@@ -251,8 +253,16 @@ impl LdapRepository {
         }
         let root = self.root(bounds.deadline).await?;
         let (root, group_dn) = (&*root, group.dn.as_str());
-        let walk =
-            Walk { repository: self, schema, root, group: group_dn, deadline: bounds.deadline };
+        let (named_by, deadline) = ("member_of of a rule", bounds.deadline);
+        let walk = Walk {
+            repository: self,
+            schema,
+            root,
+            group: group_dn,
+            named_by,
+            sends: true,
+            deadline,
+        };
         let membership = Arc::new(walk.membership().await?);
         *group.known.write().unwrap_or_else(PoisonError::into_inner) =
             Some(Arc::clone(&membership));

@@ -3,6 +3,7 @@
 
 mod listen;
 mod modify;
+mod sign_in;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;

@@ -1,6 +1,5 @@
 //! What an administrator is told about a directory's servers: each step on the way to the first
-//! answer, and what to do where one fails. Also the bind in somebody else's name, which takes the
-//! same steps.
+//! answer, and what to do where one fails.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -20,7 +19,6 @@ use crate::clock::Clock;
 use crate::config::ServerUrl;
 use crate::repository::ldap::entry::generalized_time;
 use crate::repository::{Finding, Severity};
-use crate::secret::Secret;
 
 /// How long before its end a certificate is to be renewed.
 const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -102,28 +100,6 @@ impl Directory {
 }
 
 impl Server {
-    /// Whether a bind as `dn` succeeds.
-    pub(super) async fn verify(
-        &self,
-        dn: &str,
-        password: &Secret<String>,
-        deadline: Instant,
-    ) -> Result<bool, Failure> {
-        if let Some(failure) = self.refusal() {
-            return Err(failure);
-        }
-        let connection = self.unbound().await.map_err(Failure::Down)?;
-        let identity = Identity::Simple { dn: dn.to_owned(), password: password.clone() };
-        let outcome = connection.bind(&identity, deadline).await?;
-        match outcome.code {
-            0 => Ok(true),
-            // invalidCredentials; noSuchObject, inappropriateAuthentication (an entry without a
-            // password) and unwillingToPerform (a locked one) from servers that tell them apart.
-            32 | 48 | 49 | 53 => Ok(false),
-            code => Err(Failure::Busy(self.text(&refused_bind(&identity, code, &outcome.text)))),
-        }
-    }
-
     async fn diagnose(&self, clock: &Clock, findings: &mut Vec<Finding>) {
         let url = &self.plan.dial.url;
         let wire = match self.wire().await {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::connection::{AnswerEnd, Ask, Identity, MAX_REFERENCES, Outcome, Weight};
 use super::dial::Dial;
@@ -19,18 +19,15 @@ use super::follow::Follower;
 use super::pages::{End, Page, Pages};
 use super::server::{Plan, Server};
 use super::settings::{Settings, SettingsError};
+use super::sign_in::VISITORS;
 use super::tls;
 use crate::config::{ReferralHost, ServerUrl};
 use crate::repository::RepositoryError;
 use crate::repository::ldap::dn::Dn;
-use crate::secret::Secret;
 
 /// Entries that may come over a shared connection where paging is allowed: more would keep the
 /// look-ups of others waiting.
 const SHARED: usize = 100;
-
-/// Binds in other people's names at the same time.
-const VERIFIERS: usize = 4;
 
 /// A client for one directory. Cheap to clone; all clones share the connections.
 #[derive(Clone, Debug)]
@@ -41,7 +38,8 @@ pub(super) struct Inner {
     pub servers: Vec<Arc<Server>>,
     /// Bytes held by all answers in the making.
     weight: Arc<AtomicUsize>,
-    verifiers: Semaphore,
+    /// For binds in other people's names.
+    pub visitors: Semaphore,
     pub last: AtomicU8,
     pub follower: Option<Arc<Follower>>,
 }
@@ -81,7 +79,7 @@ impl Directory {
         Ok(Self(Arc::new(Inner {
             servers,
             weight: Arc::default(),
-            verifiers: Semaphore::new(VERIFIERS),
+            visitors: Semaphore::new(VISITORS),
             last: AtomicU8::new(UNKNOWN),
             follower,
         })))
@@ -207,33 +205,6 @@ impl Directory {
         }
         self.0.last.store(ILL, Ordering::Relaxed);
         Err(last.unwrap_or(Failure::Timeout { silent: false }))
-    }
-
-    /// Whether `password` is the one of the entry `dn`, by a bind on a connection of its own.
-    /// `Ok(false)` only where the server said so; an empty name or password is never sent, because
-    /// servers take it for an anonymous bind and report success (RFC 4513, section 5.1.2).
-    pub async fn verify_bind(
-        &self,
-        dn: &str,
-        password: &Secret<String>,
-        deadline: std::time::Instant,
-    ) -> Result<bool, RepositoryError> {
-        if dn.is_empty() || password.expose().is_empty() {
-            return Ok(false);
-        }
-        let deadline = Instant::from_std(deadline);
-        let verify = async {
-            let _permit = self.0.verifiers.acquire().await;
-            let mut last = None;
-            for server in &self.0.servers {
-                match server.verify(dn, password, deadline).await {
-                    Ok(verdict) => return Ok(verdict),
-                    Err(failure) => last = Some(failure),
-                }
-            }
-            Err(last.map_or(RepositoryError::Timeout, RepositoryError::from))
-        };
-        timeout_at(deadline, verify).await.unwrap_or(Err(RepositoryError::Timeout))
     }
 
     /// Whether the last search got an answer; `None` before any.

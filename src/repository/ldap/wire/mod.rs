@@ -18,6 +18,7 @@ mod referral;
 mod relay;
 mod server;
 mod settings;
+mod sign_in;
 pub mod sync;
 #[cfg(test)]
 mod tests;
@@ -28,3 +29,4 @@ pub use entry::{Paging, RawEntry, RawFound, Scope, SearchRequest, rest_of};
 pub use feed::{Controls, End, Listener, Message, RequestControl};
 pub use modify::{AttributeChange, ModifyRequest, Said, Unsaid};
 pub use settings::{Settings, SettingsError};
+pub use sign_in::{BindSaid, Policy};

@@ -64,6 +64,6 @@ impl Connection {
     }
 }
 
-fn controls(given: Vec<Control>) -> Controls {
+pub(super) fn controls(given: Vec<Control>) -> Controls {
     Controls(given.into_iter().map(|one| (one.1.ctype, one.1.val.unwrap_or_default())).collect())
 }

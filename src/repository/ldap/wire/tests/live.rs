@@ -8,7 +8,7 @@ use super::slapd::{Port, READER, SCIM, Slapd, bound};
 use super::{people, person, root_dse, together, within};
 use crate::clock::Clock;
 use crate::repository::{RepositoryError, Severity};
-use crate::secret::Secret;
+use crate::secret::{Password, Secret};
 
 fn value(entry: &RawEntry, name: &str) -> Vec<u8> {
     let found = entry.attributes.iter().find(|(found, _)| found.eq_ignore_ascii_case(name));
@@ -226,20 +226,24 @@ async fn passwords_are_verified_by_the_directory() {
     let slapd = Slapd::start(3);
     let directory = Directory::new("corp", slapd.settings(SCIM)).unwrap();
     let dn = "uid=u0002,ou=people,dc=example,dc=org";
-    let verify = async |dn: &str, password: &str| {
-        directory.verify_bind(dn, &Secret::new(password.to_owned()), within(5000)).await
+    let bind = async |dn: &str, password: &str, time| {
+        let password = Password::new(Secret::new(password.to_owned())).unwrap();
+        directory.bind_as(dn, &password, within(time)).await
     };
-    assert!(verify(dn, "pw2").await.unwrap());
-    assert!(!verify(dn, "pw3").await.unwrap());
-    assert!(!verify("uid=nobody,ou=people,dc=example,dc=org", "pw3").await.unwrap());
-    // slapd would answer both with success: they are anonymous.
-    assert!(!verify(dn, "").await.unwrap());
-    assert!(!verify("", "pw2").await.unwrap());
+    assert_eq!(bind(dn, "pw2", 5000).await.unwrap().code, 0);
+    assert_eq!(bind(dn, "pw3", 5000).await.unwrap().code, 49);
+    let nobody = "uid=nobody,ou=people,dc=example,dc=org";
+    assert_eq!(bind(nobody, "pw3", 5000).await.unwrap().code, 49);
+    // slapd would answer these with success: they are anonymous.
+    for root in ["", " "] {
+        let unsent = bind(root, "pw2", 5000).await;
+        assert!(matches!(unsent, Err(RepositoryError::Unavailable(_))), "{unsent:?}");
+    }
     // The shared connections are still bound as before.
     assert_eq!(directory.search(&person(1), within(5000)).await.unwrap().entries.len(), 1);
 
     slapd.freeze();
-    let frozen = directory.verify_bind(dn, &Secret::new("pw2".to_owned()), within(300)).await;
+    let frozen = bind(dn, "pw2", 300).await;
     assert!(matches!(frozen, Err(RepositoryError::Timeout)), "{frozen:?}");
     slapd.thaw();
 }

@@ -1,0 +1,344 @@
+//! Attempts at directories that say what a test tells them to.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::future::BoxFuture;
+use serde_json::json;
+
+use super::*;
+use crate::auth::Gate;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::federation::{Freshness, RepositoryPart, Rules, Shares};
+use crate::repository::{Authority, Bounds, Entry, Finding, Found, Plan, Repository};
+use crate::scim::AttributePath;
+use crate::secret::Secret;
+use crate::store::Store;
+use crate::telemetry::metrics::Metrics;
+
+const KEY: &str = "00000000-0000-4000-8000-00000000000";
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
+
+/// People of these names, each with the password `right`; whoever's name begins with `o` is an operator.
+#[derive(Debug)]
+struct Fake {
+    id: &'static str,
+    names: &'static [&'static str],
+    /// What a look-up, a bind and the group answer instead.
+    silent: bool,
+    says: Mutex<Option<Result<Verdict, RepositoryError>>>,
+    group: Option<RepositoryError>,
+    /// How long a bind takes.
+    takes: Duration,
+    binds: AtomicUsize,
+    at_once: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Fake {
+    fn new(id: &'static str, names: &'static [&'static str]) -> Self {
+        Self {
+            id,
+            names,
+            silent: false,
+            says: Mutex::default(),
+            group: None,
+            takes: Duration::ZERO,
+            binds: AtomicUsize::new(0),
+            at_once: AtomicUsize::new(0),
+            most: AtomicUsize::new(0),
+        }
+    }
+
+    fn binds(&self) -> usize {
+        self.binds.load(Ordering::SeqCst)
+    }
+
+    fn found(&self, like: impl Fn(&Entry) -> bool) -> Result<Found, RepositoryError> {
+        if self.silent {
+            return Err(RepositoryError::Timeout);
+        }
+        let entry = |(place, name): (usize, &&str)| Entry {
+            key: EntryKey(format!("{KEY}{place}").into()),
+            dn: format!("uid={name},dc=x"),
+            attributes: json!({ "userName": name }).as_object().unwrap().clone(),
+            created: None,
+            last_modified: None,
+            rules: Vec::new(),
+        };
+        let all = self.names.iter().enumerate().map(entry);
+        let entries = all.filter(like).map(Arc::new).collect();
+        Ok(Found { entries, complete: true, exact: true, scan: false, aged: Duration::ZERO })
+    }
+}
+
+impl Repository for Fake {
+    fn id(&self) -> &str {
+        self.id
+    }
+
+    fn base(&self) -> &'static str {
+        "dc=x"
+    }
+
+    fn maps(&self, path: &AttributePath) -> bool {
+        path.text == "userName"
+    }
+
+    fn authority(&self, _: &AttributePath) -> Option<Authority> {
+        None
+    }
+
+    fn plan(&self, _: &Filter) -> Plan {
+        Plan { text: String::new(), bases: Vec::new(), exact: true, scan: false }
+    }
+
+    fn search<'a>(
+        &'a self,
+        filter: &'a Filter,
+        _: Bounds,
+    ) -> BoxFuture<'a, Result<Found, RepositoryError>> {
+        Box::pin(async { self.found(|entry| filter.matches(&entry.attributes)) })
+    }
+
+    fn read<'a>(
+        &'a self,
+        keys: &'a [EntryKey],
+        _: Bounds,
+    ) -> BoxFuture<'a, Result<Found, RepositoryError>> {
+        Box::pin(async { self.found(|entry| keys.contains(&entry.key)) })
+    }
+
+    fn authenticate<'a>(
+        &'a self,
+        _: &'a EntryKey,
+        password: &'a Password,
+        _: Instant,
+    ) -> BoxFuture<'a, Result<Verdict, RepositoryError>> {
+        Box::pin(async move {
+            self.binds.fetch_add(1, Ordering::SeqCst);
+            let now = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most.fetch_max(now, Ordering::SeqCst);
+            tokio::time::sleep(self.takes).await;
+            self.at_once.fetch_sub(1, Ordering::SeqCst);
+            match &*self.says.lock().unwrap() {
+                Some(said) => said.clone(),
+                None if password.expose() == "right" => Ok(Verdict::Right { notice: None }),
+                None => Ok(Verdict::Refused { why: Refused::Wrong, text: String::new() }),
+            }
+        })
+    }
+
+    fn is_member<'a>(
+        &'a self,
+        key: &'a EntryKey,
+        group: &'a str,
+        _: Instant,
+    ) -> BoxFuture<'a, Result<bool, RepositoryError>> {
+        Box::pin(async move {
+            assert_eq!(group, "cn=operators,dc=x");
+            let place: usize = key.0[KEY.len()..].parse().unwrap();
+            self.group.clone().map_or(Ok(self.names[place].starts_with('o')), Err)
+        })
+    }
+
+    fn check(&self) -> BoxFuture<'_, Vec<Finding>> {
+        Box::pin(async { Vec::new() })
+    }
+
+    fn healthy(&self) -> Option<bool> {
+        None
+    }
+}
+
+struct Bridge {
+    federation: Federation,
+    gate: Gate,
+}
+
+fn bridge(repositories: &[Arc<Fake>]) -> Bridge {
+    let tables = repositories.iter().map(|one| {
+        let id = one.id;
+        format!("[[tenant.repository]]\nid = \"{id}\"\nurls = [\"ldaps://x\"]\nbase = \"dc=x\"\n")
+    });
+    let tables: String = tables.collect();
+    let text = format!("[[tenant]]\nname = \"acme\"\noperators = \"cn=operators,dc=x\"\n{tables}");
+    let config = Config::parse(&text, Path::new("/"), &|_| None).unwrap();
+    let tenant = &config.tenants[0];
+    let clock = Clock::system();
+    let types = tenant.resource_types.all().to_vec();
+    let store = Arc::new(Store::open("sqlite::memory:", &[], clock.clone()).unwrap());
+    let ids: Vec<(&str, &str)> = repositories.iter().map(|one| ("acme", one.id)).collect();
+    let metrics = Metrics::new(&ids);
+    let part = |one: &Arc<Fake>| RepositoryPart {
+        repository: Arc::clone(one) as Arc<dyn Repository>,
+        rules: Vec::new(),
+        metrics: metrics.repository("acme", one.id).unwrap(),
+        freshness: Freshness {
+            fresh: Duration::ZERO,
+            negative: Duration::ZERO,
+            stale: Duration::ZERO,
+        },
+        size_limit: 100,
+        timeout: Duration::from_millis(300),
+        verify: Duration::from_hours(1),
+    };
+    let gate = Gate::new(&config, &store, &clock, 1 << 20).unwrap();
+    let federation = Federation::new(
+        "acme".into(),
+        Rules::from(tenant),
+        types,
+        store,
+        repositories.iter().map(part).collect(),
+        &Shares::new(1 << 20),
+        1,
+        false,
+        clock,
+    );
+    Bridge { federation, gate }
+}
+
+impl Bridge {
+    /// As a console does it: by the gate, which is told how it ended.
+    async fn sign_in(&self, name: &str, password: &str) -> Result<Operator, NotSignedIn> {
+        let now = Instant::now();
+        let attempt = self.gate.sign_in("acme", HERE, now).unwrap();
+        let password = Password::new(Secret::new(password.to_owned())).unwrap();
+        let deadline = now + Duration::from_secs(5);
+        let may_try = |account: &str| attempt.may_try(account);
+        let outcome = self.federation.authenticate(name, &password, deadline, &may_try).await;
+        match &outcome {
+            Ok(_) => attempt.succeeded(),
+            Err(NotSignedIn::Unavailable(_)) => attempt.told_nothing(),
+            Err(_) => drop(attempt),
+        }
+        outcome
+    }
+}
+
+#[tokio::test]
+async fn a_password_goes_to_the_directory_of_its_owner_alone() {
+    let corp = Arc::new(Fake::new("corp", &["olga", "peter", "otto"]));
+    let partner = Arc::new(Fake::new("partner", &["oskar", "otto"]));
+    let bridge = bridge(&[Arc::clone(&corp), Arc::clone(&partner)]);
+    let binds = || (corp.binds(), partner.binds());
+    let olga = bridge.sign_in("OLGA", "right").await.unwrap();
+    assert_eq!((&*olga.repository, olga.user_name.as_str()), ("corp", "olga"));
+    assert_eq!(binds(), (1, 0));
+    assert_eq!(bridge.sign_in("olga", "wrong").await, Err(NotSignedIn::Refused));
+    assert_eq!(binds(), (2, 0));
+    assert_eq!(bridge.sign_in("peter", "right").await, Err(NotSignedIn::NoOperator));
+    assert_eq!(binds(), (3, 0));
+    for name in ["otto", "nobody", "", "olga\0", &"o".repeat(300), "corp.nobody"] {
+        assert_eq!(bridge.sign_in(name, "right").await, Err(NotSignedIn::Refused), "{name}");
+    }
+    assert_eq!(binds(), (3, 0));
+    let by_key = format!("partner.{KEY}1");
+    let otto = bridge.sign_in(&by_key, "right").await.unwrap();
+    assert_eq!(&*otto.repository, "partner");
+    assert_eq!(binds(), (3, 1));
+}
+
+#[tokio::test]
+async fn an_outage_is_no_refusal_wherever_it_is() {
+    let unavailable = Err(NotSignedIn::Unavailable(RETRY_AFTER));
+    let down = || RepositoryError::Unavailable("down".into());
+    let silent = Arc::new(Fake { silent: true, ..Fake::new("partner", &[]) });
+    let corp = Arc::new(Fake::new("corp", &["olga"]));
+    let one = bridge(&[Arc::clone(&corp), silent]);
+    for name in ["olga", "nobody"] {
+        assert_eq!(one.sign_in(name, "right").await, unavailable, "{name}");
+    }
+    assert_eq!(corp.binds(), 0, "it may be somebody else's name");
+    assert!(one.sign_in(&format!("corp.{KEY}0"), "right").await.is_ok());
+
+    let slow = Fake { takes: Duration::from_mins(1), ..Fake::new("corp", &["olga"]) };
+    let group = Fake { group: Some(down()), ..Fake::new("corp", &["olga"]) };
+    let bind = Fake { says: Mutex::new(Some(Err(down()))), ..Fake::new("corp", &["olga"]) };
+    for fake in [slow, group, bind].map(Arc::new) {
+        let one = bridge(&[Arc::clone(&fake)]);
+        // Nobody has to wait for that.
+        for _ in 0..6 {
+            assert_eq!(one.sign_in("olga", "right").await, unavailable, "{fake:?}");
+        }
+        assert_eq!(fake.binds(), 6);
+    }
+}
+
+/// Whatever the name looks like, and from wherever it is tried.
+#[tokio::test]
+async fn the_bridge_does_not_lock_accounts_in_the_directory() {
+    let corp = Arc::new(Fake::new("corp", &["olga", "oskar"]));
+    let bridge = bridge(&[Arc::clone(&corp)]);
+    for name in ["olga", "OLGA", &format!("corp.{KEY}0"), "Olga"] {
+        assert_eq!(bridge.sign_in(name, "wrong").await, Err(NotSignedIn::Refused));
+    }
+    for name in ["olga", "oLGA", &format!("corp.{KEY}0")] {
+        let told = bridge.sign_in(name, "right").await;
+        assert!(matches!(told, Err(NotSignedIn::Throttled(_))), "{name}: {told:?}");
+    }
+    assert_eq!(corp.binds(), 4);
+    for password in ["wrong", "wrong", "wrong", "right", "wrong", "wrong", "wrong", "right"] {
+        assert_eq!(bridge.sign_in("oskar", password).await.is_ok(), password == "right");
+    }
+    // A name that nobody has is told nothing else.
+    for _ in 0..4 {
+        assert_eq!(bridge.sign_in("nobody", "x").await, Err(NotSignedIn::Refused));
+    }
+    assert!(matches!(bridge.sign_in("nobody", "x").await, Err(NotSignedIn::Throttled(_))));
+}
+
+#[tokio::test]
+async fn how_long_a_refusal_takes_does_not_tell_why() {
+    let corp = Arc::new(Fake { takes: Duration::from_millis(100), ..Fake::new("corp", &["olga"]) });
+    let bridge = bridge(&[corp]);
+    for (name, password) in [("olga", "wrong"), ("nobody", "x"), ("", "x")] {
+        let began = Instant::now();
+        assert_eq!(bridge.sign_in(name, password).await, Err(NotSignedIn::Refused));
+        let took = began.elapsed();
+        assert!(took >= REFUSED_AFTER && took < REFUSED_AFTER * 4, "{name}: {took:?}");
+    }
+}
+
+#[tokio::test]
+async fn so_many_are_tried_at_once_and_no_more() {
+    let names = &["oa", "ob", "oc", "od", "oe", "of", "og", "oh", "oi", "oj"];
+    let corp = Arc::new(Fake { takes: Duration::from_millis(100), ..Fake::new("corp", names) });
+    let bridge = bridge(&[Arc::clone(&corp)]);
+    let all = names.iter().chain(names).map(|name| bridge.sign_in(name, "right"));
+    assert!(join_all(all).await.iter().all(Result::is_ok));
+    assert_eq!((corp.binds(), corp.most.load(Ordering::SeqCst)), (20, AT_ONCE));
+}
+
+#[test]
+fn whoever_tried_is_told_no_reason() {
+    let refused = |why| Tried::Refused { why, text: "data 775".to_owned() };
+    let down = || RepositoryError::Unavailable("the password".into());
+    let alike = [
+        Tried::Closed,
+        Tried::Nobody,
+        Tried::Several,
+        Tried::Deleted,
+        Tried::Inactive,
+        refused(Refused::Wrong),
+        refused(Refused::Locked),
+        refused(Refused::Disabled),
+        refused(Refused::MustChange),
+        refused(Refused::Gone),
+        // Of whom it is not known who it is.
+        Tried::SignedIn { notice: None },
+    ];
+    let text = NotSignedIn::Refused.to_string();
+    for tried in alike {
+        let told = Attempt::ended(tried).outcome().unwrap_err();
+        assert_eq!(told.to_string(), text);
+    }
+    for tried in [Tried::Busy, Tried::Silent, Tried::Unanswered(down()), Tried::Unread(down())] {
+        let told = Attempt::ended(tried).outcome();
+        assert_eq!(told, Err(NotSignedIn::Unavailable(RETRY_AFTER)));
+    }
+    assert_eq!(Attempt::ended(Tried::NoOperator).outcome(), Err(NotSignedIn::NoOperator));
+}
