@@ -294,14 +294,12 @@ impl Federation {
         if *directory.id() != *operators.repository {
             return Attempt { sources, who, tried: Tried::Outsider };
         }
-        let tried = match may_try(Account::Person(&directory.long_id(&known.key.0))) {
-            Err(wait) => Tried::Throttled(wait),
-            Ok(()) => {
-                let tried = self.tried(&directory, &known, password, &operators.group, deadline);
-                tried.await.unwrap_or_else(|ended| ended)
-            }
-        };
-        Attempt { sources, who, tried }
+        let account = directory.long_id(&known.key.0);
+        if let Err(wait) = may_try(Account::Person(&account)) {
+            return Attempt { sources, who, tried: Tried::Throttled(wait) };
+        }
+        let tried = self.tried(&directory, &known, password, &operators.group, deadline).await;
+        Attempt { sources, who, tried: tried.unwrap_or_else(|ended| ended) }
     }
 
     /// Everybody who has the name, and what each repository said.
