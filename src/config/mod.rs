@@ -11,6 +11,7 @@ mod customs;
 mod fault;
 mod later;
 mod manners;
+mod operators;
 mod provisioned;
 mod repository;
 mod resolve;

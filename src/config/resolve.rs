@@ -13,10 +13,12 @@ use toml::Spanned;
 use super::fault::{Fault, nearest};
 use super::settings::{
     AuthenticatorPolicy, Config, Group, LogFormat, LogSettings, OnConflict, OnFailure, OnVanish,
-    Operators, RepositorySettings, Role, Server, Tenant, VanishBrake,
+    RepositorySettings, Role, Server, Tenant, VanishBrake,
 };
 use super::written::{self, Words};
-use super::{callers, codes, customs, manners, provisioned, repository, store, tls, value};
+use super::{
+    callers, codes, customs, manners, operators, provisioned, repository, store, tls, value,
+};
 use crate::scim::schema::ResourceTypes;
 use crate::scim::text::comparable;
 
@@ -208,7 +210,7 @@ fn tenant(
         operators: file
             .operators
             .as_ref()
-            .map(|place| operators(place, &repositories))
+            .map(|place| operators::operators(place, &repositories))
             .transpose()?,
         resource_types,
         codes,
@@ -222,47 +224,6 @@ fn tenant(
         provisioned,
         name,
     })
-}
-
-/// The group whose members may sign in, of a directory that there is.
-fn operators(
-    place: &Spanned<written::Operators>,
-    repositories: &[RepositorySettings],
-) -> Result<Operators, Fault> {
-    let [first, others @ ..] = repositories else {
-        return Err(Fault::at(
-            place,
-            "operators are people of a directory, and this tenant has none",
-            "write a table [[tenant.repository]] for the directory that holds this group, or remove it",
-        ));
-    };
-    match place.get_ref() {
-        // In another directory anybody may have made a group of the same name.
-        written::Operators::Group(group) if !others.is_empty() => Err(Fault::at(
-            place,
-            "this tenant has several directories, and the group of operators stands in one",
-            format!(
-                "write {{ repository = \"{}\", group = {group:?} }}, with its repository",
-                first.id
-            ),
-        )),
-        written::Operators::Group(group) => {
-            let group = value::dn(&Spanned::new(place.span(), group.clone()))?;
-            Ok(Operators { repository: Arc::clone(&first.id), group })
-        }
-        written::Operators::Of { repository, group } => {
-            let named = repository.get_ref();
-            let found = repositories.iter().find(|one| *one.id == **named).ok_or_else(|| {
-                let ids: Vec<&str> = repositories.iter().map(|one| &*one.id).collect();
-                Fault::at(
-                    repository,
-                    format!("there is no directory \"{named}\" in this tenant"),
-                    format!("write the id of one of its repositories: {}", ids.join(", ")),
-                )
-            })?;
-            Ok(Operators { repository: Arc::clone(&found.id), group: value::dn(group)? })
-        }
-    }
 }
 
 /// What the files say, each once.
