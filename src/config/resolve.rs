@@ -13,7 +13,7 @@ use toml::Spanned;
 use super::fault::{Fault, nearest};
 use super::settings::{
     AuthenticatorPolicy, Config, Group, LogFormat, LogSettings, OnConflict, OnFailure, OnVanish,
-    RepositorySettings, Role, Server, Tenant, VanishBrake,
+    Role, Server, Tenant, VanishBrake,
 };
 use super::written::{self, Words};
 use super::{
