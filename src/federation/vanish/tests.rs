@@ -127,6 +127,7 @@ impl Bridge {
         let corp = Arc::new(Fake { clock: clock.clone(), gone, takes });
         let part = RepositoryPart {
             repository: Arc::clone(&corp) as Arc<dyn Repository>,
+            former_id: None,
             rules: Vec::new(),
             metrics: Metrics::new(&[("acme", "corp")]).repository("acme", "corp").unwrap(),
             freshness: Freshness {
