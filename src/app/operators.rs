@@ -8,8 +8,8 @@ use anyhow::anyhow;
 
 use super::explain::within;
 use super::{print, repositories};
-use crate::config::{Config, Tenant};
-use crate::federation::{Attempt, Tried};
+use crate::config::{Config, RepositorySettings, Tenant};
+use crate::federation::{Account, Attempt, Tried};
 use crate::repository::ldap::{LdapRepository, Population};
 use crate::repository::{Finding, Refused, Severity};
 use crate::secret::Password;
@@ -21,9 +21,11 @@ const SUBJECT: &str = "operators";
 
 /// What is to be said of a tenant's operators, by what its repositories know of their group.
 pub async fn check(tenant: &Tenant) -> anyhow::Result<Vec<Finding>> {
-    let Some(group) = &tenant.operators else { return Ok(Vec::new()) };
-    let mut seen = Vec::with_capacity(tenant.repositories.len());
-    for settings in &tenant.repositories {
+    let Some(operators) = &tenant.operators else { return Ok(Vec::new()) };
+    let group = &operators.group;
+    let of = tenant.repositories.iter().filter(|one| one.id == operators.repository);
+    let mut seen = Vec::new();
+    for settings in of.clone() {
         let repository = repositories::open(settings, tenant.resource_types.user())?;
         seen.push((&*settings.id, look(&repository, group).await));
     }
@@ -31,7 +33,7 @@ pub async fn check(tenant: &Tenant) -> anyhow::Result<Vec<Finding>> {
     if findings[0].severity != Severity::Broken {
         findings.extend(unreadable(group, &seen));
     }
-    findings.extend(in_clear_text(tenant));
+    findings.extend(of.flat_map(in_clear_text));
     Ok(findings)
 }
 
@@ -89,14 +91,13 @@ fn unreadable(group: &str, seen: &[Seen<'_>]) -> Vec<Finding> {
     each.collect()
 }
 
-fn in_clear_text(tenant: &Tenant) -> Vec<Finding> {
-    let servers = tenant.repositories.iter().flat_map(|one| {
-        let exposed = one.urls.iter().filter(|url| one.plain(url) && !url.is_loopback());
-        exposed.map(|url| (&one.id, url))
-    });
-    let each = servers.map(|(id, url)| {
-        let text =
-            format!("passwords of people of {id} would cross the network in clear text to {url}");
+fn in_clear_text(one: &RepositorySettings) -> Vec<Finding> {
+    let exposed = one.urls.iter().filter(|url| one.plain(url) && !url.is_loopback());
+    let each = exposed.map(|url| {
+        let text = format!(
+            "passwords of people of {} would cross the network in clear text to {url}",
+            one.id
+        );
         finding(Severity::Warning, text, "use ldaps:// or tls = \"starttls\"")
     });
     each.collect()
@@ -111,12 +112,12 @@ pub fn sign_in(
 ) -> anyhow::Result<bool> {
     let tenant = &*one_of(config, tenant)?.name;
     let attempt = within(config, tenant, async |federation, _| {
-        let always = |_: &str| Ok(());
+        let always = |_: Account<'_>| Ok(());
         Ok(federation.attempt(name, password, Instant::now() + 3 * PATIENCE, &always).await)
     })?;
     println!("tenant {tenant}, signing in as {name}");
     let group = config.tenants.iter().find(|one| *one.name == *tenant);
-    let group = group.and_then(|one| one.operators.as_deref()).unwrap_or_default();
+    let group = group.and_then(|one| one.operators.as_ref()).map_or("", |one| &one.group);
     told(&attempt, name, group).iter().for_each(print);
     let done = attempt.outcome().is_ok();
     println!("{}", if done { "signed in" } else { "refused" });
@@ -206,6 +207,17 @@ fn kept_out(tried: &Tried, name: &str) -> Option<Finding> {
             format!("\"{name}\" does not tell one person from others: it lets in nobody"),
             "write <repository>.<entry key>, make the names unique, or leave people out by filter",
         ),
+        Tried::Unsearchable => (
+            "name",
+            format!("\"{name}\" would be looked for by reading a whole directory"),
+            "write <repository>.<entry key>",
+        ),
+        Tried::Outsider => (
+            SUBJECT,
+            "the person is of another repository than the operators; no password was sent"
+                .to_owned(),
+            "put somebody of that repository into the group, or name another repository in operators",
+        ),
         Tried::Deleted => (
             "active",
             "the user of this person was deleted here".to_owned(),
@@ -228,7 +240,7 @@ fn kept_out(tried: &Tried, name: &str) -> Option<Finding> {
         ),
         Tried::Unanswered(error) => (
             "bind",
-            format!("whether the password is right was not told: {error}"),
+            format!("whether the password is right was not told: {}", error.error),
             "look at the directory's log; this is no wrong password",
         ),
         Tried::Store(error) => ("store", error.to_string(), "look at store.url"),

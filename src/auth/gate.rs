@@ -31,7 +31,8 @@ pub struct Gate {
     issuers: HashMap<Arc<str>, Issuers>,
     verified: Verified,
     pub(super) throttle: Option<Throttle>,
-    pub(super) accounts: Accounts,
+    pub(super) names: Accounts,
+    pub(super) people: Accounts,
     pub(super) store: Arc<Store>,
     pub(super) clock: Clock,
 }
@@ -96,7 +97,8 @@ impl Gate {
             issuers,
             verified: Verified::new(capacity),
             throttle: config.server.throttle.map(|failures| Throttle::new(failures, start)),
-            accounts: Accounts::new(start),
+            names: Accounts::new(start),
+            people: Accounts::new(start),
             store: Arc::clone(store),
             clock: clock.clone(),
         })

@@ -22,26 +22,111 @@ const ROOM: usize = 4096;
 /// Keys of which one goes when there is no room.
 const LOOKED_AT: usize = 32;
 
-/// Attempts at one account. A directory that locks accounts does so after five or more at the earliest,
-/// and these are made before it would: what is guessed here keeps nobody from signing in elsewhere.
-const AT_ONE_ACCOUNT: Allowance = Allowance { count: 4, per: Duration::from_mins(20) };
+/// Failed attempts at one account: so many, and then none before that time has passed since the last of
+/// them. Nothing grows back meanwhile, since a directory forgets nothing meanwhile either. One that
+/// locks accounts after more failures than that, and forgets them in half an hour, locks nobody for what
+/// is guessed here; with several bridges before it, after more than that times their number. The minute
+/// beyond is for an attempt that is answered late.
+const AT_ONE_ACCOUNT: Allowance = Allowance { count: 3, per: Duration::from_mins(31) };
 
-/// When a key's bucket of failures is full again, in nanoseconds since the start.
-type Part<K> = HashMap<K, u64, foldhash::quality::RandomState>;
+type Part<K, S> = HashMap<K, S, foldhash::quality::RandomState>;
+
+/// How failures are counted.
+trait Tally {
+    /// Of one key.
+    type State: Copy;
+
+    /// Zero where another attempt may be made.
+    fn wait(&self, state: Self::State, now: u64) -> Duration;
+    fn failed(&self, state: Option<Self::State>, now: u64) -> Self::State;
+    /// `None` where nothing is left.
+    fn given_back(&self, state: Self::State) -> Option<Self::State>;
+    /// Until when the failures count.
+    fn until(&self, state: Self::State) -> u64;
+    /// Whoever has the least has failed least.
+    fn weight(&self, state: Self::State, now: u64) -> (u32, u64);
+}
+
+/// The state is when a key's bucket of failures is full again, in nanoseconds since the start.
+impl Tally for Pace {
+    type State = u64;
+
+    fn wait(&self, full: u64, now: u64) -> Duration {
+        Pace::wait(*self, full, now)
+    }
+
+    fn failed(&self, full: Option<u64>, now: u64) -> u64 {
+        self.taken(full.unwrap_or(now), now)
+    }
+
+    fn given_back(&self, full: u64) -> Option<u64> {
+        Some(Pace::given_back(*self, full))
+    }
+
+    fn until(&self, full: u64) -> u64 {
+        full
+    }
+
+    fn weight(&self, full: u64, _: u64) -> (u32, u64) {
+        (0, full)
+    }
+}
+
+/// So many failures, which are forgotten together when nothing failed for so long.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    most: u32,
+    /// In nanoseconds.
+    quiet: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Failures {
+    count: u32,
+    /// When the last one was, in nanoseconds since the start.
+    last: u64,
+}
+
+impl Tally for Window {
+    type State = Failures;
+
+    fn wait(&self, state: Failures, now: u64) -> Duration {
+        let left = if state.count < self.most { 0 } else { self.until(state).saturating_sub(now) };
+        Duration::from_nanos(left)
+    }
+
+    fn failed(&self, state: Option<Failures>, now: u64) -> Failures {
+        let before = state.filter(|state| self.until(*state) > now).map_or(0, |state| state.count);
+        Failures { count: before.saturating_add(1), last: now }
+    }
+
+    fn given_back(&self, state: Failures) -> Option<Failures> {
+        let count = state.count.saturating_sub(1);
+        (count > 0).then_some(Failures { count, ..state })
+    }
+
+    fn until(&self, state: Failures) -> u64 {
+        state.last.saturating_add(self.quiet)
+    }
+
+    fn weight(&self, state: Failures, now: u64) -> (u32, u64) {
+        if self.until(state) > now { (state.count, state.last) } else { (0, state.last) }
+    }
+}
 
 /// The addresses whose sign-ins failed lately.
 #[derive(Debug)]
-pub struct Throttle(Table<IpAddr>);
+pub struct Throttle(Table<IpAddr, Pace>);
 
-/// The accounts, of all tenants, at which sign-ins failed lately.
+/// The names or the accounts, of all tenants, at which sign-ins failed lately.
 #[derive(Debug)]
-pub struct Accounts(Table<String>);
+pub struct Accounts(Table<String, Window>);
 
 #[derive(Debug)]
-struct Table<K> {
-    pace: Pace,
+struct Table<K, T: Tally> {
+    tally: T,
     start: Instant,
-    parts: [Mutex<Part<K>>; PARTS],
+    parts: [Mutex<Part<K, T::State>>; PARTS],
     hasher: foldhash::quality::RandomState,
     /// Until when anybody's failures count: before the first of them nobody is looked up.
     until: AtomicU64,
@@ -49,7 +134,7 @@ struct Table<K> {
 
 impl Throttle {
     pub fn new(failures: Allowance, start: Instant) -> Self {
-        Self(Table::new(failures, start))
+        Self(Table::new(Pace::new(failures), start))
     }
 
     /// Whether an address may try to sign in, or how long it may not.
@@ -65,7 +150,8 @@ impl Throttle {
 
 impl Accounts {
     pub fn new(start: Instant) -> Self {
-        Self(Table::new(AT_ONE_ACCOUNT, start))
+        let quiet = nanoseconds(AT_ONE_ACCOUNT.per);
+        Self(Table::new(Window { most: AT_ONE_ACCOUNT.count, quiet }, start))
     }
 
     /// Begins an attempt, which counts as a failed one until it is known to be none: many at once are
@@ -85,10 +171,10 @@ impl Accounts {
     }
 }
 
-impl<K: Hash + Eq + Clone> Table<K> {
-    fn new(failures: Allowance, start: Instant) -> Self {
+impl<K: Hash + Eq + Clone, T: Tally> Table<K, T> {
+    fn new(tally: T, start: Instant) -> Self {
         Self {
-            pace: Pace::new(failures),
+            tally,
             start,
             parts: std::array::from_fn(|_| Mutex::default()),
             hasher: foldhash::quality::RandomState::default(),
@@ -105,7 +191,7 @@ impl<K: Hash + Eq + Clone> Table<K> {
         if self.until.load(Ordering::Relaxed) <= now {
             return Ok(());
         }
-        let wait = self.part(key).get(key).map(|full| self.pace.wait(*full, now));
+        let wait = self.part(key).get(key).map(|state| self.tally.wait(*state, now));
         match wait {
             Some(wait) if !wait.is_zero() => Err(wait),
             _ => Ok(()),
@@ -126,7 +212,7 @@ impl<K: Hash + Eq + Clone> Table<K> {
     {
         let now = self.since_start(now);
         let mut part = self.part(key);
-        match part.get(key).map(|full| self.pace.wait(*full, now)) {
+        match part.get(key).map(|state| self.tally.wait(*state, now)) {
             Some(wait) if !wait.is_zero() => Err(wait),
             _ => {
                 self.counted(&mut part, key.into(), now);
@@ -135,15 +221,16 @@ impl<K: Hash + Eq + Clone> Table<K> {
         }
     }
 
-    fn counted(&self, part: &mut Part<K>, key: K, now: u64) {
+    fn counted(&self, part: &mut Part<K, T::State>, key: K, now: u64) {
         if part.len() >= ROOM && !part.contains_key(&key) {
             let some = part.iter().take(LOOKED_AT);
-            let first = some.min_by_key(|(_, full)| **full).map(|(key, _)| key.clone());
+            let first = some.min_by_key(|(_, state)| self.tally.weight(**state, now));
+            let first = first.map(|(key, _)| key.clone());
             first.map(|key| part.remove(&key));
         }
-        let full = part.entry(key).or_insert(now);
-        *full = self.pace.taken(*full, now);
-        self.until.fetch_max(*full, Ordering::Relaxed);
+        let state = self.tally.failed(part.get(&key).copied(), now);
+        part.insert(key, state);
+        self.until.fetch_max(self.tally.until(state), Ordering::Relaxed);
     }
 
     fn give_back<Q>(&self, key: &Q)
@@ -151,12 +238,15 @@ impl<K: Hash + Eq + Clone> Table<K> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        if let Some(full) = self.part(key).get_mut(key) {
-            *full = self.pace.given_back(*full);
+        let mut part = self.part(key);
+        let Some(state) = part.get_mut(key) else { return };
+        match self.tally.given_back(*state) {
+            Some(left) => *state = left,
+            None => drop(part.remove(key)),
         }
     }
 
-    fn part<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> MutexGuard<'_, Part<K>> {
+    fn part<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> MutexGuard<'_, Part<K, T::State>> {
         let hash = self.hasher.hash_one(key);
         let place = usize::try_from(hash % PARTS as u64).unwrap_or_default();
         self.parts[place].lock().unwrap_or_else(PoisonError::into_inner)
@@ -245,16 +335,38 @@ mod tests {
     fn an_account_is_not_tried_as_often_as_a_directory_would_lock_it_for() {
         let start = Instant::now();
         let accounts = Accounts::new(start);
-        for _ in 0..4 {
-            assert_eq!(accounts.begin("acme/corp.1", start), Ok(()));
+        let at = |minutes| start + Duration::from_mins(minutes);
+        for minute in [0, 1, 2] {
+            assert_eq!(accounts.begin("acme/corp.1", at(minute)), Ok(()));
         }
-        assert_eq!(accounts.begin("acme/corp.1", start), Err(Duration::from_mins(5)));
-        assert_eq!(accounts.begin("acme/corp.2", start), Ok(()), "another one");
-        let later = start + Duration::from_mins(5);
-        assert_eq!(accounts.begin("acme/corp.1", later), Ok(()));
-        assert!(accounts.begin("acme/corp.1", later).is_err());
+        assert_eq!(accounts.begin("acme/corp.1", at(2)), Err(Duration::from_mins(31)));
+        assert_eq!(accounts.begin("acme/corp.2", at(2)), Ok(()), "another one");
+        accounts.begin("acme/corp.1", at(32)).unwrap_err();
+        assert_eq!(accounts.begin("acme/corp.1", at(33)), Ok(()));
         accounts.succeeded("acme/corp.1");
-        assert_eq!(accounts.begin("acme/corp.1", later), Ok(()), "whose owner was here");
+        for _ in 0..3 {
+            assert_eq!(accounts.begin("acme/corp.1", at(33)), Ok(()), "whose owner was here");
+        }
+    }
+
+    /// Whoever tries whenever it may, for a day: a directory that forgets failures half an hour after
+    /// the last one never counts a fourth.
+    #[test]
+    fn nothing_grows_back_while_attempts_go_on_failing() {
+        let start = Instant::now();
+        for pause in [1, 7, 10, 14, 15, 16, 29, 30, 31] {
+            let accounts = Accounts::new(start);
+            let (mut counted, mut last) = (0, None);
+            for minute in (0..24 * 60).step_by(pause) {
+                let now = start + Duration::from_mins(minute);
+                if accounts.begin("a", now).is_ok() {
+                    let quiet = last.is_none_or(|last| minute - last >= 30);
+                    counted = if quiet { 1 } else { counted + 1 };
+                    last = Some(minute);
+                }
+                assert!(counted <= 3, "every {pause} minutes: {counted} by minute {minute}");
+            }
+        }
     }
 
     #[test]
@@ -270,6 +382,6 @@ mod tests {
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(one)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).sum::<usize>()
         });
-        assert_eq!(begun, 4);
+        assert_eq!(begun, 3);
     }
 }

@@ -5,8 +5,9 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use toml::Spanned;
 
-use super::written::{Attribute, Key, KeySet, Mount, SecretText, UserAttribute};
+use super::written::{Attribute, Key, KeySet, Mount, Operators, SecretText, UserAttribute};
 use crate::secret::Secret;
 
 impl<'de> Deserialize<'de> for SecretText {
@@ -98,6 +99,37 @@ impl<'de> Deserialize<'de> for Mount {
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Mount, A::Error> {
                 let table = Table::deserialize(MapAccessDeserializer::new(map))?;
                 Ok(Mount { path: table.path, dialect: table.dialect })
+            }
+        }
+
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+impl<'de> Deserialize<'de> for Operators {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Table {
+            repository: Spanned<String>,
+            group: Spanned<String>,
+        }
+
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Operators;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the DN of a group or { repository = \"…\", group = \"…\" }")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Operators, E> {
+                Ok(Operators::Group(text.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Operators, A::Error> {
+                let table = Table::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Operators::Of { repository: table.repository, group: table.group })
             }
         }
 

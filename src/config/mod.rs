@@ -36,8 +36,8 @@ pub use server::{ReferralHost, ServerUrl};
 pub use settings::{
     Allowance, AttributeOverride, AuthenticatorPolicy, Authority, CacheTimes, Changes, Config,
     Group, Issuer, KeySet, LogFormat, LogSettings, Mount, OauthClient, OnConflict, OnFailure,
-    OnVanish, RepositorySettings, Rights, Role, Rule, Server, Source, StoreSettings, Tenant, Token,
-    VanishBrake,
+    OnVanish, Operators, RepositorySettings, Rights, Role, Rule, Server, Source, StoreSettings,
+    Tenant, Token, VanishBrake,
 };
 
 pub use tls::{TlsFault, TlsFile, TlsFiles, TlsIdentity};

@@ -13,7 +13,7 @@ use toml::Spanned;
 use super::fault::{Fault, nearest};
 use super::settings::{
     AuthenticatorPolicy, Config, Group, LogFormat, LogSettings, OnConflict, OnFailure, OnVanish,
-    RepositorySettings, Role, Server, Tenant, VanishBrake,
+    Operators, RepositorySettings, Role, Server, Tenant, VanishBrake,
 };
 use super::written::{self, Words};
 use super::{callers, codes, customs, manners, provisioned, repository, store, tls, value};
@@ -226,17 +226,43 @@ fn tenant(
 
 /// The group whose members may sign in, of a directory that there is.
 fn operators(
-    place: &Spanned<String>,
+    place: &Spanned<written::Operators>,
     repositories: &[RepositorySettings],
-) -> Result<String, Fault> {
-    if repositories.is_empty() {
+) -> Result<Operators, Fault> {
+    let [first, others @ ..] = repositories else {
         return Err(Fault::at(
             place,
             "operators are people of a directory, and this tenant has none",
             "write a table [[tenant.repository]] for the directory that holds this group, or remove it",
         ));
+    };
+    match place.get_ref() {
+        // In another directory anybody may have made a group of the same name.
+        written::Operators::Group(group) if !others.is_empty() => Err(Fault::at(
+            place,
+            "this tenant has several directories, and the group of operators stands in one",
+            format!(
+                "write {{ repository = \"{}\", group = {group:?} }}, with its repository",
+                first.id
+            ),
+        )),
+        written::Operators::Group(group) => {
+            let group = value::dn(&Spanned::new(place.span(), group.clone()))?;
+            Ok(Operators { repository: Arc::clone(&first.id), group })
+        }
+        written::Operators::Of { repository, group } => {
+            let named = repository.get_ref();
+            let found = repositories.iter().find(|one| *one.id == **named).ok_or_else(|| {
+                let ids: Vec<&str> = repositories.iter().map(|one| &*one.id).collect();
+                Fault::at(
+                    repository,
+                    format!("there is no directory \"{named}\" in this tenant"),
+                    format!("write the id of one of its repositories: {}", ids.join(", ")),
+                )
+            })?;
+            Ok(Operators { repository: Arc::clone(&found.id), group: value::dn(group)? })
+        }
     }
-    value::dn(place)
 }
 
 /// What the files say, each once.

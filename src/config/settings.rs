@@ -21,6 +21,15 @@ use crate::scim::mirror::CodeTypes;
 use crate::scim::schema::ResourceTypes;
 use crate::secret::Secret;
 
+/// The members of a group of one directory. People of other directories are none of them, whatever
+/// these hold under the same name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operators {
+    pub repository: Arc<str>,
+    /// Its DN.
+    pub group: String,
+}
+
 /// Everything that an administrator decides.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -101,9 +110,9 @@ pub struct Tenant {
     pub walk_limit: u64,
     pub cursor_timeout: Duration,
     pub customs: Customs,
-    /// The DN of the group of a directory whose members may sign in to the console with the passwords
-    /// that they have there; where absent, nobody may.
-    pub operators: Option<String>,
+    /// Who may sign in to the console with the passwords that they have in a directory; where absent,
+    /// nobody may.
+    pub operators: Option<Operators>,
     /// The shipped ones with what the files of `schemas` add.
     pub resource_types: Arc<ResourceTypes>,
     /// What values under the codes of `UserAttribute` are, as the tenant and its mappings say.

@@ -135,8 +135,7 @@ pub struct Tenant {
     pub patch_performs_get: Option<bool>,
     pub walk_limit: Key<u64>,
     pub cursor_timeout: Key<String>,
-    /// The DN of a group.
-    pub operators: Key<String>,
+    pub operators: Key<Operators>,
     /// Whether `*` in filters stands for any characters.
     pub wildcards: Option<bool>,
     /// Whether strings in filters may stand without quotes.
@@ -187,6 +186,13 @@ pub struct UserAttribute {
 pub struct Mount {
     pub path: String,
     pub dialect: Key<String>,
+}
+
+/// `"group"` or `{ repository = "…", group = "…" }`.
+#[derive(Debug)]
+pub enum Operators {
+    Group(String),
+    Of { repository: Spanned<String>, group: Spanned<String> },
 }
 
 #[derive(Debug, Default, Deserialize)]

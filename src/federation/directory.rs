@@ -30,7 +30,7 @@ use crate::cache::{Answer, Cache, Derived, Loaded, Lost, Policy, State};
 use crate::clock::Clock;
 use crate::config::Rule;
 use crate::repository::{
-    EntryKey, Found, Modification, Repository, RepositoryError, Verdict, WriteError,
+    EntryKey, Found, Modification, Repository, RepositoryError, Untold, Verdict, WriteError,
 };
 use crate::scim::{Attributes, Filter};
 use crate::secret::Password;
@@ -38,6 +38,8 @@ use crate::telemetry::metrics::{CacheNumbers, RepositoryMetrics};
 
 /// Entries are read by key in batches of this size.
 const BATCH: usize = 100;
+/// Entries that are read to learn who has a name: directories compare more loosely than SCIM does.
+const CANDIDATES: usize = 10;
 
 /// How long what a repository said is good for.
 pub type Freshness = Policy;
@@ -400,6 +402,33 @@ impl Directory {
         Ok(asked.keep(found))
     }
 
+    /// Everybody whom the filter, a name, selects, asked past every cache.
+    ///
+    /// # Errors
+    /// Nothing of the name can be searched for (a [`Problem::Scim`]); or it is not known who has it:
+    /// of an answer that was cut, two people are proof enough.
+    pub(super) async fn called(&self, filter: &Filter) -> Result<Vec<Arc<Known>>, Problem> {
+        let unavailable = |error| super::unavailable(&self.id, error);
+        let mut asked = self.asking(false, true);
+        asked.size_limit = asked.size_limit.min(CANDIDATES);
+        self.repository.prepare(asked.deadline).await.map_err(unavailable)?;
+        if self.repository.plan(filter).scan {
+            return Err(too_many(format!(
+                "Nothing of this name can be searched for in the repository \"{}\".",
+                self.id
+            )));
+        }
+        let found = asked.ask(filter).await.map_err(unavailable)?;
+        let complete = found.complete;
+        let mut people = asked.keep(found);
+        people.retain(|known| filter.matches(&known.values()));
+        if complete || people.len() > 1 {
+            return Ok(people);
+        }
+        let text = "the answer was cut, so that it is not known who has the name";
+        Err(unavailable(RepositoryError::Unavailable(text.into())))
+    }
+
     /// The entry as it shall be after a write.
     pub(super) fn planned(&self, known: &Known, values: Attributes) -> Arc<Known> {
         Arc::new(known.planned(self, values))
@@ -424,10 +453,12 @@ impl Directory {
         key: &EntryKey,
         password: &Password,
         deadline: Instant,
-    ) -> Result<Verdict, RepositoryError> {
+    ) -> Result<Verdict, Untold> {
         let deadline = deadline.min(Instant::now() + self.timeout);
         let said = self.repository.authenticate(key, password, deadline);
-        timeout_at(deadline.into(), said).await.unwrap_or(Err(RepositoryError::Timeout))
+        // A repository that says nothing in time may have sent it.
+        let late = |_| Err(Untold { error: RepositoryError::Timeout, sent: true });
+        timeout_at(deadline.into(), said).await.unwrap_or_else(late)
     }
 
     /// Whether an entry is in a group of the directory, as it is now.

@@ -53,7 +53,8 @@ use tokio::sync::{Mutex, MutexGuard, Semaphore};
 use crate::caller::{Caller, Permission};
 use crate::clock::Clock;
 use crate::config::{
-    AuthenticatorPolicy, Customs, Group, OnConflict, OnFailure, Provisioned, Role, Rule, Tenant,
+    AuthenticatorPolicy, Customs, Group, OnConflict, OnFailure, Operators, Provisioned, Role, Rule,
+    Tenant,
 };
 use crate::repository::{Repository, RepositoryError};
 use crate::scim::dialect::Manner;
@@ -75,7 +76,7 @@ pub use life::{LIFE_CYCLE, status_of};
 pub use listing::Listing;
 pub use plan::Plan;
 pub use resource::{Resource, SOURCE_URN};
-pub use sign_in::{Attempt, MayTry, NotSignedIn, Operator, Tried, Who};
+pub use sign_in::{Account, Attempt, MayTry, NotSignedIn, Operator, Tried, Who};
 pub use vanish::VanishRules;
 
 /// The people of one tenant, and what else its store holds.
@@ -131,8 +132,8 @@ pub struct Rules {
     pub provisioned: Vec<Provisioned>,
     /// What becomes of bound users whose entries are gone.
     pub vanish: VanishRules,
-    /// The DN of the group of those who may sign in with a password of a directory.
-    pub operators: Option<String>,
+    /// Who may sign in with a password of a directory.
+    pub operators: Option<Operators>,
 }
 
 impl From<&Tenant> for Rules {

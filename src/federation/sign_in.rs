@@ -13,25 +13,35 @@ use uuid::Uuid;
 
 use super::directory::{Directory, Known};
 use super::{Federation, Problem, RETRY_AFTER, unavailable};
-use crate::repository::{EntryKey, Refused, RepositoryError, Verdict};
+use crate::repository::{EntryKey, Refused, RepositoryError, Untold, Verdict};
+use crate::scim::Filter;
 use crate::scim::filter::{Literal, Operator as Comparison, Text};
 use crate::scim::text::comparable;
-use crate::scim::{ErrorKind, Filter};
 use crate::secret::Password;
 use crate::store::{LinkState, StoreError};
 
 /// Attempts of one tenant that are under way at the same time; others wait.
 pub(super) const AT_ONCE: usize = 8;
 
-/// No refusal is given sooner: how far an attempt came would tell which names there are.
-const REFUSED_AFTER: Duration = Duration::from_millis(500);
+/// Refusals are given after a multiple of this alone, counted from when the attempt began: how far it
+/// came would tell which names there are. What is slower than one step is told to within a step.
+const STEP: Duration = Duration::from_millis(500);
 
 /// Longer names, in bytes, are nobody's.
 const LONGEST_NAME: usize = 256;
 
-/// Says whether an account may be tried once more, or how long it may not; it is told once for each
-/// attempt. Spellings of one name are one account.
-pub type MayTry<'a> = &'a (dyn Fn(&str) -> Result<(), Duration> + Send + Sync);
+/// At what an attempt is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Account<'a> {
+    /// A name, whoever may have it, or nobody; its spellings are one. Told before it is looked for.
+    Name(&'a str),
+    /// Somebody whom there is, under whatever name. Told before the password is sent.
+    Person(&'a str),
+}
+
+/// Says whether an account may be tried once more, or how long it may not; each attempt tells it a name,
+/// and a person where there is one.
+pub type MayTry<'a> = &'a (dyn Fn(Account<'_>) -> Result<(), Duration> + Send + Sync);
 
 /// Somebody who signed in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,15 +60,13 @@ pub struct Operator {
 pub enum NotSignedIn {
     #[error("The name or the password is wrong, or this account may not be used now.")]
     Refused,
-    /// The password was right.
-    #[error("This account may not sign in here; only operators may.")]
-    NoOperator,
     /// With the time until the next attempt.
     #[error("There were too many attempts to sign in with this name; wait before the next one.")]
     Throttled(Duration),
-    /// With the seconds after which to try again.
+    /// `sent`: a directory was sent the password, which may count there as a failure. It counts as one
+    /// at the account, then; else the attempt is given back.
     #[error("Whether this is right cannot be found out at the moment; try again.")]
-    Unavailable(u32),
+    Unavailable { retry_after: u32, sent: bool },
 }
 
 /// An attempt with all that was seen on its way: for logs and administrators, and never for whoever
@@ -94,6 +102,10 @@ pub enum Tried {
     /// The tenant has no operators.
     Closed,
     Nobody,
+    /// Nothing of the name can be searched for in a directory: it would be read as a whole.
+    Unsearchable,
+    /// The person is of a repository whose people are no operators; it is sent no password.
+    Outsider,
     /// The name is that of several people, here or there.
     Several,
     /// The user who was bound to the entry was deleted here.
@@ -110,8 +122,8 @@ pub enum Tried {
     Silent,
     Store(Arc<StoreError>),
     /// The directory did not say whether the password is right.
-    Unanswered(RepositoryError),
-    /// The password is right; who is in the group of operators cannot be read.
+    Unanswered(Untold),
+    /// The password is right; whether they are active, or in the group of operators, cannot be read.
     Unread(RepositoryError),
 }
 
@@ -124,6 +136,8 @@ impl Tried {
             Self::Throttled(_) => "throttled",
             Self::Closed => "closed",
             Self::Nobody => "nobody",
+            Self::Unsearchable => "unsearchable",
+            Self::Outsider => "outsider",
             Self::Several => "several",
             Self::Deleted => "deleted",
             Self::Inactive => "inactive",
@@ -147,6 +161,7 @@ impl Attempt {
     /// # Errors
     /// Nobody is signed in.
     pub fn outcome(&self) -> Result<Operator, NotSignedIn> {
+        let unavailable = |sent| NotSignedIn::Unavailable { retry_after: RETRY_AFTER, sent };
         match (&self.tried, &self.who) {
             (Tried::SignedIn { notice }, Some(who)) => Ok(Operator {
                 repository: Arc::clone(&who.repository),
@@ -154,26 +169,24 @@ impl Attempt {
                 user_name: who.user_name.clone(),
                 notice: notice.clone(),
             }),
-            (Tried::NoOperator, _) => Err(NotSignedIn::NoOperator),
             (Tried::Throttled(wait), _) => Err(NotSignedIn::Throttled(*wait)),
             (
                 Tried::SignedIn { .. }
+                | Tried::NoOperator
+                | Tried::Outsider
                 | Tried::Closed
                 | Tried::Nobody
+                | Tried::Unsearchable
                 | Tried::Several
                 | Tried::Deleted
                 | Tried::Inactive
                 | Tried::Refused { .. },
                 _,
             ) => Err(NotSignedIn::Refused),
-            (
-                Tried::Busy
-                | Tried::Silent
-                | Tried::Store(_)
-                | Tried::Unanswered(_)
-                | Tried::Unread(_),
-                _,
-            ) => Err(NotSignedIn::Unavailable(RETRY_AFTER)),
+            (Tried::Unanswered(untold), _) => Err(unavailable(untold.sent)),
+            (Tried::Busy | Tried::Silent | Tried::Store(_) | Tried::Unread(_), _) => {
+                Err(unavailable(false))
+            }
         }
     }
 
@@ -209,7 +222,11 @@ impl Attempt {
             Tried::Store(error) => {
                 tracing::warn!(tenant, repository, reason, %error, "sign_in.unavailable");
             }
-            Tried::Unanswered(error) | Tried::Unread(error) => {
+            Tried::Unanswered(untold) => {
+                let (sent, error) = (untold.sent, &untold.error);
+                tracing::warn!(tenant, repository, reason, sent, %error, "sign_in.unavailable");
+            }
+            Tried::Unread(error) => {
                 tracing::warn!(tenant, repository, reason, %error, "sign_in.unavailable");
             }
             Tried::Busy => tracing::warn!(tenant, reason, "sign_in.unavailable"),
@@ -232,12 +249,14 @@ impl Federation {
         deadline: Instant,
         may_try: MayTry<'_>,
     ) -> Result<Operator, NotSignedIn> {
-        let soonest = Instant::now() + REFUSED_AFTER;
+        let began = Instant::now();
         let attempt = self.attempt(name, password, deadline, may_try).await;
         attempt.log(&self.tenant);
         let outcome = attempt.outcome();
-        if matches!(outcome, Err(NotSignedIn::Refused | NotSignedIn::NoOperator)) {
-            tokio::time::sleep_until(soonest.into()).await;
+        if matches!(outcome, Err(NotSignedIn::Refused | NotSignedIn::Throttled(_))) {
+            let steps = began.elapsed().as_nanos() / STEP.as_nanos() + 1;
+            let told = began + STEP * u32::try_from(steps).unwrap_or(1);
+            tokio::time::sleep_until(told.into()).await;
         }
         outcome
     }
@@ -250,37 +269,37 @@ impl Federation {
         deadline: Instant,
         may_try: MayTry<'_>,
     ) -> Attempt {
-        let Some(operators) = self.rules.operators.as_deref() else {
+        let Some(operators) = &self.rules.operators else {
             return Attempt::ended(Tried::Closed);
         };
         if name.is_empty() || name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
             return Attempt::ended(Tried::Nobody);
         }
+        if let Err(wait) = may_try(Account::Name(&comparable(name, false))) {
+            return Attempt::ended(Tried::Throttled(wait));
+        }
         let Ok(Ok(_permit)) = timeout_at(deadline.into(), self.signing_in.acquire()).await else {
             return Attempt::ended(Tried::Busy);
         };
         let (sources, found) = self.people_called(name, deadline).await;
-        let one = match found {
-            Ok(mut found) if found.len() < 2 => found.pop().ok_or(Tried::Nobody),
-            Ok(_) => Err(Tried::Several),
-            // It may be known there, too.
-            Err(Tried::Silent) => return Attempt { sources, who: None, tried: Tried::Silent },
-            Err(tried) => Err(tried),
-        };
-        let account = match &one {
-            Ok((directory, known)) => directory.long_id(&known.key.0),
-            Err(_) => comparable(name, false).into_owned(),
-        };
-        let who = one.as_ref().ok().map(|(directory, known)| Who::of(directory, known));
-        let tried = match (may_try(&account), one) {
-            (Err(wait), _) => Tried::Throttled(wait),
-            (Ok(()), Err(tried)) => tried,
-            (Ok(()), Ok((directory, known))) => {
-                let tried = self.tried(&directory, &known, password, operators, deadline);
-                tried.await.unwrap_or_else(|ended| ended)
+        let (directory, known) = match found {
+            Ok(mut found) if found.len() == 1 => found.swap_remove(0),
+            Ok(found) => {
+                let tried = if found.is_empty() { Tried::Nobody } else { Tried::Several };
+                return Attempt { sources, who: None, tried };
             }
+            Err(tried) => return Attempt { sources, who: None, tried },
         };
-        Attempt { sources, who, tried }
+        let who = Some(Who::of(&directory, &known));
+        if *directory.id() != *operators.repository {
+            return Attempt { sources, who, tried: Tried::Outsider };
+        }
+        let account = directory.long_id(&known.key.0);
+        if let Err(wait) = may_try(Account::Person(&account)) {
+            return Attempt { sources, who, tried: Tried::Throttled(wait) };
+        }
+        let tried = self.tried(&directory, &known, password, &operators.group, deadline).await;
+        Attempt { sources, who, tried: tried.unwrap_or_else(|ended| ended) }
     }
 
     /// Everybody who has the name, and what each repository said.
@@ -308,9 +327,7 @@ impl Federation {
                     let known = known.map_err(|error| unavailable(directory.id(), error))?;
                     return Ok(Vec::from_iter(known));
                 }
-                let mut found = directory.resolve(&filter, false).await?;
-                found.retain(|known| filter.matches(&known.values()));
-                Ok(found)
+                directory.called(&filter).await
             };
             let late = |_| Err(unavailable(directory.id(), RepositoryError::Timeout));
             timeout_at(deadline.into(), found).await.unwrap_or_else(late)
@@ -331,10 +348,8 @@ impl Federation {
                 Err(problem) => {
                     found = match (&problem, found) {
                         (_, Err(Tried::Silent)) => Err(Tried::Silent),
-                        // Nobody can be told by such a name.
-                        (Problem::Scim(error), _) if error.kind == ErrorKind::TooMany => {
-                            Err(Tried::Several)
-                        }
+                        (Problem::Scim(_), _) => Err(Tried::Unsearchable),
+                        // It may be known there, too.
                         _ => Err(Tried::Silent),
                     };
                     Err(problem)
@@ -370,7 +385,7 @@ impl Federation {
         };
         // A lock may have ended with this bind; what else keeps people out, binds do not look at.
         if !is_active(known) {
-            match directory.read(&key.0, false).await.map_err(Tried::Unanswered)? {
+            match directory.read(&key.0, false).await.map_err(Tried::Unread)? {
                 Some(now) if is_active(&now) => {}
                 _ => return Err(Tried::Inactive),
             }

@@ -19,7 +19,7 @@ pub use crate::config::Authority;
 use crate::scim::resource::digest_text;
 use crate::scim::{AttributePath, Attributes, Filter};
 use crate::secret::Password;
-pub use sign_in::{Refused, Verdict};
+pub use sign_in::{Refused, Untold, Verdict};
 pub use write::{Back, Modification, Refusal, WriteError};
 
 /// The entry's immutable id in canonical text (`entryUUID`, lower-case with dashes), never its DN
@@ -236,10 +236,10 @@ pub trait Repository: Send + Sync + fmt::Debug {
         key: &'a EntryKey,
         password: &'a Password,
         deadline: Instant,
-    ) -> BoxFuture<'a, Result<Verdict, RepositoryError>> {
+    ) -> BoxFuture<'a, Result<Verdict, Untold>> {
         let _ = (key, password, deadline);
         let why = "nobody signs in to this repository";
-        Box::pin(std::future::ready(Err(RepositoryError::Unavailable(why.into()))))
+        Box::pin(std::future::ready(Err(RepositoryError::Unavailable(why.into()).into())))
     }
 
     /// Whether the entry is in this group of the directory, directly or through groups in it, as the

@@ -1,5 +1,24 @@
 //! What a directory says of somebody who comes with a password.
 
+use super::RepositoryError;
+
+/// Whether a password is right was not told.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct Untold {
+    pub error: RepositoryError,
+    /// Whether a server was sent the password, and did not say that it looked at none: it may have
+    /// counted a failure against the account.
+    pub sent: bool,
+}
+
+impl From<RepositoryError> for Untold {
+    /// Before anything was sent.
+    fn from(error: RepositoryError) -> Self {
+        Self { error, sent: false }
+    }
+}
+
 /// What was said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {

@@ -29,10 +29,13 @@ struct Fake {
     names: &'static [&'static str],
     /// What a look-up, a bind and the group answer instead.
     silent: bool,
-    says: Mutex<Option<Result<Verdict, RepositoryError>>>,
+    /// Answers are cut.
+    cut: bool,
+    says: Mutex<Option<Result<Verdict, Untold>>>,
     group: Option<RepositoryError>,
     /// How long a bind takes.
     takes: Duration,
+    searches: AtomicUsize,
     binds: AtomicUsize,
     at_once: AtomicUsize,
     most: AtomicUsize,
@@ -44,9 +47,11 @@ impl Fake {
             id,
             names,
             silent: false,
+            cut: false,
             says: Mutex::default(),
             group: None,
             takes: Duration::ZERO,
+            searches: AtomicUsize::new(0),
             binds: AtomicUsize::new(0),
             at_once: AtomicUsize::new(0),
             most: AtomicUsize::new(0),
@@ -71,7 +76,7 @@ impl Fake {
         };
         let all = self.names.iter().enumerate().map(entry);
         let entries = all.filter(like).map(Arc::new).collect();
-        Ok(Found { entries, complete: true, exact: true, scan: false, aged: Duration::ZERO })
+        Ok(Found { entries, complete: !self.cut, exact: true, scan: false, aged: Duration::ZERO })
     }
 }
 
@@ -92,15 +97,18 @@ impl Repository for Fake {
         None
     }
 
-    fn plan(&self, _: &Filter) -> Plan {
-        Plan { text: String::new(), bases: Vec::new(), exact: true, scan: false }
+    fn plan(&self, filter: &Filter) -> Plan {
+        let scan = format!("{filter:?}").contains('ß');
+        Plan { text: String::new(), bases: Vec::new(), exact: true, scan }
     }
 
     fn search<'a>(
         &'a self,
         filter: &'a Filter,
-        _: Bounds,
+        bounds: Bounds,
     ) -> BoxFuture<'a, Result<Found, RepositoryError>> {
+        assert!(bounds.size_limit <= 10, "{bounds:?}");
+        self.searches.fetch_add(1, Ordering::SeqCst);
         Box::pin(async { self.found(|entry| filter.matches(&entry.attributes)) })
     }
 
@@ -117,7 +125,7 @@ impl Repository for Fake {
         _: &'a EntryKey,
         password: &'a Password,
         _: Instant,
-    ) -> BoxFuture<'a, Result<Verdict, RepositoryError>> {
+    ) -> BoxFuture<'a, Result<Verdict, Untold>> {
         Box::pin(async move {
             self.binds.fetch_add(1, Ordering::SeqCst);
             let now = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
@@ -165,7 +173,13 @@ fn bridge(repositories: &[Arc<Fake>]) -> Bridge {
         format!("[[tenant.repository]]\nid = \"{id}\"\nurls = [\"ldaps://x\"]\nbase = \"dc=x\"\n")
     });
     let tables: String = tables.collect();
-    let text = format!("[[tenant]]\nname = \"acme\"\noperators = \"cn=operators,dc=x\"\n{tables}");
+    let group = "\"cn=operators,dc=x\"";
+    let operators = match repositories {
+        [_] => group.to_owned(),
+        [first, ..] => format!("{{ repository = \"{}\", group = {group} }}", first.id),
+        [] => unreachable!(),
+    };
+    let text = format!("[[tenant]]\nname = \"acme\"\noperators = {operators}\n{tables}");
     let config = Config::parse(&text, Path::new("/"), &|_| None).unwrap();
     let tenant = &config.tenants[0];
     let clock = Clock::system();
@@ -184,7 +198,7 @@ fn bridge(repositories: &[Arc<Fake>]) -> Bridge {
             stale: Duration::ZERO,
         },
         size_limit: 100,
-        timeout: Duration::from_millis(300),
+        timeout: Duration::from_millis(1200),
         verify: Duration::from_hours(1),
     };
     let gate = Gate::new(&config, &store, &clock, 1 << 20).unwrap();
@@ -209,11 +223,15 @@ impl Bridge {
         let attempt = self.gate.sign_in("acme", HERE, now).unwrap();
         let password = Password::new(Secret::new(password.to_owned())).unwrap();
         let deadline = now + Duration::from_secs(5);
-        let may_try = |account: &str| attempt.may_try(account);
+        let may_try = |account: Account<'_>| match account {
+            Account::Name(name) => attempt.may_ask(name),
+            Account::Person(person) => attempt.may_try(person),
+        };
         let outcome = self.federation.authenticate(name, &password, deadline, &may_try).await;
         match &outcome {
             Ok(_) => attempt.succeeded(),
-            Err(NotSignedIn::Unavailable(_)) => attempt.told_nothing(),
+            Err(NotSignedIn::Unavailable { sent: false, .. }) => attempt.told_nothing(),
+            Err(NotSignedIn::Unavailable { sent: true, .. }) => attempt.unanswered(),
             Err(_) => drop(attempt),
         }
         outcome
@@ -231,21 +249,27 @@ async fn a_password_goes_to_the_directory_of_its_owner_alone() {
     assert_eq!(binds(), (1, 0));
     assert_eq!(bridge.sign_in("olga", "wrong").await, Err(NotSignedIn::Refused));
     assert_eq!(binds(), (2, 0));
-    assert_eq!(bridge.sign_in("peter", "right").await, Err(NotSignedIn::NoOperator));
+    // Nobody is told that a password is right which does not let in.
+    assert_eq!(bridge.sign_in("peter", "right").await, Err(NotSignedIn::Refused));
     assert_eq!(binds(), (3, 0));
     for name in ["otto", "nobody", "", "olga\0", &"o".repeat(300), "corp.nobody"] {
         assert_eq!(bridge.sign_in(name, "right").await, Err(NotSignedIn::Refused), "{name}");
     }
     assert_eq!(binds(), (3, 0));
-    let by_key = format!("partner.{KEY}1");
-    let otto = bridge.sign_in(&by_key, "right").await.unwrap();
-    assert_eq!(&*otto.repository, "partner");
-    assert_eq!(binds(), (3, 1));
+    let otto = bridge.sign_in(&format!("corp.{KEY}2"), "right").await.unwrap();
+    assert_eq!(&*otto.repository, "corp");
+    assert_eq!(binds(), (4, 0));
+    // In the group of that name which is in their own directory, and in that of the operators not.
+    for name in ["oskar", &format!("partner.{KEY}1")] {
+        assert_eq!(bridge.sign_in(name, "right").await, Err(NotSignedIn::Refused), "{name}");
+    }
+    assert_eq!(binds(), (4, 0), "a password that cannot let in is not sent");
 }
 
 #[tokio::test]
 async fn an_outage_is_no_refusal_wherever_it_is() {
-    let unavailable = Err(NotSignedIn::Unavailable(RETRY_AFTER));
+    let told = |sent| Err(NotSignedIn::Unavailable { retry_after: RETRY_AFTER, sent });
+    let unavailable = told(false);
     let down = || RepositoryError::Unavailable("down".into());
     let silent = Arc::new(Fake { silent: true, ..Fake::new("partner", &[]) });
     let corp = Arc::new(Fake::new("corp", &["olga"]));
@@ -256,10 +280,10 @@ async fn an_outage_is_no_refusal_wherever_it_is() {
     assert_eq!(corp.binds(), 0, "it may be somebody else's name");
     assert!(one.sign_in(&format!("corp.{KEY}0"), "right").await.is_ok());
 
-    let slow = Fake { takes: Duration::from_mins(1), ..Fake::new("corp", &["olga"]) };
     let group = Fake { group: Some(down()), ..Fake::new("corp", &["olga"]) };
-    let bind = Fake { says: Mutex::new(Some(Err(down()))), ..Fake::new("corp", &["olga"]) };
-    for fake in [slow, group, bind].map(Arc::new) {
+    let unsent = Some(Err(Untold::from(down())));
+    let bind = Fake { says: Mutex::new(unsent), ..Fake::new("corp", &["olga"]) };
+    for fake in [group, bind].map(Arc::new) {
         let one = bridge(&[Arc::clone(&fake)]);
         // Nobody has to wait for that.
         for _ in 0..6 {
@@ -269,38 +293,89 @@ async fn an_outage_is_no_refusal_wherever_it_is() {
     }
 }
 
+/// A directory that counts a failure and is late to say so is sent no more than one that answers.
+#[tokio::test]
+async fn a_password_that_was_sent_and_not_answered_counts() {
+    let slow = Fake { takes: Duration::from_mins(1), ..Fake::new("corp", &["olga"]) };
+    let cut = Untold { error: RepositoryError::Unavailable("cut".into()), sent: true };
+    let cut = Fake { says: Mutex::new(Some(Err(cut))), ..Fake::new("corp", &["olga"]) };
+    for fake in [slow, cut].map(Arc::new) {
+        let one = bridge(&[Arc::clone(&fake)]);
+        let sent = Err(NotSignedIn::Unavailable { retry_after: RETRY_AFTER, sent: true });
+        for _ in 0..3 {
+            assert_eq!(one.sign_in("olga", "right").await, sent, "{fake:?}");
+        }
+        for name in ["olga", &format!("corp.{KEY}0")] {
+            let told = one.sign_in(name, "right").await;
+            assert!(matches!(told, Err(NotSignedIn::Throttled(_))), "{told:?}");
+        }
+        assert_eq!(fake.binds(), 3);
+    }
+}
+
+/// One that was cut, in whatever way, says nothing of who has the name; nor is it a failure.
+#[tokio::test]
+async fn an_answer_that_was_cut_is_an_outage_and_two_people_are_two() {
+    let unavailable = Err(NotSignedIn::Unavailable { retry_after: RETRY_AFTER, sent: false });
+    let corp = Arc::new(Fake {
+        cut: true,
+        ..Fake::new("corp", &["olga", "otto", "Otto", "oß", "peter"])
+    });
+    let bridge = bridge(&[Arc::clone(&corp)]);
+    for name in ["olga", "nobody"] {
+        for _ in 0..6 {
+            assert_eq!(bridge.sign_in(name, "right").await, unavailable, "{name}");
+        }
+    }
+    assert_eq!(bridge.sign_in("otto", "right").await, Err(NotSignedIn::Refused));
+    // A name that would be looked for by reading everything is not looked for.
+    let searches = || corp.searches.load(Ordering::SeqCst);
+    let before = searches();
+    assert_eq!(bridge.sign_in("oß", "right").await, Err(NotSignedIn::Refused));
+    assert_eq!((searches(), corp.binds()), (before, 0));
+}
+
 /// Whatever the name looks like, and from wherever it is tried.
 #[tokio::test]
 async fn the_bridge_does_not_lock_accounts_in_the_directory() {
     let corp = Arc::new(Fake::new("corp", &["olga", "oskar"]));
     let bridge = bridge(&[Arc::clone(&corp)]);
-    for name in ["olga", "OLGA", &format!("corp.{KEY}0"), "Olga"] {
+    for name in ["olga", "OLGA", &format!("corp.{KEY}0")] {
         assert_eq!(bridge.sign_in(name, "wrong").await, Err(NotSignedIn::Refused));
     }
     for name in ["olga", "oLGA", &format!("corp.{KEY}0")] {
         let told = bridge.sign_in(name, "right").await;
         assert!(matches!(told, Err(NotSignedIn::Throttled(_))), "{name}: {told:?}");
     }
-    assert_eq!(corp.binds(), 4);
-    for password in ["wrong", "wrong", "wrong", "right", "wrong", "wrong", "wrong", "right"] {
+    assert_eq!(corp.binds(), 3);
+    for password in ["wrong", "wrong", "right", "wrong", "wrong", "right"] {
         assert_eq!(bridge.sign_in("oskar", password).await.is_ok(), password == "right");
     }
-    // A name that nobody has is told nothing else.
-    for _ in 0..4 {
+    // A name that nobody has is told nothing else, and is looked for no more often.
+    let searches = || corp.searches.load(Ordering::SeqCst);
+    let before = searches();
+    for _ in 0..3 {
         assert_eq!(bridge.sign_in("nobody", "x").await, Err(NotSignedIn::Refused));
     }
-    assert!(matches!(bridge.sign_in("nobody", "x").await, Err(NotSignedIn::Throttled(_))));
+    assert!(matches!(bridge.sign_in("NoBody", "x").await, Err(NotSignedIn::Throttled(_))));
+    assert_eq!(searches(), before + 3);
 }
 
+/// Refusals come at whole steps alone, also where a bind takes longer than one.
 #[tokio::test]
 async fn how_long_a_refusal_takes_does_not_tell_why() {
-    let corp = Arc::new(Fake { takes: Duration::from_millis(100), ..Fake::new("corp", &["olga"]) });
-    let bridge = bridge(&[corp]);
-    for (name, password) in [("olga", "wrong"), ("nobody", "x"), ("", "x")] {
-        let began = Instant::now();
-        assert_eq!(bridge.sign_in(name, password).await, Err(NotSignedIn::Refused));
-        let took = began.elapsed();
-        assert!(took >= REFUSED_AFTER && took < REFUSED_AFTER * 4, "{name}: {took:?}");
+    for takes in [0, 650] {
+        let takes = Duration::from_millis(takes);
+        let bridge = bridge(&[Arc::new(Fake { takes, ..Fake::new("corp", &["olga", "peter"]) })]);
+        for (name, password) in [("olga", "wrong"), ("peter", "right"), ("nobody", "x"), ("", "x")]
+        {
+            let began = Instant::now();
+            assert_eq!(bridge.sign_in(name, password).await, Err(NotSignedIn::Refused));
+            let took = began.elapsed();
+            let bound = !takes.is_zero() && matches!(name, "olga" | "peter");
+            let steps = if bound { 2 } else { 1 };
+            assert!(took >= STEP * steps && took < STEP * (steps + 4), "{name}: {took:?}");
+        }
     }
 }
 
@@ -321,6 +396,9 @@ fn whoever_tried_is_told_no_reason() {
     let alike = [
         Tried::Closed,
         Tried::Nobody,
+        Tried::NoOperator,
+        Tried::Outsider,
+        Tried::Unsearchable,
         Tried::Several,
         Tried::Deleted,
         Tried::Inactive,
@@ -337,9 +415,14 @@ fn whoever_tried_is_told_no_reason() {
         let told = Attempt::ended(tried).outcome().unwrap_err();
         assert_eq!(told.to_string(), text);
     }
-    for tried in [Tried::Busy, Tried::Silent, Tried::Unanswered(down()), Tried::Unread(down())] {
+    for (tried, sent) in [
+        (Tried::Busy, false),
+        (Tried::Silent, false),
+        (Tried::Unanswered(Untold { error: down(), sent: false }), false),
+        (Tried::Unanswered(Untold { error: down(), sent: true }), true),
+        (Tried::Unread(down()), false),
+    ] {
         let told = Attempt::ended(tried).outcome();
-        assert_eq!(told, Err(NotSignedIn::Unavailable(RETRY_AFTER)));
+        assert_eq!(told, Err(NotSignedIn::Unavailable { retry_after: RETRY_AFTER, sent }));
     }
-    assert_eq!(Attempt::ended(Tried::NoOperator).outcome(), Err(NotSignedIn::NoOperator));
 }

@@ -25,7 +25,7 @@ use crate::clock::Clock;
 use crate::config::{Changes, Rule};
 use crate::repository::{
     Authority, Back, Batches, Bounds, Change, Entry, EntryKey, Finding, Found, Modification, Plan,
-    Repository, RepositoryError, Verdict, WriteError,
+    Repository, RepositoryError, Untold, Verdict, WriteError,
 };
 use crate::scim::resource::digest_text;
 use crate::scim::{AttributePath, Attributes, Filter};
@@ -406,7 +406,7 @@ impl Repository for LdapRepository {
         key: &'a EntryKey,
         password: &'a Password,
         deadline: Instant,
-    ) -> BoxFuture<'a, Result<Verdict, RepositoryError>> {
+    ) -> BoxFuture<'a, Result<Verdict, Untold>> {
         Box::pin(self.signed_in(key, password, deadline))
     }
 

@@ -10,7 +10,7 @@ use std::time::Instant;
 use super::dn::Dn;
 use super::repository::LdapRepository;
 use super::wire::{BindSaid, Paging, Policy, Scope, SearchRequest};
-use crate::repository::{EntryKey, Refused, RepositoryError, Verdict};
+use crate::repository::{EntryKey, Refused, RepositoryError, Untold, Verdict};
 use crate::secret::Password;
 
 /// What a server says is told up to so many characters.
@@ -22,11 +22,12 @@ impl LdapRepository {
         key: &EntryKey,
         password: &Password,
         deadline: Instant,
-    ) -> Result<Verdict, RepositoryError> {
+    ) -> Result<Verdict, Untold> {
         let Some(dn) = self.name_of(key, deadline).await? else {
             return Ok(refused(Refused::Gone, "there is no such entry any more".to_owned()));
         };
-        judged(&self.directory.bind_as(&dn, password, deadline).await?)
+        let said = self.directory.bind_as(&dn, password, deadline).await?;
+        judged(&said).map_err(|error| Untold { error, sent: !said.looked_at_nothing() })
     }
 
     /// Where the entry with this key is now, in its server's spelling; `None` where it is gone.

@@ -86,6 +86,12 @@ impl Place {
     }
 }
 
+/// The same of one repository among several.
+pub fn helpdesk_of(repository: &str) -> String {
+    let group = format!("cn=helpdesk,ou=groups,{SUFFIX}");
+    format!("operators = {{ repository = {repository:?}, group = {group:?} }}")
+}
+
 /// The group of the sample company whose first three people are in it.
 pub fn helpdesk() -> String {
     format!("operators = \"cn=helpdesk,ou=groups,{SUFFIX}\"")

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Place, helpdesk};
+use super::{Place, helpdesk_of};
 use crate::support::bridge::Settings;
 use crate::support::company;
 use crate::support::hostile::{Hostile, Operation, Reply, Request, Verdict};
@@ -43,7 +43,7 @@ fn a_name_is_asked_of_its_own_directory_and_of_no_other() {
     let (corp, other) = (Slapd::shared(), other());
     let ((first, at_first), (second, at_second)) = (counted(corp), counted(&other));
     let settings = Settings::local()
-        .tenant(&helpdesk())
+        .tenant(&helpdesk_of("corp"))
         .repository("corp", &first.url())
         .repository("partner", &second.url());
     let place = Place::new(&settings);
@@ -53,11 +53,20 @@ fn a_name_is_asked_of_its_own_directory_and_of_no_other() {
     said.let_in();
     said.line("ok", "name: partner: nobody has it");
     assert_eq!(binds(), (1, 0));
-    place.sign_in("guest", "guest-password").let_in();
+    // In a group of that name, and not in that of the operators.
+    let guest = place.sign_in("guest", "guest-password");
+    guest.kept_out("BROKEN", "operators: the person is of another repository");
+    assert_eq!(binds(), (0, 0), "nothing is sent that could let in nobody");
+    let partner = Settings::local()
+        .tenant(&helpdesk_of("partner"))
+        .repository("corp", &first.url())
+        .repository("partner", &second.url());
+    let partner = Place::new(&partner);
+    partner.sign_in("guest", "guest-password").let_in();
     assert_eq!(binds(), (0, 1));
     // A failure is the end: nobody else is asked with the same password.
     place.sign_in(&one.uid, "guest-password").kept_out("BROKEN", "bind: the directory refuses it");
-    place.sign_in("guest", &one.password()).kept_out("BROKEN", "bind: the directory refuses it");
+    partner.sign_in("guest", &one.password()).kept_out("BROKEN", "bind: the directory refuses it");
     assert_eq!(binds(), (1, 1));
 
     // The second person is in both, with the same password.
@@ -66,7 +75,7 @@ fn a_name_is_asked_of_its_own_directory_and_of_no_other() {
     assert_eq!(binds(), (0, 0), "no password is sent");
     assert!(twice.error.is_empty() || !twice.error.contains(&two.password()), "{twice:?}");
     // By key it is one.
-    for repository in ["corp", "partner"] {
+    for (repository, place) in [("corp", &place), ("partner", &partner)] {
         let name = format!("{repository}.{}", two.entry_uuid);
         place.sign_in(&name, &two.password()).let_in();
     }
@@ -78,7 +87,7 @@ fn a_name_is_asked_of_its_own_directory_and_of_no_other() {
 fn a_directory_that_is_down_may_know_the_name() {
     let (first, binds) = counted(Slapd::shared());
     let settings = Settings::local()
-        .tenant(&helpdesk())
+        .tenant(&helpdesk_of("corp"))
         .repository("corp", &first.url())
         .repository("partner", "ldap://127.0.0.1:1");
     let place = Place::new(&settings);

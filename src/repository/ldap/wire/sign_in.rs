@@ -2,6 +2,7 @@
 //! one server once; and what servers say of passwords in controls.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::time::{Instant, timeout_at};
 
@@ -11,7 +12,7 @@ use super::directory::{Directory, named, waited};
 use super::failure::Failure;
 use super::feed::{Controls, RequestControl};
 use super::server::Server;
-use crate::repository::RepositoryError;
+use crate::repository::{RepositoryError, Untold};
 use crate::secret::Password;
 
 /// Binds in other people's names at the same time.
@@ -84,7 +85,7 @@ impl Policy {
 
 impl BindSaid {
     /// busy, unavailable: another server may do, and this one has looked at no password.
-    fn asks_to_go_elsewhere(&self) -> bool {
+    pub fn looked_at_nothing(&self) -> bool {
         matches!(self.code, 51 | 52)
     }
 }
@@ -100,10 +101,11 @@ impl Directory {
         dn: &str,
         password: &Password,
         deadline: std::time::Instant,
-    ) -> Result<BindSaid, RepositoryError> {
+    ) -> Result<BindSaid, Untold> {
         if dn.trim_matches(' ').is_empty() {
-            return Err(RepositoryError::Unavailable("an entry without a name".into()));
+            return Err(RepositoryError::Unavailable("an entry without a name".into()).into());
         }
+        let sent = AtomicBool::new(false);
         let deadline = Instant::from_std(deadline);
         let bind = async {
             let _permit = self.0.visitors.acquire().await;
@@ -120,17 +122,20 @@ impl Directory {
                     }
                 };
                 let until = deadline.min(Instant::now() + server.plan.operation_timeout);
+                sent.store(true, Ordering::Relaxed);
                 let said = connection.sign_in(dn, password, until).await;
                 let said = said.map_err(|failure| named(server, failure))?;
-                if !said.asks_to_go_elsewhere() || is_last {
+                if !said.looked_at_nothing() || is_last {
                     return Ok(said);
                 }
+                sent.store(false, Ordering::Relaxed);
                 last = Failure::Busy(server.text("the server is busy or shutting down"));
             }
             Err(last)
         };
         let said = timeout_at(deadline, bind).await;
-        said.unwrap_or(Err(Failure::Timeout { silent: false })).map_err(RepositoryError::from)
+        said.unwrap_or(Err(Failure::Timeout { silent: false }))
+            .map_err(|failure| Untold { error: failure.into(), sent: sent.load(Ordering::Relaxed) })
     }
 }
 
