@@ -29,7 +29,7 @@ impl LdapRepository {
         };
         let mut values = Vec::new();
         while !request.attributes.is_empty() && values.len() < MOST_VALUES {
-            let found = self.directory.search(&request, deadline).await?;
+            let found = self.directory.search_place(&request, deadline).await?;
             request.attributes.clear();
             for (name, part) in found.entries.into_iter().flat_map(|entry| entry.attributes) {
                 let (base, options) = name.split_once(';').unwrap_or((&name, ""));
