@@ -182,7 +182,13 @@ impl Gate {
         match outcome {
             Ok(known) => let_in(&known, now),
             Err(refused) => {
-                if matches!(refused, Refused::Denied(denied) if denied != Denied::Missing) {
+                let counts = match &refused {
+                    Refused::Denied(denied) => *denied != Denied::Missing,
+                    // An invented key id looks the same as that of a key which is new.
+                    Refused::Keys(keys) => !keys.down,
+                    _ => false,
+                };
+                if counts {
                     self.failed(from, now);
                 }
                 Err(refused)

@@ -84,6 +84,8 @@ pub struct KeysUnavailable {
     pub issuer: String,
     /// Until they are asked for again.
     pub wait: Duration,
+    /// Whether they cannot be had; else the token names a key that is not among them.
+    pub down: bool,
 }
 
 /// Why a token stands for nobody.
@@ -232,29 +234,36 @@ impl Trusted {
         token: &Token<'_>,
         now: Timestamp,
     ) -> Result<(Known, Timestamp), Unverified> {
-        let keys = self.keys.get(|keys| token.means(keys)).await.map_err(|Unavailable(wait)| {
-            Unverified::Unavailable(KeysUnavailable { issuer: self.issuer.clone(), wait })
-        })?;
+        // What refuses itself asks nobody for keys.
+        let expires = self.applies(&token.claims, now)?;
+        let unavailable = |Unavailable { wait, down }| {
+            Unverified::Unavailable(KeysUnavailable { issuer: self.issuer.clone(), wait, down })
+        };
+        let keys = self.keys.get(|keys| token.means(keys)).await.map_err(unavailable)?;
         if !keys.has(token.id.as_deref(), token.algorithm) {
             return Err(Rejected::Key.into());
         }
         if !token.is_of(&keys) {
             return Err(Rejected::Signature.into());
         }
-        let claims = &token.claims;
+        Ok((self.known(&token.claims), expires))
+    }
+
+    /// Whether claims are for this audience and this time, and until when.
+    fn applies(&self, claims: &Value, now: Timestamp) -> Result<Timestamp, Rejected> {
         if !is_for(claims, &self.audience) {
-            return Err(Rejected::Audience.into());
+            return Err(Rejected::Audience);
         }
         let expires = time(claims, "exp").ok_or(Rejected::Expired)?;
         if expires.saturating_add(LEEWAY).is_ok_and(|end| end <= now) {
-            return Err(Rejected::Expired.into());
+            return Err(Rejected::Expired);
         }
         match (claims.get("nbf"), time(claims, "nbf")) {
             (None, _) => {}
             (Some(_), Some(begin)) if now.saturating_add(LEEWAY).is_ok_and(|n| n >= begin) => {}
-            (Some(_), _) => return Err(Rejected::NotYet.into()),
+            (Some(_), _) => return Err(Rejected::NotYet),
         }
-        Ok((self.known(claims), expires))
+        Ok(expires)
     }
 
     /// The caller that the configuration makes of a token: who is its subject, and no more than its

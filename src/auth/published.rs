@@ -45,15 +45,22 @@ struct State {
     keys: Option<(Arc<Keys>, Instant)>,
     /// Questions that have ended.
     asked: u64,
+    /// Whether there is one under way.
+    asking: bool,
     /// Whether the last of them failed.
     down: bool,
     /// Until when there is no other.
     rest: Option<Instant>,
 }
 
-/// The keys cannot be had; with the time until they are asked for again.
+/// The keys cannot be had, or not yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unavailable(pub Duration);
+pub struct Unavailable {
+    /// Until they are asked for again.
+    pub wait: Duration,
+    /// Whether the last question failed; else the keys are known, but maybe no longer all.
+    pub down: bool,
+}
 
 /// The addresses at which keys are, before anybody asks there.
 #[derive(Debug, Default)]
@@ -142,8 +149,10 @@ impl Published {
         if let Some(keys) = before.usable(now).filter(|keys| suffice(keys)) {
             return Ok(keys);
         }
-        let asks = before.wait(now).is_zero();
-        if asks {
+        let waits = before.wait(now).is_zero();
+        // What was asked earlier may be answered with the keys of earlier.
+        let asks = waits && !before.asking;
+        if waits {
             let next = before.asked + 1;
             self.wanted.send_if_modified(|number| {
                 let later = *number < next;
@@ -158,7 +167,7 @@ impl Published {
         after
             .usable(now)
             .filter(|keys| asks && !after.down || suffice(keys))
-            .ok_or_else(|| Unavailable(after.wait(now)))
+            .ok_or_else(|| Unavailable { wait: after.wait(now), down: after.down })
     }
 
     /// Whether the last question was answered; `None` before the first one was.
@@ -186,6 +195,7 @@ impl Asking {
         let mut asked = 0;
         let mut down = false;
         loop {
+            self.state.send_modify(|state| state.asking = true);
             let outcome = self.ask().await;
             asked += 1;
             let now = Instant::now();
@@ -209,7 +219,7 @@ impl Asking {
             };
             self.state.send_modify(|state| {
                 let keys = keys.or_else(|| state.keys.take());
-                *state = State { keys, asked, down, rest: Some(rest) };
+                *state = State { keys, asked, asking: false, down, rest: Some(rest) };
             });
             sleep(REST).await;
             let wish = self.wanted.wait_for(|number| *number > asked);
@@ -279,6 +289,30 @@ mod tests {
         assert!(read(&fetched).is_err());
     }
 
+    /// What comes of asking while a question is under way or not, which is answered with the same keys.
+    async fn asked_while(asking: bool) -> Result<Arc<Keys>, Unavailable> {
+        let keys = Some((Arc::new(Keys::parse(SET).unwrap()), Instant::now()));
+        let state = State { keys, asking, ..State::default() };
+        let (sender, state) = watch::channel(state);
+        let (wanted, mut wishes) = watch::channel(0);
+        let answer = async move {
+            wishes.wait_for(|number| *number == 1).await.unwrap();
+            sender.send_modify(|state| (state.asked, state.asking) = (1, false));
+            sender
+        };
+        let published = Published { state, wanted };
+        tokio::join!(published.get(|_| false), answer).0
+    }
+
+    #[tokio::test]
+    async fn keys_that_were_asked_for_earlier_refuse_nobody() {
+        assert_eq!(
+            asked_while(true).await.unwrap_err(),
+            Unavailable { wait: Duration::ZERO, down: false }
+        );
+        assert!(asked_while(false).await.is_ok(), "asked for now, they are all there are");
+    }
+
     #[test]
     fn issuers_of_one_address_share_its_keys() {
         let mut places = Places::default();
@@ -312,7 +346,13 @@ mod tests {
     fn keys_that_were_not_had_again_are_used_for_a_day() {
         let at = Instant::now();
         let keys = Arc::new(Keys::parse(SET).unwrap());
-        let state = State { keys: Some((keys, at)), asked: 9, down: true, rest: Some(at + REST) };
+        let state = State {
+            keys: Some((keys, at)),
+            asked: 9,
+            asking: false,
+            down: true,
+            rest: Some(at + REST),
+        };
         assert!(state.usable(at + KEPT - Duration::from_secs(1)).is_some());
         assert!(state.usable(at + KEPT).is_none());
         assert_eq!(state.wait(at), REST);

@@ -200,10 +200,8 @@ impl Failure {
 
     fn log(&self, request_id: &str, status: StatusCode) {
         match self {
-            // Why not is said by whoever asks for the keys, once for each outage.
-            Self::Refused(Refused::Keys(keys)) => {
-                tracing::info!(request.id = request_id, issuer = keys.issuer, "signin.undecided");
-            }
+            // Told with the peer, where that is known.
+            Self::Refused(Refused::Keys(_)) => {}
             Self::Problem(
                 Problem::Unavailable { .. } | Problem::StoreUnavailable(_) | Problem::StoreLost(_),
             )

@@ -93,6 +93,10 @@ pub async fn answer(app: &App, request: Request<Body>, peer: IpAddr) -> Response
         app.metrics.denied();
         tracing::info!(request.id = asked.id, peer = %asked.peer, "signin.failed");
     }
+    // Why not is said by whoever asks for the keys, once for each outage.
+    if let Err(Failure::Refused(Refused::Keys(keys))) = &outcome {
+        tracing::info!(request.id = asked.id, peer = %asked.peer, issuer = keys.issuer, "signin.undecided");
+    }
     let mut response = outcome.unwrap_or_else(|failure| match &seen.manner {
         Some(manner) => failure.answer(&asked.id, manner),
         None => failure.answer(&asked.id, &Manner::rfc()),
