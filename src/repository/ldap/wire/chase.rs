@@ -218,8 +218,9 @@ impl<'a> Chase<'a> {
             }
             return;
         }
-        let asked = stream::iter(steps).map(|step| async move { asker.ask(step, &mut None).await });
-        let mut answers = asked.buffer_unordered(ABREAST);
+        let answers =
+            stream::iter(steps).map(|step| async move { asker.ask(step, &mut None).await });
+        let mut answers = answers.buffer_unordered(ABREAST);
         while let Some(answer) = answers.next().await {
             self.take(answer);
             if self.full {

@@ -22,6 +22,9 @@ const MOST_PROVEN: usize = 1_000;
 /// For so long a place that was seen is taken to be there.
 const PROOF: Duration = Duration::from_mins(1);
 
+/// A server, and the identity of a DN.
+pub(super) type Base = (ServerUrl, Box<[u8]>);
+
 /// Who is asked on a server's word.
 #[derive(Debug)]
 pub(super) struct Follower {
@@ -31,8 +34,8 @@ pub(super) struct Follower {
     plan: Plan,
     kept: Mutex<Kept>,
     told: Mutex<Told>,
-    /// Server and base, and when it was seen.
-    proven: Mutex<HashMap<(ServerUrl, Box<[u8]>), Instant>>,
+    /// When it was seen.
+    proven: Mutex<HashMap<Base, Instant>>,
 }
 
 #[derive(Debug, Default)]
@@ -169,11 +172,11 @@ impl Follower {
     }
 
     /// Whether the base was seen at the server a short while ago.
-    pub(super) fn is_proven(&self, place: &(ServerUrl, Box<[u8]>)) -> bool {
+    pub(super) fn is_proven(&self, place: &Base) -> bool {
         self.proven().get(place).is_some_and(|at| at.elapsed() < PROOF)
     }
 
-    pub(super) fn prove(&self, place: (ServerUrl, Box<[u8]>)) {
+    pub(super) fn prove(&self, place: Base) {
         let mut proven = self.proven();
         if proven.len() >= MOST_PROVEN {
             proven.retain(|_, at| at.elapsed() < PROOF);
@@ -194,7 +197,7 @@ impl Follower {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn proven(&self) -> MutexGuard<'_, HashMap<(ServerUrl, Box<[u8]>), Instant>> {
+    fn proven(&self) -> MutexGuard<'_, HashMap<Base, Instant>> {
         self.proven.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
