@@ -3,6 +3,7 @@
 mod background;
 pub mod explain;
 pub mod operators;
+mod renaming;
 mod repositories;
 mod sealer;
 pub mod tokens;
@@ -72,6 +73,7 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         let mut tenants = Vec::with_capacity(config.tenants.len());
         let mut importers = Vec::with_capacity(config.tenants.len());
         for tenant in &config.tenants {
+            renaming::rename(tenant, &store, &clock).await?;
             let federation = federation(tenant, &store, &shares, &metrics, &clock)
                 .with_context(|| format!("tenant \"{}\"", tenant.name))?
                 .sealing(&cursors);

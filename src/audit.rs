@@ -81,6 +81,8 @@ pub enum Action {
     Vanish,
     /// It is there again, or it is no longer believed gone.
     Return,
+    /// A repository was given another id.
+    Rename,
 }
 
 /// How it went. What is refused is no change and has no record.
@@ -93,7 +95,7 @@ pub enum Outcome {
 }
 
 impl Action {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Create,
         Self::Bind,
         Self::Replace,
@@ -107,6 +109,7 @@ impl Action {
         Self::Unassign,
         Self::Vanish,
         Self::Return,
+        Self::Rename,
     ];
 
     /// The table of all actions: the word in the trail's own name (`user.modify`), and the verb of
@@ -126,6 +129,7 @@ impl Action {
             Self::Unassign => ("unassign", "unassign"),
             Self::Vanish => ("vanish", "vanish"),
             Self::Return => ("return", "return"),
+            Self::Rename => ("rename", "rename"),
         }
     }
 

@@ -23,6 +23,7 @@ pub fn part(
     Ok(RepositoryPart {
         metrics,
         repository: Arc::new(open(settings, resource_type)?),
+        former_id: settings.rename_from.clone(),
         rules: settings.rules.clone(),
         freshness: Freshness {
             fresh: settings.cache.fresh,

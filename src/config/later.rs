@@ -1,7 +1,6 @@
 //! Keys of the configuration whose features do not exist yet: the one list of them.
 //!
-//! Such a key is never ignored: it is refused, or it holds the default and so asks for nothing.
-//! When a feature arrives, its line goes and the key moves to [`super::written`].
+//! Such a key is never ignored, but refused. When a feature arrives, its line goes and the key moves to [`super::written`].
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -17,10 +16,9 @@ const fn later(key: &'static str) -> Later {
     Later { key }
 }
 
-const LATER: &[Later] = &[later("telemetry.otlp"), later("tenant.repository.rename_from")];
+const LATER: &[Later] = &[later("telemetry.otlp")];
 
-/// Refuses what is to come, and takes the defaults of such keys out of the document, so that
-/// [`super::written`] sees none of them.
+/// Refuses what is to come, so that [`super::written`] sees none of it.
 pub fn refuse(document: &mut DeTable<'_>) -> Result<(), Fault> {
     LATER.iter().try_for_each(|entry| refuse_in(document, entry, entry.key))
 }

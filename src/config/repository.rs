@@ -47,6 +47,37 @@ pub fn repositories(
     Ok(repositories)
 }
 
+/// Of a former id what is kept goes to one repository, and to none that goes on under it.
+pub fn renames(
+    file: &[written::Repository],
+    directories: &[RepositorySettings],
+    provisioned: &[Provisioned],
+) -> Result<(), Fault> {
+    let mut former: Vec<&str> = Vec::new();
+    for place in file.iter().filter_map(|file| file.rename_from.as_ref()) {
+        value::label(place, "repository")?;
+        let id = place.get_ref().as_str();
+        let there = directories.iter().any(|one| *one.id == *id)
+            || provisioned.iter().any(|one| *one.id == *id);
+        if there {
+            return Err(Fault::at(
+                place,
+                format!("\"{id}\" is still the id of a repository of this tenant"),
+                "write the id that this repository had before, or remove rename_from",
+            ));
+        }
+        if former.contains(&id) {
+            return Err(Fault::at(
+                place,
+                format!("two repositories cannot both have been \"{id}\""),
+                "keep rename_from for the one whose people they are",
+            ));
+        }
+        former.push(id);
+    }
+    Ok(())
+}
+
 fn repository(
     file: &written::Repository,
     known: Known<'_>,
@@ -64,6 +95,7 @@ fn repository(
     )?;
     Ok(RepositorySettings {
         id: Arc::from(file.id.get_ref().as_str()),
+        rename_from: file.rename_from.as_ref().map(|place| Arc::from(place.get_ref().as_str())),
         urls,
         starttls: security.starttls,
         insecure: file.insecure.as_ref().is_some_and(|place| *place.get_ref()),

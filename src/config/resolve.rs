@@ -153,6 +153,7 @@ fn tenant(
     let known = repository::Known { groups: &groups, roles: &roles, provisioned: &[] };
     let repositories = repository::repositories(&file.repository, known, around)?;
     let provisioned = provisioned::provisioned(&file.provisioned, &repositories, known)?;
+    repository::renames(&file.repository, &repositories, &provisioned)?;
     let known = repository::Known { provisioned: &provisioned, ..known };
     let tokens = callers::tokens(&file.token, &name, known, taken)?;
     let clients = callers::clients(&file.client, &name, known, &tokens)?;

@@ -255,6 +255,8 @@ pub enum KeySet {
 pub struct RepositorySettings {
     /// `[a-z0-9-]+`, unique in the tenant.
     pub id: Arc<str>,
+    /// The id that it had before, which is no other repository's.
+    pub rename_from: Option<Arc<str>>,
     /// At least one, in order of preference.
     pub urls: Vec<ServerUrl>,
     /// Whether the `ldap://` servers are spoken to over StartTLS.

@@ -146,17 +146,34 @@ fn defaults_of_what_is_to_come_may_be_written() {
 
 #[test]
 fn what_is_to_come_is_refused_by_name() {
-    let corp = "id = \"corp\"";
-    let cases = [(corp, "rename_from = \"old\"", "\"tenant.repository.rename_from\"")];
-    for (after, line, key) in cases {
-        let text = refusal(after, line);
-        says(&text, &["configuration:", key, " is not yet supported; remove it"]);
-    }
     let sections = [("[telemetry]\notlp = \"http://127.0.0.1:4317\"", "\"telemetry.otlp\"")];
     for (section, key) in sections {
         let text = parse(&format!("{section}\n{ENOUGH}")).unwrap_err().to_string();
         says(&text, &["configuration:2: ", key, " is not yet supported; remove it"]);
     }
+}
+
+#[test]
+fn a_former_id_is_nobody_elses() {
+    let corp = "id = \"corp\"";
+    let other =
+        "\n[[tenant.repository]]\nid = \"labs\"\nurls = [\"ldap://127.0.0.1\"]\nbase = \"dc=x\"\n";
+    let fed = "\n[[tenant.repository]]\nid = \"entra\"\nkind = \"scim_fed\"\n";
+    for (written, more, part) in [
+        ("rename_from = \"Old\"", "", "cannot name a repository"),
+        ("rename_from = \"corp\"", "", "is still the id"),
+        ("rename_from = \"labs\"", other, "is still the id"),
+        ("rename_from = \"entra\"", fed, "is still the id"),
+    ] {
+        let text = ENOUGH.replace(corp, &format!("{corp}\n{written}")) + more;
+        let text = parse(&text).unwrap_err().to_string();
+        says(&text, &["configuration:12: tenant.repository.rename_from: ", part]);
+    }
+    let text = ENOUGH.replace(corp, "id = \"corp\"\nrename_from = \"old\"") + other;
+    let twice = format!("{text}rename_from = \"old\"\n");
+    says(&parse(&twice).unwrap_err().to_string(), &["cannot both have been \"old\""]);
+    let config = parse(&text).unwrap();
+    assert_eq!(config.tenants[0].repositories[0].rename_from.as_deref(), Some("old"));
 }
 
 #[test]

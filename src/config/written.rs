@@ -328,6 +328,8 @@ pub struct Repository {
     pub id: Spanned<String>,
     /// `ldap`; those of the kind `scim_fed` are [`Provisioned`].
     pub kind: Key<String>,
+    /// The id that it had before.
+    pub rename_from: Key<String>,
     /// In order of preference.
     pub urls: Spanned<Words>,
     /// `none` or `starttls`; of the `ldap://` URLs.

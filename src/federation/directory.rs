@@ -157,6 +157,7 @@ pub(super) struct Looked {
 #[derive(Debug)]
 pub(super) struct Directory {
     id: Arc<str>,
+    former_id: Option<Arc<str>>,
     giving: Arc<Giving>,
     rules: Vec<Rule>,
     tenant: Arc<str>,
@@ -184,6 +185,7 @@ impl Directory {
     ) -> Self {
         Self {
             id: Arc::from(part.repository.id()),
+            former_id: part.former_id,
             giving: Arc::new(giving),
             rules: part.rules,
             tenant,
@@ -223,6 +225,11 @@ impl Directory {
 
     pub(super) fn healthy(&self) -> Option<bool> {
         self.repository.healthy()
+    }
+
+    /// Whether this is its id, or the one that it had before.
+    pub(super) fn is_called(&self, id: &str) -> bool {
+        *self.id == *id || self.former_id.as_deref() == Some(id)
     }
 
     /// The canonical id of somebody found here: `<repository>.<entry key>`.

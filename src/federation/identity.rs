@@ -70,6 +70,7 @@ impl Federation {
             return Err(nobody(id));
         };
         let Some(directory) = self.directory(repository) else { return Err(nobody(id)) };
+        let repository = directory.id();
         let link =
             RowKey::Link { repository: repository.to_owned(), entry_key: entry_key.to_owned() };
         let stored = self.rows.find(link, care != Care::Cached).await?;

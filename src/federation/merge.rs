@@ -247,7 +247,7 @@ impl<'a> Merge<'a> {
     fn conflicts(&mut self) -> Result<(), Problem> {
         let first_only = self.federation.rules.on_conflict == OnConflict::First;
         if first_only {
-            self.outcomes.nobody_ahead_is_silent()?;
+            self.outcomes.nobody_ahead_is_silent(|at| self.has_unbound(at))?;
         }
         if self.people.len() < 2 {
             return Ok(());
@@ -283,6 +283,15 @@ impl<'a> Merge<'a> {
             });
         }
         Ok(())
+    }
+
+    /// Whether somebody is in the list whom only this repository knows.
+    fn has_unbound(&self, at: usize) -> bool {
+        let id = self.federation.directories[at].id();
+        let of_it = |person: &Resource| {
+            person.id.strip_prefix(id).is_some_and(|rest| rest.starts_with('.'))
+        };
+        (0..self.people.len()).any(|place| self.is_unbound(place) && of_it(&self.people[place]))
     }
 
     fn is_unbound(&self, place: usize) -> bool {

@@ -160,6 +160,8 @@ impl From<&Tenant> for Rules {
 #[derive(Debug)]
 pub struct RepositoryPart {
     pub repository: Arc<dyn Repository>,
+    /// The id that the repository had before, under which its people are found as well.
+    pub former_id: Option<Arc<str>>,
     /// What the repository tells of its entries that they hold, and what they give.
     pub rules: Vec<Rule>,
     pub metrics: Arc<RepositoryMetrics>,
@@ -402,8 +404,9 @@ impl Federation {
         self.shares.members_read.load(std::sync::atomic::Ordering::Relaxed)
     }
 
+    /// By its id, or by the one that it had before.
     fn directory(&self, id: &str) -> Option<&Arc<directory::Directory>> {
-        self.directories.iter().find(|directory| directory.id() == id)
+        self.directories.iter().find(|directory| directory.is_called(id))
     }
 }
 

@@ -90,10 +90,15 @@ impl<'a> Outcomes<'a> {
     }
 
     /// A name is never resolved past a repository that did not answer: the person there would have
-    /// had the name first.
-    pub(super) fn nobody_ahead_is_silent(&self) -> Result<(), Problem> {
-        let mut outcomes = self.asked();
-        let later = outcomes.any(|one| !one.is_whole()) && outcomes.any(|one| one.found > 0);
+    /// had the name first. `unbound` says where somebody was found who would have to give way; bound
+    /// users give way to nobody.
+    pub(super) fn nobody_ahead_is_silent(
+        &self,
+        unbound: impl Fn(usize) -> bool,
+    ) -> Result<(), Problem> {
+        let silent = |one: &Option<Outcome>| one.as_ref().is_some_and(|one| !one.is_whole());
+        let Some(first) = self.all.iter().position(silent) else { return Ok(()) };
+        let later = (first + 1..self.all.len()).any(unbound);
         if later { Err(self.unanswered()) } else { Ok(()) }
     }
 

@@ -43,7 +43,7 @@ impl Federation {
             let (repository, entry_key) = id.split_once('.')?;
             let directory = self.directory(repository)?;
             let (known, state) = directory.peek_entry(entry_key)?;
-            let stored = self.rows.peek(&self.rows.link(repository, &known.key.0))?;
+            let stored = self.rows.peek(&self.rows.link(directory.id(), &known.key.0))?;
             let unbound = stored.rows.is_empty() && !stored.tombstone;
             return unbound.then(|| self.people.unbound(directory, &known, state));
         };

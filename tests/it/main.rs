@@ -36,6 +36,7 @@ mod outage;
 mod photos;
 mod postgres;
 mod readme;
+mod renaming;
 mod roles;
 mod rules;
 mod schemas;

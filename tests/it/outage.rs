@@ -152,3 +152,31 @@ fn one_of_two_directories_down_leaves_the_other() {
     );
     assert_eq!(strict.client().get(&by_name(&person.uid)).status, 503);
 }
+
+#[test]
+fn a_name_that_gives_way_to_nobody_is_found_though_a_directory_ahead_is_silent() {
+    let (ahead, behind) = (Slapd::company(10), Slapd::company(10));
+    let caching = "cache = { fresh = \"0s\", negative = \"0s\", stale = \"0s\" }";
+    let settings = Settings::local()
+        .tenant("on_conflict = \"first\"")
+        .repository("corp", &ahead.url())
+        .with(QUICK)
+        .with(caching)
+        .repository("branch", &behind.url())
+        .with(QUICK)
+        .with(caching);
+    let bridge = TestBridge::start(&settings);
+    let mut client = bridge.client();
+    let bound = format!("branch.{}", company::person(2).entry_uuid);
+    client.patch(&format!("/Users/{bound}"), &nick()).expect(200);
+    ahead.kill();
+    let list = client.get(&by_name(&company::person(2).uid)).expect(200);
+    assert_eq!((&list["totalResults"], &list["Resources"][0]["id"]), (&json!(1), &json!(bound)));
+    assert_eq!(list[REPORT][0]["state"], "unavailable", "{list}");
+    let walk = format!("{}&cursor=", by_name(&company::person(2).uid));
+    assert_eq!(client.get(&walk).expect(200)["Resources"][0]["id"], json!(bound));
+    // Whoever is ahead would have had this name.
+    let unbound = by_name(&company::person(4).uid);
+    assert_eq!(client.get(&unbound).status, 503);
+    assert_eq!(client.get(&format!("{unbound}&cursor=")).status, 503);
+}

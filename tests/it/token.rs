@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::support::bridge::{Settings, TENANT, TestBridge, digest, run};
 use crate::support::client::{Answer, Client};
-use crate::support::{eventually, postgres};
+use crate::support::eventually;
+use crate::support::postgres::{self, Postgres};
 
 const ENDPOINT: &str = "/idp/acme/authn/token";
 const SECRET: &str = "the secret, of the client";
@@ -144,6 +145,20 @@ fn tokens_outlive_the_bridge_and_not_their_client() {
     std::fs::write(&file, text.replacen("id = \"spl api\"", "id = \"other\"", 1)).unwrap();
     bridge.restart();
     bridge.client_as(&token).get("/Users").expect(401);
+}
+
+#[test]
+fn a_token_is_good_on_every_node() {
+    let url = Postgres::shared().database();
+    let settings = settings("").store(&format!("url = {url:?}"));
+    let nodes = [TestBridge::start(&settings), TestBridge::start(&settings)];
+    let tokens = [token(&nodes[0]), token(&nodes[0])];
+    nodes[1].client_as(&tokens[0]).get("/Users").expect(200);
+    assert_eq!(command(&nodes[0], &["revoke", "2"]).0, Some(0));
+    nodes[1].client_as(&tokens[1]).get("/Users").expect(401);
+    nodes[1].client_as(&tokens[0]).get("/Users").expect(200);
+    drop(nodes);
+    Postgres::shared().drop_database(&url);
 }
 
 #[test]

@@ -174,6 +174,7 @@ fn bridge(repositories: &[Arc<Fake>]) -> Bridge {
     let ids: Vec<(&str, &str)> = repositories.iter().map(|one| ("acme", one.id)).collect();
     let metrics = Metrics::new(&ids);
     let part = |one: &Arc<Fake>| RepositoryPart {
+        former_id: None,
         repository: Arc::clone(one) as Arc<dyn Repository>,
         rules: Vec::new(),
         metrics: metrics.repository("acme", one.id).unwrap(),

@@ -301,10 +301,11 @@ impl Gather<'_> {
         let Self { federation, plan, draft, .. } = self;
         let mut draft = draft.into_inner().unwrap_or_else(PoisonError::into_inner);
         let repositories = federation.directories.len();
-        let (mut draft, found) = aside(move || {
+        let (mut draft, found, unbound) = aside(move || {
             draft.dedup();
             let found: Vec<u64> = (0..repositories).map(|at| draft.found(at)).collect();
-            (draft, found)
+            let unbound: Vec<bool> = (0..repositories).map(|at| draft.has_unbound(at)).collect();
+            (draft, found, unbound)
         })
         .await;
         for (at, found) in found.into_iter().enumerate() {
@@ -313,7 +314,7 @@ impl Gather<'_> {
         outcomes.allow(draft.is_empty())?;
         let first_only = federation.rules.on_conflict == OnConflict::First;
         if first_only && plan.federated {
-            outcomes.nobody_ahead_is_silent()?;
+            outcomes.nobody_ahead_is_silent(|at| unbound[at])?;
         }
         let (descending, report) = (plan.page.order.descending, outcomes.report());
         Ok(aside(move || {

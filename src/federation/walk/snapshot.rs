@@ -155,6 +155,12 @@ impl Draft {
             as u64
     }
 
+    /// Whether only the repository knows one of them.
+    pub(super) fn has_unbound(&self, at: usize) -> bool {
+        let here = |one: &Drafted| one.at.is_some_and(|place| usize::from(place) == at);
+        self.items.iter().any(|one| one.unbound && here(one))
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.items.is_empty()
     }

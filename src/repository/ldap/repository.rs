@@ -183,6 +183,8 @@ impl LdapRepository {
         bounds: Bounds,
     ) -> Result<(Vec<Arc<Entry>>, bool), RepositoryError> {
         let now = self.clock.now();
+        let whole = self.in_whole(raw, bounds.deadline).await;
+        let raw = whole.entries();
         let read = raw.iter().filter_map(|raw| Some((raw, entry::read(&self.mapping, raw, now)?)));
         let mut read: Vec<(&RawEntry, Entry)> = read.collect();
         self.decide(&mut read, learnt, reach, bounds).await?;
@@ -192,7 +194,7 @@ impl LdapRepository {
             let attribute = &self.mapping.names[self.mapping.key].text;
             warn!(repository = %self.id, entries = nameless, attribute, "entries do not show their key");
         }
-        Ok((entries, nameless == 0))
+        Ok((entries, nameless == 0 && whole.is_complete()))
     }
 
     async fn streamed(

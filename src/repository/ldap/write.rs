@@ -75,9 +75,14 @@ impl LdapRepository {
             paging: Paging::Never,
         };
         // Nothing is written where a referral leads: what stands there is not ours to change.
-        let mut found = self.directory.search_here(&request, deadline).await?;
-        match found.entries.pop() {
-            Some(entry) => Ok(entry),
+        let found = self.directory.search_here(&request, deadline).await?;
+        let whole = self.in_whole(&found.entries, deadline).await;
+        if !whole.is_complete() {
+            let text = "not all values of the entry were read";
+            return Err(RepositoryError::Unavailable(text.into()).into());
+        }
+        match whole.entries().first() {
+            Some(entry) => Ok(entry.clone()),
             None if !found.complete => {
                 Err(RepositoryError::Unavailable("the answer was cut".into()).into())
             }

@@ -7,6 +7,7 @@ mod members;
 mod page;
 mod passing;
 mod presence;
+mod rename;
 mod search;
 pub(super) mod server;
 mod token;

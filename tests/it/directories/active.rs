@@ -105,6 +105,52 @@ fn a_group_of_five_thousand_is_found_whole() {
     }
 }
 
+/// The address to answer to stands behind all the others, in the last part.
+fn addresses(login: &str) -> Vec<String> {
+    let others = (0..39).map(|number| format!("smtp:{login}.{number}@example.org"));
+    others.chain([format!("SMTP:{login}@main.example.org")]).collect()
+}
+
+#[test]
+fn what_comes_in_parts_is_read_to_the_end() {
+    let directory = ActiveDirectory::start(Traits { values: 15, ..Traits::default() }, 300, &[]);
+    for number in 0..20 {
+        directory.give(number, "proxyAddresses", &addresses(&login(number)));
+    }
+    let bridge = TestBridge::start(&over(&directory, FRESH));
+    let mut client = bridge.client();
+    let mail = |user: &Value| user["emails"][0]["value"].as_str().unwrap().to_owned();
+    let wanted = |number: usize| format!("{}@main.example.org", login(number));
+    let found = find(&mut client, &format!("userName eq \"{}\"", login(3)));
+    assert_eq!((state(&found), mail(&found["Resources"][0])), ("ok", wanted(3)));
+    let asked: Vec<String> =
+        directory.seen().searches.into_iter().flat_map(|asked| asked.attributes).collect();
+    for part in ["proxyAddresses;range=15-*", "proxyAddresses;range=30-*"] {
+        assert_eq!(asked.iter().filter(|name| *name == part).count(), 1, "{asked:?}");
+    }
+    let one = client.get(&format!("/Users/{}", found["Resources"][0]["id"].as_str().unwrap()));
+    assert_eq!(mail(&one.expect(200)), wanted(3));
+    let found = find(&mut client, "userName sw \"p0000\" or userName sw \"p0001\"");
+    assert_eq!((state(&found), &found["totalResults"]), ("ok", &json!(20)));
+    let people = found["Resources"].as_array().unwrap();
+    assert!(
+        people.iter().enumerate().all(|(number, user)| mail(user) == wanted(number)),
+        "{found}"
+    );
+    // For very many of them at once not everything is read, and nobody is shown by halves.
+    for number in 0..300 {
+        directory.give(number, "proxyAddresses", &addresses(&login(number)));
+    }
+    let found = find(&mut client, "userName sw \"p0\"");
+    assert_eq!(state(&found), "truncated");
+    let shown = found["totalResults"].as_u64().unwrap();
+    assert!((240..=250).contains(&shown), "500 parts, two for each: {shown}");
+    let people = found["Resources"].as_array().unwrap();
+    assert!(people.iter().all(|user| mail(user).ends_with("@main.example.org")), "{found}");
+    let last = find(&mut client, &format!("userName eq \"{}\"", login(299)));
+    assert_eq!((state(&last), mail(&last["Resources"][0])), ("ok", wanted(299)));
+}
+
 /// `memberOf` comes in parts, too; who is in none of the first is not therefore in none.
 #[test]
 fn whoever_is_in_more_groups_than_are_told_at_once_is_in_all_of_them() {

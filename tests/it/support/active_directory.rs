@@ -184,6 +184,14 @@ impl ActiveDirectory {
         state.usn = usn;
     }
 
+    /// Gives a person these values.
+    pub fn give(&self, number: usize, attribute: &str, values: &[String]) {
+        let mut state = self.state();
+        let place = state.places[&person(number)];
+        let values = values.iter().map(|value| value.as_bytes().to_vec()).collect();
+        state.entries[place].attributes.insert(attribute.to_owned(), values);
+    }
+
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

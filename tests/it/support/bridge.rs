@@ -320,6 +320,22 @@ impl TestBridge {
         self.launch();
     }
 
+    /// Ends it and starts it again, over the same store, by these settings.
+    pub fn reconfigure(&mut self, settings: &Settings) {
+        self.kill9();
+        std::fs::write(self.directory.join("scimbridge.toml"), settings.text()).unwrap();
+        self.launch();
+    }
+
+    /// Ends it; what it says to these settings, by which it does not start.
+    pub fn refused(&mut self, settings: &Settings) -> String {
+        self.kill9();
+        std::fs::write(self.directory.join("scimbridge.toml"), settings.text()).unwrap();
+        let output = run(&self.directory, &["serve", "--config", "scimbridge.toml"]);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
     fn launch(&mut self) {
         let log = File::options().create(true).append(true).open(self.directory.join("stderr"));
         let mut child = Command::new(env!("CARGO_BIN_EXE_scimbridge"))

@@ -174,15 +174,19 @@ fn samples(mapping: &Mapping, entries: &[Entry], findings: &mut Vec<Finding>) {
     }
 }
 
-/// Attributes of which an entry shows only the first values (`;range=0-1499`).
+/// Attributes that come in parts (`;range=0-1499`), which costs further reads.
 fn in_parts(found: &RawFound, findings: &mut Vec<Finding>) {
     let names = found.entries.iter().flat_map(|entry| &entry.attributes);
     let cut = names.filter(|(name, _)| name.to_ascii_lowercase().contains(";range="));
     let cut: BTreeSet<&str> = cut.filter_map(|(name, _)| name.split(';').next()).collect();
     for name in cut {
-        let text = format!("some people have more values of {name} than the server shows at once");
-        let remedy = "only the first part is shown and compared; raise the server's limit (MaxValRange), \
-                      or map another attribute";
+        let text = format!(
+            "some people have more values of {name} than the server shows at once; the others are read \
+             one part after the other"
+        );
+        let remedy = "raise the server's limit (MaxValRange), or map another attribute, where many people \
+                      have so many: in a list 500 parts are read, and whoever needs more is missing, \
+                      marked";
         findings.push(finding(Severity::Warning, "mapping", text, remedy));
     }
 }
