@@ -95,9 +95,9 @@ impl Inner {
         };
         let asker = Asker { inner: self, follower, deadline };
         let mut chase = Chase::new(asker, request);
-        chase.refused = refused;
         let begun = Question { request: request.clone(), narrowed: BTreeSet::new() };
         chase.take(Ok((Arc::new(begun), Said::Found(found))));
+        chase.refused = refused;
         for _ in 0..MOST_HOPS {
             let steps = chase.steps();
             if steps.is_empty() {
@@ -237,6 +237,7 @@ impl<'a> Chase<'a> {
     fn take(&mut self, answer: Answer) {
         let (asked, references) = match answer {
             Ok((asked, Said::Found(found))) => {
+                self.refused = None;
                 self.complete &= found.complete;
                 self.keep(found.entries);
                 // There may have been more.
