@@ -335,15 +335,15 @@ async fn a_search_that_is_full_leads_no_further() {
     let (found, complete) = letters(&directory, &all(Paging::Never)).await;
     assert_eq!((found.len(), complete), (9, false), "as much as 64 megabytes hold");
     // Who was cut at home is not made whole elsewhere.
-    let before = searches.load(Ordering::SeqCst);
+    let trap = referring(Vec::new());
     let mut near = server('u', 3, "");
-    refer(&mut near, "far", &far.url());
+    refer(&mut near, "far", &format!("{}/{PEOPLE}", trap.url()));
     let directory = following(&near.url(), &["127.0.0.1"]);
     for paging in PAGINGS {
         let few = SearchRequest { size_limit: 2, ..all(paging) };
         assert_eq!(letters(&directory, &few).await, ("uu".to_owned(), false));
     }
-    assert_eq!(searches.load(Ordering::SeqCst), before);
+    assert_eq!(trap.accepted.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
