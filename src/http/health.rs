@@ -65,6 +65,7 @@ async fn ready(State((tenants, gate)): State<(Tenants, Arc<Gate>)>) -> Response 
             if let Some(presence) = repository.presence {
                 told["vanished"] = presence.vanished.into();
                 told["suspected"] = presence.suspected.into();
+                told["neverSeen"] = presence.never_seen.into();
                 told["vanishBrake"] = if presence.braked { "on" } else { "off" }.into();
                 told["verifiedSecondsAgo"] = presence.verified_seconds.into();
             }

@@ -73,8 +73,11 @@ pub struct Census {
     pub vanished: u64,
     /// Of these the ones since a certain time.
     pub recent: u64,
-    /// When the last of them vanished.
-    pub latest: Option<Timestamp>,
+    /// Stands for when they vanished: another number where it was others, or at another time.
+    pub mark: i64,
+    /// Not found, of whom nothing can be told: they were bound before it was kept where somebody is
+    /// seen, and were not seen since.
+    pub never_seen: u64,
     /// When the one was read whose last read is the longest ago.
     pub oldest: Option<Timestamp>,
 }
@@ -97,6 +100,16 @@ macro_rules! of_repository {
             $rest
         )
     };
+}
+
+/// So many milliseconds of each instant are in a sum of them, which so many links do not overflow.
+const MARK: i64 = 1 << 40;
+
+impl Census {
+    /// What somebody who vanished then adds to [`Census::mark`].
+    pub fn mark_of(vanished: Timestamp) -> i64 {
+        milliseconds(vanished).rem_euclid(MARK)
+    }
 }
 
 impl Store {
@@ -234,12 +247,13 @@ impl Store {
         Ok(())
     }
 
-    /// How many bound users of a repository are there and how many are not; [`Census::recent`] since
-    /// `since`.
+    /// How many bound users of a repository are there and how many are not; [`Census::recent`] after
+    /// `since`, and not after `until`: in times to come is what was entered before the clock was set
+    /// back.
     pub async fn census(
         &self,
         (tenant, repository): (&str, &str),
-        since: Timestamp,
+        (since, until): (Timestamp, Timestamp),
     ) -> Result<Census, StoreError> {
         // Each out of an index alone, so that it costs little with however many links.
         let sql = concat!(
@@ -254,59 +268,69 @@ impl Store {
             ),
             of_repository!(
                 "(SELECT COUNT(*) FROM links",
-                " AND missing IS NOT NULL AND vanished > $3), "
+                " AND missing IS NOT NULL AND vanished > $3 AND vanished <= $4), "
             ),
             of_repository!(
-                "(SELECT MAX(vanished) FROM links",
+                "(SELECT CAST(COALESCE(SUM(vanished % $5), 0) AS BIGINT) FROM links",
                 " AND missing IS NOT NULL AND vanished IS NOT NULL), "
+            ),
+            of_repository!(
+                "(SELECT COUNT(*) FROM links",
+                " AND scope IS NULL AND missing IS NULL AND verified > 0), "
             ),
             of_repository!(
                 "(SELECT CASE verified WHEN 0 THEN seen ELSE verified END FROM links",
                 " ORDER BY verified LIMIT 1)"
             ),
         );
-        let values = [tenant.into(), repository.into(), milliseconds(since).into()];
+        let (since, until) = (milliseconds(since).into(), milliseconds(until).into());
+        let values = [tenant.into(), repository.into(), since, until, MARK.into()];
         let mut rows = self.engine.query(Query::new(sql, values)).await?;
         let Some(row) = rows.first_mut() else { return Ok(Census::default()) };
-        let mut count = || Ok::<u64, Failure>(u64::try_from(row.integer()?).unwrap_or_default());
-        let (linked, missing, vanished, recent) = (count()?, count()?, count()?, count()?);
-        let mut instant = || row.optional_integer()?.map(timestamp).transpose();
-        let (latest, oldest) = (instant()?, instant()?);
-        Ok(Census { linked, missing, vanished, recent, latest, oldest })
+        let count =
+            |row: &mut Row| Ok::<u64, Failure>(u64::try_from(row.integer()?).unwrap_or_default());
+        let (linked, missing, vanished) = (count(row)?, count(row)?, count(row)?);
+        let (recent, mark, never_seen) = (count(row)?, row.integer()?, count(row)?);
+        let oldest = row.optional_integer()?.map(timestamp).transpose()?;
+        Ok(Census { linked, missing, vanished, recent, mark, never_seen, oldest })
     }
 
-    /// How many bound users of a repository were looked for at `since` or later, of those who had not
-    /// vanished at `window`.
+    /// How many bound users of a repository were looked for at `since` or later, of those who are there
+    /// or vanished within the window, as in [`Store::census`]; no more than `most` are counted.
     pub async fn looked_for(
         &self,
         (tenant, repository): (&str, &str),
         since: Timestamp,
-        window: Timestamp,
+        (start, end): (Timestamp, Timestamp),
+        most: u64,
     ) -> Result<u64, StoreError> {
         let sql = of_repository!(
-            "SELECT COUNT(*) FROM links",
-            " AND verified >= $3 AND (vanished IS NULL OR vanished > $4)"
+            "SELECT COUNT(*) FROM (SELECT 1 FROM links",
+            " AND verified >= $3 AND (vanished IS NULL OR (vanished > $4 AND vanished <= $5)) \
+             LIMIT $6) AS counted"
         );
-        let (since, window) = (milliseconds(since).into(), milliseconds(window).into());
-        let values = [tenant.into(), repository.into(), since, window];
+        let [since, start, end] = [since, start, end].map(|at| milliseconds(at).into());
+        let most: Datum = i64::try_from(most).unwrap_or(i64::MAX).into();
+        let values = [tenant.into(), repository.into(), since, start, end, most];
         let mut rows = self.engine.query(Query::new(sql, values)).await?;
         let count = rows.first_mut().map(Row::integer).transpose()?;
         Ok(count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default())
     }
 
-    /// The users of a repository who vanished after `since`, at most `limit`.
+    /// The users of a repository who vanished after `since` and not after `until`, at most `limit`.
     pub async fn vanished(
         &self,
         (tenant, repository): (&str, &str),
-        since: Timestamp,
+        (since, until): (Timestamp, Timestamp),
         limit: u64,
     ) -> Result<Vec<Arc<ResourceRow>>, StoreError> {
         let sql = of_repository!(
             "SELECT entry_key FROM links",
-            " AND missing IS NOT NULL AND vanished > $3 LIMIT $4"
+            " AND missing IS NOT NULL AND vanished > $3 AND vanished <= $4 LIMIT $5"
         );
         let limit: Datum = i64::try_from(limit).unwrap_or(i64::MAX).into();
-        let values = [tenant.into(), repository.into(), milliseconds(since).into(), limit];
+        let (since, until) = (milliseconds(since).into(), milliseconds(until).into());
+        let values = [tenant.into(), repository.into(), since, until, limit];
         let rows = self.engine.query(Query::new(sql, values)).await?;
         let keys: Result<Vec<String>, Failure> =
             rows.into_iter().map(|mut row| row.text()).collect();

@@ -32,6 +32,7 @@ pub struct RepositoryMetrics {
     brake: AtomicU64,
     vanished: AtomicU64,
     suspected: AtomicU64,
+    never_seen: AtomicU64,
     verified_seconds: AtomicU64,
 }
 
@@ -42,6 +43,8 @@ pub struct PresenceNumbers {
     pub vanished: u64,
     /// Their entries were not found, which proves nothing yet.
     pub suspected: u64,
+    /// Their entries were not found, and were never seen since it is kept where.
+    pub never_seen: u64,
     /// So many that none of them is believed gone.
     pub braked: bool,
     /// How long ago the one was looked for whose turn was the longest ago.
@@ -231,9 +234,12 @@ type PresenceNumber = fn(PresenceNumbers) -> u64;
 
 impl Metrics {
     fn render_presence(&self, page: &mut Page) {
-        let families: [(&str, &str, PresenceNumber); 4] = [
+        let families: [(&str, &str, PresenceNumber); 5] = [
             ("vanished", "Bound users whose entries are gone.", |one| one.vanished),
             ("suspected", "Bound users not found, which proves nothing yet.", |one| one.suspected),
+            ("never_seen", "Bound users not found, of whom nothing can be told.", |one| {
+                one.never_seen
+            }),
             ("vanish_brake", "Whether so many are missing that all are kept.", |one| {
                 u64::from(one.braked)
             }),
@@ -267,6 +273,7 @@ impl RepositoryMetrics {
             brake: AtomicU64::new(0),
             vanished: AtomicU64::new(0),
             suspected: AtomicU64::new(0),
+            never_seen: AtomicU64::new(0),
             verified_seconds: AtomicU64::new(0),
         }
     }
@@ -290,9 +297,10 @@ impl RepositoryMetrics {
 
     /// Says how the bound users stand.
     pub fn tell_presence(&self, numbers: PresenceNumbers) {
-        let PresenceNumbers { vanished, suspected, braked, verified_seconds } = numbers;
+        let PresenceNumbers { vanished, suspected, never_seen, braked, verified_seconds } = numbers;
         self.vanished.store(vanished, Ordering::Relaxed);
         self.suspected.store(suspected, Ordering::Relaxed);
+        self.never_seen.store(never_seen, Ordering::Relaxed);
         self.verified_seconds.store(verified_seconds, Ordering::Relaxed);
         self.brake.store(if braked { 2 } else { 1 }, Ordering::Relaxed);
     }
@@ -303,6 +311,7 @@ impl RepositoryMetrics {
         (brake > 0).then(|| PresenceNumbers {
             vanished: read(&self.vanished),
             suspected: read(&self.suspected),
+            never_seen: read(&self.never_seen),
             braked: brake == 2,
             verified_seconds: read(&self.verified_seconds),
         })
@@ -437,6 +446,7 @@ mod tests {
         corp.tell_presence(PresenceNumbers {
             vanished: 3,
             suspected: 11,
+            never_seen: 2,
             braked: true,
             verified_seconds: 70,
         });
@@ -445,6 +455,7 @@ mod tests {
             &[
                 &of("vanished", "} 3"),
                 &of("suspected", "} 11"),
+                &of("never_seen", "} 2"),
                 &of("vanish_brake", "} 1"),
                 &of("verification_age_seconds", "} 70"),
             ],

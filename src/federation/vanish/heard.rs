@@ -7,17 +7,21 @@ use jiff::Timestamp;
 
 use crate::store::Census;
 
-/// How many of a repository vanished, and when the last of them did; `None` before the store told.
+/// How many of a repository vanished, and when ([`Census::mark`]); `None` before the store told.
 #[derive(Debug, Default)]
-pub(in crate::federation) struct Heard(Mutex<Option<(u64, Option<Timestamp>)>>);
+pub(in crate::federation) struct Heard(Mutex<Option<(u64, i64)>>);
 
 impl Heard {
-    /// This program has entered that somebody vanished, or is there again.
-    pub(super) fn turned(&self, vanished: Option<Timestamp>) {
-        if let Some((count, latest)) = &mut *self.known() {
-            match vanished {
-                Some(_) => (*count, *latest) = (*count + 1, vanished.max(*latest)),
-                None => *count = count.saturating_sub(1),
+    /// This program has entered that somebody vanished, or is there again: what was known of it, and
+    /// what is.
+    pub(super) fn turned(&self, old: Option<Timestamp>, new: Option<Timestamp>) {
+        if let Some((count, mark)) = &mut *self.known() {
+            if let Some(old) = old {
+                (*count, *mark) =
+                    (count.saturating_sub(1), mark.wrapping_sub(Census::mark_of(old)));
+            }
+            if let Some(new) = new {
+                (*count, *mark) = (*count + 1, mark.wrapping_add(Census::mark_of(new)));
             }
         }
     }
@@ -25,11 +29,11 @@ impl Heard {
     /// Takes what the store tells, and says whether another program may have entered something. What
     /// this one enters at the same moment may look like it.
     pub(super) fn is_news(&self, census: &Census) -> bool {
-        let before = self.known().replace((census.vanished, census.latest));
-        before.is_none_or(|(count, latest)| count != census.vanished || latest < census.latest)
+        let told = (census.vanished, census.mark);
+        self.known().replace(told) != Some(told)
     }
 
-    fn known(&self) -> MutexGuard<'_, Option<(u64, Option<Timestamp>)>> {
+    fn known(&self) -> MutexGuard<'_, Option<(u64, i64)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -42,26 +46,30 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn census(vanished: u64, latest: i64) -> Census {
-        Census { vanished, latest: (vanished > 0).then(|| at(latest)), ..Census::default() }
+    /// After who vanished at these times.
+    fn census(vanished: &[i64]) -> Census {
+        let mark = vanished.iter().map(|second| Census::mark_of(at(*second))).sum();
+        Census { vanished: vanished.len() as u64, mark, ..Census::default() }
     }
 
     #[test]
     fn what_others_enter_is_news_and_what_is_entered_here_is_not() {
         let heard = Heard::default();
-        heard.turned(Some(at(1)));
-        assert!(heard.is_news(&census(0, 0)), "nothing was known");
-        assert!(!heard.is_news(&census(0, 0)));
-        heard.turned(Some(at(5)));
-        heard.turned(Some(at(4)));
-        assert!(!heard.is_news(&census(2, 5)));
-        heard.turned(None);
-        assert!(!heard.is_news(&census(1, 4)));
-        assert!(heard.is_news(&census(2, 6)), "somebody vanished");
-        assert!(heard.is_news(&census(1, 6)), "somebody is back");
-        assert!(heard.is_news(&census(1, 7)), "one is back and another one vanished");
-        heard.turned(Some(at(8)));
-        assert!(heard.is_news(&census(1, 8)), "one is back meanwhile");
-        assert!(!heard.is_news(&census(1, 8)));
+        heard.turned(None, Some(at(1)));
+        assert!(heard.is_news(&census(&[])), "nothing was known");
+        assert!(!heard.is_news(&census(&[])));
+        heard.turned(None, Some(at(5)));
+        heard.turned(None, Some(at(4)));
+        assert!(!heard.is_news(&census(&[4, 5])));
+        heard.turned(Some(at(5)), None);
+        assert!(!heard.is_news(&census(&[4])));
+        assert!(heard.is_news(&census(&[4, 6])), "somebody vanished");
+        assert!(heard.is_news(&census(&[6])), "somebody is back");
+        assert!(heard.is_news(&census(&[7])), "one is back and another one vanished");
+        assert!(heard.is_news(&census(&[7, 9])));
+        assert!(heard.is_news(&census(&[8, 9])), "the same, and neither was the last");
+        heard.turned(None, Some(at(10)));
+        assert!(heard.is_news(&census(&[8, 10])), "one is back meanwhile");
+        assert!(!heard.is_news(&census(&[8, 10])));
     }
 }

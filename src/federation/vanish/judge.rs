@@ -9,7 +9,7 @@ use crate::config::{OnVanish, Tenant, VanishBrake};
 use crate::store::{AHEAD, Census, Presence};
 
 /// In this time no more than the brake allows may vanish.
-pub(super) const WINDOW: SignedDuration = SignedDuration::from_hours(1);
+const WINDOW: SignedDuration = SignedDuration::from_hours(1);
 
 /// What a tenant's configuration says of people who left.
 #[derive(Clone, Copy, Debug)]
@@ -91,7 +91,13 @@ pub(super) enum Verdict {
     Keep,
 }
 
-/// `census` counts as recent who vanished within [`WINDOW`].
+/// Who vanished then vanished lately. What is so far ahead that no other program's clock explains it
+/// was entered before the clock was set back, nobody knows how long ago.
+pub(super) fn window(now: Timestamp) -> (Timestamp, Timestamp) {
+    (now - WINDOW, now + AHEAD)
+}
+
+/// `census` counts as recent who vanished within the [`window`].
 pub(super) fn verdict(census: &Census, rules: &VanishRules) -> Verdict {
     if rules.on_vanish == OnVanish::Keep {
         return Verdict::Keep;
@@ -114,10 +120,15 @@ fn part(people: u64, brake: VanishBrake) -> u64 {
     (people.saturating_mul(brake.percent.into()) / 100).max(brake.at_least)
 }
 
-/// Whether who was not found is believed gone when so many people have been `looked_for` since: not
-/// where too many of these are leaving, though they are few among all, of most of whom nobody knows yet.
-pub(super) fn is_believed(census: &Census, brake: VanishBrake, looked_for: u64) -> bool {
-    leaving(census) <= part(looked_for, brake)
+/// How many people must have been looked for since somebody was not found, until that one is believed
+/// gone: so many that those who are leaving are not too many among them, though they be few among all,
+/// of most of whom nobody knows yet. `None` where no number is enough.
+pub(super) fn needed(census: &Census, brake: VanishBrake) -> Option<u64> {
+    let leaving = leaving(census);
+    if leaving <= brake.at_least {
+        return Some(0);
+    }
+    (brake.percent > 0).then(|| leaving.saturating_mul(100).div_ceil(brake.percent.into()))
 }
 
 /// Whether what was fetched `at` is newer than what was noted of a fetch at `noted`.
@@ -206,6 +217,9 @@ mod tests {
     #[test]
     fn few_among_all_who_are_many_among_those_looked_for_are_not_believed_gone() {
         let brake = VanishRules::default().brake;
+        let is_believed = |census: &Census, brake, looked_for| {
+            needed(census, brake).is_some_and(|needed| looked_for >= needed)
+        };
         // A tenth of a large repository is hidden, of which a third was looked for.
         let hidden = census(100_000, 3_300, 0, 0);
         assert_eq!(verdict(&hidden, &VanishRules::default()), Verdict::Leave, "among all");
@@ -217,6 +231,7 @@ mod tests {
         let eleven = census(100_000, 11, 0, 0);
         assert!(!is_believed(&eleven, brake, 219));
         assert!(is_believed(&eleven, brake, 220));
+        assert_eq!(needed(&eleven, VanishBrake { percent: 0, ..brake }), None);
     }
 
     #[test]

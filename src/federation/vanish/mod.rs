@@ -6,6 +6,8 @@
 mod heard;
 mod judge;
 mod record;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 use std::borrow::Cow;
@@ -32,8 +34,15 @@ pub(super) use record::Recorder;
 /// What the audit trail names as the caller and the request.
 const CALLER: &str = "verification";
 
-/// Somebody who is believed gone, and since when reads do not find the entry.
-type Gone = (String, Timestamp);
+/// Somebody who was not found twice.
+#[derive(Debug)]
+struct Gone {
+    entry_key: String,
+    /// Since when reads do not find the entry.
+    since: Timestamp,
+    /// When the second one was asked for. Whoever is seen later is there again.
+    at: Timestamp,
+}
 
 /// The directory's values as far as they are known without asking it: nobody who left is active.
 pub(super) fn shadow(link: &LinkRow) -> Cow<'_, Attributes> {
@@ -171,30 +180,30 @@ impl Federation {
 
     /// Those who are not found any more are out.
     async fn leave(&self, directory: &Directory, gone: &[Gone]) -> Result<(), StoreError> {
-        let keys: Vec<String> = gone.iter().map(|(key, _)| key.clone()).collect();
+        let keys: Vec<String> = gone.iter().map(|one| one.entry_key.clone()).collect();
         for row in self.bound_to(directory, &keys).await? {
+            let Some(link) = &row.link else { continue };
             // Else seen meanwhile, though perhaps missing anew; or out already.
-            let missing = |link: &LinkRow| {
-                let known = gone.iter().find(|(key, _)| *key == link.entry_key);
-                known.map(|(_, since)| *since) == link.presence.missing && !has_left(link)
-            };
-            if row.link.as_ref().is_some_and(missing) {
-                let at = Some(self.clock.now());
-                self.turn(&row, &self.vanishing(directory, &row, at), Action::Vanish, None).await?;
+            let is_missing =
+                |one: &&Gone| Some(one.since) == link.presence.missing && !has_left(link);
+            let known = gone.iter().find(|one| one.entry_key == link.entry_key);
+            if let Some(one) = known.filter(is_missing) {
+                let write = self.vanishing(directory, &row, Some(one.at));
+                self.turn(&row, &write, Action::Vanish, None).await?;
             }
         }
         Ok(())
     }
 
-    /// Whoever vanished after `since` is no longer believed gone; the record says by what.
+    /// Whoever vanished within the window is no longer believed gone; the record says by what.
     async fn take_back(
         &self,
         directory: &Directory,
-        since: Timestamp,
+        window: (Timestamp, Timestamp),
         by: &str,
     ) -> Result<(), StoreError> {
         let place = (&*self.tenant, directory.id());
-        let rows = self.store.vanished(place, since, verify::MOST).await?;
+        let rows = self.store.vanished(place, window, verify::MOST).await?;
         for row in &rows {
             let write = self.vanishing(directory, row, None);
             self.turn(row, &write, Action::Return, Some(by)).await?;
@@ -242,7 +251,8 @@ impl Federation {
                 if let Some(link) = &write.link
                     && let Some(directory) = self.directory(&link.repository)
                 {
-                    directory.heard().turned(link.presence.vanished);
+                    let old = row.link.as_ref().and_then(|link| link.presence.vanished);
+                    directory.heard().turned(old, link.presence.vanished);
                 }
                 let action = action.name(USER);
                 tracing::info!(tenant = %self.tenant, id = row.id, action, "vanish");

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use super::super::Federation;
 use super::super::directory::{Directory, Known, LOOKED_FOR};
-use super::judge::{self, Absence, Verdict, WINDOW};
+use super::judge::{self, Absence, Verdict};
 use super::{Gone, is_news};
 use crate::repository::EntryKey;
 use crate::store::{Census, Linked, StoreError, Verified};
@@ -30,12 +30,19 @@ pub(super) const MOST: u64 = 1000;
 
 /// What is kept from one look at a repository to the next.
 #[derive(Debug, Default)]
-struct Round {
+pub(super) struct Round {
     /// So many of those whose turn it is were looked for, and nothing could be told of them. The others
     /// come before they do again.
     passed_over: u64,
     /// How all stood when that was last known.
     census: Option<Census>,
+}
+
+#[cfg(test)]
+impl Round {
+    pub(super) fn census(&self) -> Option<&Census> {
+        self.census.as_ref()
+    }
 }
 
 /// What came of a batch.
@@ -89,7 +96,7 @@ impl Federation {
     }
 
     /// Looks for those whose turn it is, unless another program does.
-    async fn pass(
+    pub(super) async fn pass(
         &self,
         directory: &Directory,
         holder: &str,
@@ -97,8 +104,9 @@ impl Federation {
     ) -> Result<(), StoreError> {
         let place = (&*self.tenant, directory.id());
         let (now, verify) = (self.clock.now(), directory.verify_every());
-        let (window, rules) = (now - WINDOW, &self.rules.vanish);
-        let census = round.census.insert(self.store.census(place, window).await?);
+        let rules = &self.rules.vanish;
+        let census = self.store.census(place, judge::window(now)).await?;
+        let census = round.census.insert(census);
         if directory.heard().is_news(census) {
             // Another program found something out, of whomever.
             self.rows.forget_all();
@@ -130,6 +138,7 @@ impl Federation {
                 break;
             }
         }
+        let window = judge::window(self.clock.now());
         let census = round.census.insert(self.store.census(place, window).await?);
         match judge::verdict(census, rules) {
             Verdict::Leave => {
@@ -138,7 +147,8 @@ impl Federation {
             }
             Verdict::Brake => self.take_back(directory, window, "vanish_brake").await?,
             Verdict::Keep => {
-                self.take_back(directory, Timestamp::UNIX_EPOCH, "on_vanish = \"keep\"").await?;
+                let ever = (Timestamp::UNIX_EPOCH, Timestamp::MAX);
+                self.take_back(directory, ever, "on_vanish = \"keep\"").await?;
             }
         }
         *census = self.store.census(place, window).await?;
@@ -152,22 +162,31 @@ impl Federation {
         directory: &Directory,
         census: &Census,
         mut left: Vec<Gone>,
-        window: Timestamp,
+        window: (Timestamp, Timestamp),
     ) -> Result<Vec<Gone>, StoreError> {
-        let brake = self.rules.vanish.brake;
-        if judge::leaving(census) <= brake.at_least {
-            return Ok(left);
-        }
-        let mut believed = HashMap::new();
-        for (_, since) in &left {
-            if !believed.contains_key(since) {
-                let place = (&*self.tenant, directory.id());
-                let looked_for = self.store.looked_for(place, *since, window).await?;
-                believed.insert(*since, judge::is_believed(census, brake, looked_for));
+        let needed = match judge::needed(census, self.rules.vanish.brake) {
+            Some(0) => return Ok(left),
+            needed => needed.unwrap_or(u64::MAX),
+        };
+        let place = (&*self.tenant, directory.id());
+        let mut times: Vec<Timestamp> = left.iter().map(|gone| gone.since).collect();
+        times.sort_unstable();
+        times.dedup();
+        // The earlier the time, the more were looked for since: whoever is missing for longer than
+        // one who is believed gone is believed gone too.
+        let mut latest = None;
+        let mut open = &*times;
+        while let Some(time) = open.get(open.len() / 2) {
+            let (earlier, later) = open.split_at(open.len() / 2);
+            let looked_for = self.store.looked_for(place, *time, window, needed).await?;
+            if looked_for >= needed {
+                (latest, open) = (Some(*time), later.get(1..).unwrap_or_default());
+            } else {
+                open = earlier;
             }
         }
         let all = left.len();
-        left.retain(|(_, since)| believed.get(since).is_some_and(|is| *is));
+        left.retain(|gone| latest.is_some_and(|latest| gone.since <= latest));
         if left.len() < all {
             let held = all - left.len();
             tracing::debug!(repository = directory.id(), held, "vanish.held");
@@ -217,9 +236,8 @@ impl Federation {
                         continue;
                     }
                     Absence::Left => {
-                        left.extend(
-                            linked.presence.missing.map(|since| (entry_key.clone(), since)),
-                        );
+                        let gone = |since| Gone { entry_key: entry_key.clone(), since, at };
+                        left.extend(linked.presence.missing.map(gone));
                     }
                     Absence::Missing if linked.presence.missing.is_none() => {
                         new.push(entry_key.clone());
@@ -277,7 +295,8 @@ impl Federation {
     fn tell(&self, directory: &Directory, census: &Census) {
         let (rules, now) = (&self.rules.vanish, self.clock.now());
         let braked = judge::verdict(census, rules) == Verdict::Brake;
-        let was = directory.metrics().presence().is_some_and(|told| told.braked);
+        let told = directory.metrics().presence();
+        let was = told.is_some_and(|told| told.braked);
         let (tenant, repository) = (&*self.tenant, directory.id());
         let (leaving, allowed) = (judge::leaving(census), judge::allowed(census, rules.brake));
         match (was, braked) {
@@ -295,10 +314,21 @@ impl Federation {
             }
             _ => {}
         }
+        if census.never_seen > 0 && told.is_none_or(|told| told.never_seen == 0) {
+            tracing::warn!(
+                tenant,
+                repository,
+                "vanish.never_seen: bound people are not found who were not seen since it is kept \
+                 under which base, filter and key attribute somebody is seen; nobody can tell \
+                 whether they left, and they are kept. Delete those of them who did; health and \
+                 metrics count them"
+            );
+        }
         let age = |oldest: Timestamp| now.duration_since(oldest).as_secs();
         directory.metrics().tell_presence(PresenceNumbers {
             vanished: census.vanished,
             suspected: census.missing,
+            never_seen: census.never_seen,
             braked,
             verified_seconds: u64::try_from(census.oldest.map_or(0, age)).unwrap_or_default(),
         });

@@ -6,7 +6,7 @@ use super::{OpenError, Place};
 
 /// Each step leads from its place in this list to the next format; a step that was released is
 /// never edited. The names are the same for every engine.
-const STEPS: [&str; 11] = [
+const STEPS: [&str; 12] = [
     include_str!("../migrations/sqlite/0001_start.sql"),
     include_str!("../migrations/sqlite/0002_resources.sql"),
     include_str!("../migrations/sqlite/0003_issued_tokens.sql"),
@@ -18,6 +18,7 @@ const STEPS: [&str; 11] = [
     include_str!("../migrations/sqlite/0009_write_back.sql"),
     include_str!("../migrations/sqlite/0010_static_tokens.sql"),
     include_str!("../migrations/sqlite/0011_census.sql"),
+    include_str!("../migrations/sqlite/0012_never_seen.sql"),
 ];
 
 /// Brings the database to the newest format. Safe when several programs open it at once: the format

@@ -103,25 +103,81 @@ fn vanishing(row: &ResourceRow, when: Option<i64>) -> ResourceWrite {
     write
 }
 
+async fn vanish(store: &Store, entry_key: &str, when: i64) {
+    let row = row(store, entry_key).await;
+    let record = super::record(crate::audit::Action::Vanish, entry_key);
+    store.update(ACME, &row, &vanishing(&row, Some(when)), record).await.unwrap();
+}
+
 #[tokio::test]
 async fn who_vanished_is_counted_and_found() {
     for store in &Stores::new().stores {
         people(store).await;
         mark(store, 30, 1, &["e-3"], &["e-1", "e-2"]).await;
-        let row = row(store, "e-1").await;
-        let record = super::record(crate::audit::Action::Vanish, "e-1");
-        store.update(ACME, &row, &vanishing(&row, Some(200)), record).await.unwrap();
-        let (latest, oldest) = (Some(at(200)), Some(at(30)));
-        let census = |recent| Census { linked: 3, missing: 1, vanished: 1, recent, latest, oldest };
-        assert_eq!(store.census(CORP, at(199)).await.unwrap(), census(1));
-        assert_eq!(store.census(CORP, at(200)).await.unwrap(), census(0));
-        assert_eq!(store.census((ACME, "labs"), at(0)).await.unwrap(), Census::default());
-        let found = store.vanished(CORP, at(199), 9).await.unwrap();
-        assert_eq!(found.iter().map(|row| &*row.id).collect::<Vec<_>>(), ["e-1"]);
-        assert_eq!(store.vanished(CORP, at(200), 9).await.unwrap().len(), 0);
+        vanish(store, "e-1", 200).await;
+        let census = |recent| Census {
+            linked: 3,
+            missing: 1,
+            vanished: 1,
+            recent,
+            mark: Census::mark_of(at(200)),
+            never_seen: 0,
+            oldest: Some(at(30)),
+        };
+        // Whoever vanished in times to come did so before the clock was set back, long ago perhaps.
+        for (since, until, recent) in [(199, 200, 1), (200, 900, 0), (0, 199, 0)] {
+            let window = (at(since), at(until));
+            assert_eq!(store.census(CORP, window).await.unwrap(), census(recent));
+            let found = store.vanished(CORP, window, 9).await.unwrap();
+            let found: Vec<&str> = found.iter().map(|row| &*row.id).collect();
+            assert_eq!(found, if recent > 0 { vec!["e-1"] } else { vec![] }, "{since} {until}");
+        }
+        let labs = store.census((ACME, "labs"), (at(0), at(900))).await.unwrap();
+        assert_eq!(labs, Census::default());
         // A read that finds the entry is not what ends it: that has a record of its own.
         mark(store, 300, 1, &["e-1"], &[]).await;
         assert_eq!(missing(store, "e-1").await, Some(at(30)));
+    }
+}
+
+#[tokio::test]
+async fn when_somebody_vanished_is_in_the_mark_whoever_was_the_last() {
+    for store in &Stores::new().stores {
+        people(store).await;
+        mark(store, 30, 1, &[], &["e-1", "e-2", "e-3"]).await;
+        let marked = async || store.census(CORP, (at(0), at(900))).await.unwrap().mark;
+        assert_eq!(marked().await, 0);
+        vanish(store, "e-1", 200).await;
+        vanish(store, "e-2", 150).await;
+        let of = |times: [i64; 2]| times.map(|when| Census::mark_of(at(when))).iter().sum::<i64>();
+        assert_eq!(marked().await, of([200, 150]));
+        let back = row(store, "e-2").await;
+        let record = super::record(crate::audit::Action::Return, "e-2");
+        store.update(ACME, &back, &vanishing(&back, None), record).await.unwrap();
+        vanish(store, "e-3", 180).await;
+        assert_eq!(marked().await, of([200, 180]));
+    }
+}
+
+#[tokio::test]
+async fn who_is_not_found_and_was_never_seen_is_counted() {
+    for store in &Stores::new().stores {
+        people(store).await;
+        let never_seen = async || {
+            let window = (at(0), at(900));
+            store.census(CORP, window).await.unwrap().never_seen
+        };
+        mark(store, 30, 1, &["e-1"], &[]).await;
+        let elsewhere = keys(&["e-2", "e-3"]);
+        let verified =
+            Verified { at: at(40), scope: 1, found: &[], absent: &[], elsewhere: &elsewhere };
+        store.verified(CORP, &verified).await.unwrap();
+        assert_eq!(never_seen().await, 2);
+        // Nobody looked yet for whom the database was brought up to date.
+        store.verify_soon(CORP, &keys(&["e-2"]), at(-1_704_067_200_000)).await.unwrap();
+        assert_eq!(never_seen().await, 1);
+        mark(store, 50, 1, &["e-2", "e-3"], &[]).await;
+        assert_eq!(never_seen().await, 0);
     }
 }
 
@@ -314,12 +370,19 @@ async fn who_was_looked_for_since_is_counted_but_for_who_is_long_gone() {
         people(store).await;
         mark(store, 30, 1, &["e-3"], &[]).await;
         mark(store, 40, 1, &["e-2"], &["e-1"]).await;
-        let row = row(store, "e-1").await;
-        let record = super::record(crate::audit::Action::Vanish, "e-1");
-        store.update(ACME, &row, &vanishing(&row, Some(200)), record).await.unwrap();
-        for (since, window, count) in [(30, 199, 3), (31, 199, 2), (41, 199, 0), (30, 200, 2)] {
-            let counted = store.looked_for(CORP, at(since), at(window)).await.unwrap();
-            assert_eq!(counted, count, "since {since}, gone after {window}");
+        vanish(store, "e-1", 200).await;
+        for (since, start, end, count) in [
+            (30, 199, 900, 3),
+            (31, 199, 900, 2),
+            (41, 199, 900, 0),
+            (30, 200, 900, 2),
+            (30, 100, 199, 2),
+        ] {
+            let window = (at(start), at(end));
+            for most in [9, 1] {
+                let counted = store.looked_for(CORP, at(since), window, most).await.unwrap();
+                assert_eq!(counted, count.min(most), "since {since}, gone in {start}..{end}");
+            }
         }
     }
 }

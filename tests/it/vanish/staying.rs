@@ -106,7 +106,10 @@ fn another_base_in_the_configuration() {
     is_looked_for(&bridge);
     nobody_left(&bridge);
     assert_eq!(health(&bridge)["suspected"], 0);
+    health_comes_to_be(&bridge, "neverSeen", 3);
+    assert!(bridge.log().contains("vanish.never_seen"));
     reconfigure(&mut bridge, &part, &people);
+    health_comes_to_be(&bridge, "neverSeen", 0);
     is_looked_for(&bridge);
     and_who_leaves_is_seen(&bridge, &slapd);
 }

@@ -6,7 +6,7 @@ use super::pool::{Pool, Session};
 
 /// Each step leads from its place in this list to the next format; a step that was released is
 /// never edited. The names are the same for every engine.
-const STEPS: [&str; 11] = [
+const STEPS: [&str; 12] = [
     include_str!("../../migrations/postgres/0001_start.sql"),
     include_str!("../../migrations/postgres/0002_resources.sql"),
     include_str!("../../migrations/postgres/0003_issued_tokens.sql"),
@@ -18,6 +18,7 @@ const STEPS: [&str; 11] = [
     include_str!("../../migrations/postgres/0009_write_back.sql"),
     include_str!("../../migrations/postgres/0010_static_tokens.sql"),
     include_str!("../../migrations/postgres/0011_census.sql"),
+    include_str!("../../migrations/postgres/0012_never_seen.sql"),
 ];
 
 /// Under which number programs that open the database at once wait for each other: an advisory lock,
