@@ -204,10 +204,8 @@ fn operators_are_a_group_of_a_directory() {
     }
     let alone = format!("[[tenant]]\n{name}\noperators = \"cn=desk,dc=y\"\n");
     let told = parse(&alone).unwrap_err().to_string();
-    says(
-        &told,
-        &[":3: ", "tenant.operators: operators are people of a directory", "[[tenant.repository]]"],
-    );
+    let what = "tenant.operators: operators are people of a directory";
+    says(&told, &[":3: ", what, "[[tenant.repository]]"]);
 }
 
 #[test]
