@@ -376,9 +376,11 @@ impl Directory {
         photos: bool,
     ) -> Result<Option<Arc<Known>>, RepositoryError> {
         let asked = self.asking(photos, true);
-        let found = asked.read(&[EntryKey(Arc::from(entry_key))]).await?;
+        let wanted = [EntryKey(Arc::from(entry_key))];
+        let found = asked.read(&wanted).await?;
         let complete = found.complete;
-        match asked.keep(found).pop() {
+        // Keys are case-exact, however leniently the directory finds them.
+        match asked.keep(found).into_iter().find(|known| known.key == wanted[0]) {
             None if !complete => Err(cut()),
             known => Ok(known),
         }

@@ -142,6 +142,6 @@ impl LdapRepository {
             size_limit: 1,
             paging: Paging::Never,
         };
-        Ok(!self.directory.search(&request, deadline).await?.entries.is_empty())
+        Ok(!self.directory.search_place(&request, deadline).await?.entries.is_empty())
     }
 }

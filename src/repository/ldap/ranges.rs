@@ -145,7 +145,7 @@ impl LdapRepository {
             size_limit: 1,
             paging: Paging::Never,
         };
-        let found = self.directory.search(&request, deadline).await?;
+        let found = self.directory.search_place(&request, deadline).await?;
         let (mut values, mut rest) = (Vec::new(), None);
         for (name, part) in found.entries.into_iter().flat_map(|entry| entry.attributes) {
             let (base, options) = name.split_once(';').unwrap_or((&name, ""));

@@ -46,7 +46,7 @@ impl LdapRepository {
             paging: Paging::Never,
         };
         let found = self.directory.search_here(&request, deadline).await?;
-        if found.entries.is_empty() && found.refers() && self.directory.follows() {
+        if found.entries.is_empty() && self.directory.leads_on(&found) {
             return Err(elsewhere("the entry is gone, or held by another server (referral)"));
         }
         if !found.complete {

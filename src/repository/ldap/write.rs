@@ -83,13 +83,15 @@ impl LdapRepository {
         }
         match whole.entries().first() {
             Some(entry) => Ok(entry.clone()),
-            None if found.refers() && self.directory.follows() => {
+            None if !found.complete => {
+                Err(RepositoryError::Unavailable("the answer was cut".into()).into())
+            }
+            None if self.directory.leads_on(&found) => {
                 let text = "the entry is not on this server, and is not written where a referral \
                             leads; change it there";
                 Err(WriteError::Refused { refusal: Refusal::Right, text: text.to_owned() })
             }
-            None if found.complete => Err(WriteError::Gone),
-            None => Err(RepositoryError::Unavailable("the answer was cut".into()).into()),
+            None => Err(WriteError::Gone),
         }
     }
 

@@ -283,9 +283,11 @@ impl Walk<'_> {
         if !found.complete {
             return Ok(None);
         }
+        // Whoever is at another server is not asked here.
+        let elsewhere = self.repository.directory.leads_on(&found);
         let identity = |entry: &RawEntry| Some(Dn::parse(&entry.dn).ok()?.identity());
         let told: HashSet<Box<[u8]>> = found.entries.iter().filter_map(identity).collect();
-        let exact = told.iter().all(|identity| members.contains_key(identity));
+        let exact = !elsewhere && told.iter().all(|identity| members.contains_key(identity));
         let silent = members.iter().filter(|(identity, _)| !told.contains(*identity));
         let silent: Vec<&str> = silent.map(|(_, name)| name.as_str()).collect();
         if silent.is_empty() {
@@ -293,7 +295,7 @@ impl Walk<'_> {
         }
         // Whoever is silent is a group, stands elsewhere, or is gone; or the directory does not keep
         // in entries which groups name them.
-        if !by_name || silent.len() > NAMES {
+        if elsewhere || !by_name || silent.len() > NAMES {
             return Ok(None);
         }
         let sent = people(any("entryDN", silent));
@@ -350,6 +352,7 @@ impl Walk<'_> {
         })
     }
 
+    /// Groups are read at the directory's own servers: none behind a referral can fail a rule.
     async fn ask(
         &self,
         base: &str,
@@ -366,7 +369,7 @@ impl Walk<'_> {
             size_limit,
             paging: if size_limit > 1 { Paging::Overflow } else { Paging::Never },
         };
-        self.repository.directory.search(&request, self.deadline).await
+        self.repository.directory.search_place(&request, self.deadline).await
     }
 }
 

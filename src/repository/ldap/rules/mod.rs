@@ -21,7 +21,7 @@ use super::dn::{Dn, DnError};
 use super::filter::{FilterError, LdapFilter};
 use super::pushdown::Pushed;
 use super::repository::{BATCH, LdapRepository};
-use super::wire::{Paging, RawEntry, Scope, SearchRequest};
+use super::wire::{Paging, RawEntry, RawFound, Scope, SearchRequest};
 use crate::config;
 use crate::repository::{Bounds, Entry, EntryKey, RepositoryError, rule};
 use crate::scim::Filter;
@@ -357,18 +357,51 @@ impl LdapRepository {
                 paging: Paging::Overflow,
             };
             let found = self.directory.search(&request, bounds.deadline).await?;
-            if !found.complete {
+            held.extend(self.keys_of(&found));
+            if found.complete {
+                continue;
+            }
+            let open: Vec<&EntryKey> =
+                batch.iter().copied().filter(|key| !held.contains(*key)).collect();
+            if !self.are_here(&open, &request, &mut held, bounds).await? {
                 return Err(RepositoryError::Unavailable(
                     format!("the answer to rule {} was cut", place + 1).into(),
                 ));
             }
-            let key = |raw: &RawEntry| {
-                let values = raw.values(name).next()?;
-                self.mapping.key_form.read(values)
-            };
-            held.extend(found.entries.iter().filter_map(key));
         }
         Ok(held)
+    }
+
+    /// Whether all of these are at the directory's own servers, which say of each by `condition` whether
+    /// it holds. What a server behind a referral does not answer is then nothing to them.
+    async fn are_here(
+        &self,
+        keys: &[&EntryKey],
+        condition: &SearchRequest,
+        held: &mut HashSet<EntryKey>,
+        bounds: Bounds,
+    ) -> Result<bool, RepositoryError> {
+        if keys.is_empty() {
+            return Ok(true);
+        }
+        if !self.directory.follows() {
+            return Ok(false);
+        }
+        let any = LdapFilter::or(keys.iter().map(|key| self.mapping.key_filter(key)));
+        let anybody = SearchRequest { filter: any.to_string(), ..condition.clone() };
+        let found = self.directory.search_here(condition, bounds.deadline).await?;
+        let here = self.directory.search_here(&anybody, bounds.deadline).await?;
+        held.extend(self.keys_of(&found));
+        let here: HashSet<EntryKey> = self.keys_of(&here).collect();
+        Ok(found.complete && keys.iter().all(|key| here.contains(*key)))
+    }
+
+    fn keys_of<'a>(&'a self, found: &'a RawFound) -> impl Iterator<Item = EntryKey> + 'a {
+        let name = &self.mapping.names[self.mapping.key].text;
+        found.entries.iter().filter_map(move |raw| {
+            let value = raw.values(name).next()?;
+            self.mapping.key_form.read(value)
+        })
     }
 }
 

@@ -30,7 +30,7 @@ impl Root {
             size_limit: 1,
             paging: Paging::Never,
         };
-        let found = repository.directory.search(&request, deadline).await?;
+        let found = repository.directory.search_place(&request, deadline).await?;
         let mut root = Self { active_directory: false, contexts: Vec::new() };
         for (name, values) in found.entries.into_iter().flat_map(|entry| entry.attributes) {
             if name.eq_ignore_ascii_case("supportedCapabilities") {

@@ -43,6 +43,9 @@ const MAX_OPERATIONS: u64 = 1_000_000;
 /// References that are kept of one answer.
 pub(super) const MAX_REFERENCES: usize = 1_000;
 
+/// Bytes of references that are kept where none is followed: enough to tell of them.
+const HINTS: usize = 64 << 10;
+
 /// Further references and intermediate responses that one answer may hold; all are passed over.
 const MAX_OTHERS: usize = 10_000;
 
@@ -102,6 +105,8 @@ pub(super) struct Ask<'a> {
     pub pause: Duration,
     pub deadline: Instant,
     pub weight: &'a Weight,
+    /// Whether references are of use; an answer is not cut for others.
+    pub follows: bool,
 }
 
 impl<'a> Ask<'a> {
@@ -112,7 +117,16 @@ impl<'a> Ask<'a> {
         deadline: Instant,
         weight: &'a Weight,
     ) -> Self {
-        Self { request, size_limit: 1, keep: 1, page: None, pause, deadline, weight }
+        Self {
+            request,
+            size_limit: 1,
+            keep: 1,
+            page: None,
+            pause,
+            deadline,
+            weight,
+            follows: false,
+        }
     }
 }
 
@@ -132,7 +146,7 @@ impl Weight {
     }
 
     /// Whether there is room for so many bytes more.
-    fn add(&self, bytes: usize) -> bool {
+    pub(super) fn add(&self, bytes: usize) -> bool {
         let own = self.own.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let all = self.all.fetch_add(bytes, Ordering::Relaxed) + bytes;
         own <= SEARCH_BUDGET && all <= Self::ALL
@@ -299,9 +313,8 @@ impl Connection {
                     }
                     None => {
                         self.retire();
-                        return Err(Failure::Refused(
-                            "the server sent an entry that cannot be read".into(),
-                        ));
+                        let text = "the server sent an entry that cannot be read".into();
+                        return Err(Failure::Refused { text, code: None });
                     }
                 },
                 Err(error) => {
@@ -350,7 +363,8 @@ impl Connection {
 
     fn failure(&self, error: &LdapError) -> Failure {
         if matches!(error, LdapError::FilterParsing) {
-            return Failure::Refused("the filter cannot be encoded".into());
+            let text = "the filter cannot be encoded".into();
+            return Failure::Refused { text, code: None };
         }
         self.retire();
         let reason = self.state.reason.get().cloned();
@@ -418,6 +432,8 @@ impl Drop for Ended {
 struct Kept {
     entries: Vec<RawEntry>,
     references: Vec<Reference>,
+    /// Bytes of the references.
+    told: usize,
     others: usize,
 }
 
@@ -431,10 +447,12 @@ impl Kept {
                 }
                 self.entries.push(entry);
             }
-            Item::Elsewhere(urls) if self.references.len() < MAX_REFERENCES => {
-                if !ask.weight.add(urls.iter().map(|url| url.len() + 24).sum()) {
+            Item::Elsewhere(urls) if self.has_room(&urls, ask) => {
+                let size = size(&urls);
+                if ask.follows && !ask.weight.add(size) {
                     return Some(false);
                 }
+                self.told += size;
                 self.references.push(urls);
             }
             Item::Elsewhere(_) | Item::Other => {
@@ -446,9 +464,19 @@ impl Kept {
         Some(true)
     }
 
+    fn has_room(&self, urls: &Reference, ask: &Ask<'_>) -> bool {
+        let room = ask.follows || self.told + size(urls) <= HINTS;
+        room && self.references.len() < MAX_REFERENCES
+    }
+
     fn answer(self, end: AnswerEnd) -> Answer {
         Answer { entries: self.entries, references: self.references, end }
     }
+}
+
+/// About what a reference takes up in memory, in bytes.
+pub(super) fn size(urls: &Reference) -> usize {
+    urls.iter().map(|url| url.len() + 24).sum()
 }
 
 impl From<LdapResult> for Outcome {

@@ -90,7 +90,7 @@ impl Directory {
                     format!("{text}; people there are not found"),
                     "write tls = \"starttls\", or let the directory refer to ldaps:// URLs",
                 ),
-                Unfollowed::Useless => {
+                Unfollowed::Useless | Unfollowed::Unusable(_) => {
                     warning("referrals", text, "correct it in the directory (RFC 4516)")
                 }
             });
@@ -300,7 +300,7 @@ fn words(failure: &Failure) -> String {
         Failure::Died(text)
         | Failure::Down(text)
         | Failure::Busy(text)
-        | Failure::Refused(text)
+        | Failure::Refused { text, .. }
         | Failure::Referred { text, .. } => text.to_string(),
     }
 }

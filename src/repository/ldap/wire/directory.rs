@@ -37,7 +37,7 @@ pub struct Directory(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     pub servers: Vec<Arc<Server>>,
     /// Bytes held by all answers in the making.
-    weight: Arc<AtomicUsize>,
+    pub weight: Arc<AtomicUsize>,
     /// For binds in other people's names.
     pub visitors: Semaphore,
     pub last: AtomicU8,
@@ -71,7 +71,7 @@ impl Directory {
         let follower = if follows {
             let mut plan = plan(name, &settings.urls[0], &settings, (&tls, &identity));
             // Whoever is spoken to over TLS leads to nobody in plain text.
-            plan.dial.starttls |= settings.urls.iter().all(|url| url.ldaps);
+            plan.dial.starttls |= settings.urls.iter().any(|url| url.ldaps);
             Some(Follower::new(settings.follow_referrals, settings.insecure, plan))
         } else {
             None
@@ -124,10 +124,36 @@ impl Directory {
     ) -> Result<RawFound, RepositoryError> {
         match self.first(request, &mut None, Instant::from_std(deadline)).await {
             Err(Failure::Referred { urls, .. }) if self.follows() => {
-                Ok(RawFound { references: vec![urls], ..RawFound::default() })
+                let found = RawFound { references: vec![urls], ..RawFound::default() };
+                // What nobody here looks for is neither there nor absent.
+                Ok(RawFound { complete: self.leads_on(&found), ..found })
             }
             heard => Ok(heard?),
         }
+    }
+
+    /// As [`Directory::search`], for what is no person: where all of it is held elsewhere, it is asked
+    /// there, and references below the base are passed over. So no server behind one can fail it.
+    pub async fn search_place(
+        &self,
+        request: &SearchRequest,
+        deadline: std::time::Instant,
+    ) -> Result<RawFound, RepositoryError> {
+        let deadline = Instant::from_std(deadline);
+        match self.first(request, &mut None, deadline).await {
+            heard @ Err(Failure::Referred { .. }) => {
+                self.led(request, heard, &mut None, deadline).await
+            }
+            heard => Ok(heard?),
+        }
+    }
+
+    /// Whether anything of what was asked for may be at a host to which referrals are followed.
+    pub fn leads_on(&self, found: &RawFound) -> bool {
+        let Some(follower) = &self.0.follower else { return false };
+        let listed =
+            |url: &String| follower.judge(url).map_or_else(|why| why.is_listed(), |_| true);
+        found.references.iter().flatten().any(listed)
     }
 
     /// Whether referrals lead anywhere.
@@ -147,9 +173,20 @@ impl Directory {
         deadline: Instant,
     ) -> Result<RawFound, RepositoryError> {
         let heard = self.first(request, &mut stream, deadline).await;
+        self.led(request, heard, &mut stream, deadline).await
+    }
+
+    /// What `heard` is with all that it refers to, where that is followed.
+    async fn led(
+        &self,
+        request: &SearchRequest,
+        heard: Result<RawFound, Failure>,
+        stream: &mut Option<Stream<'_>>,
+        deadline: Instant,
+    ) -> Result<RawFound, RepositoryError> {
         let Some(follower) = &self.0.follower else { return Ok(heard?) };
-        let found = self.0.followed(follower, request, heard, &mut stream, deadline).await;
-        if found.as_ref().is_err_and(|failure| !matches!(failure, Failure::Refused(_))) {
+        let found = self.0.followed(follower, request, heard, stream, deadline).await;
+        if found.as_ref().is_err_and(|failure| !matches!(failure, Failure::Refused { .. })) {
             self.0.last.store(ILL, Ordering::Relaxed);
         }
         Ok(found?)
@@ -188,7 +225,7 @@ impl Directory {
                         broken = true;
                         server.suspect();
                     }
-                    Err(failure @ (Failure::Refused(_) | Failure::Referred { .. })) => {
+                    Err(failure @ (Failure::Refused { .. } | Failure::Referred { .. })) => {
                         self.0.last.store(WELL, Ordering::Relaxed);
                         return Err(failure);
                     }
@@ -233,7 +270,7 @@ impl Inner {
         };
         match &asked {
             Err(Failure::Timeout { silent: true }) => server.silent(),
-            Ok(_) | Err(Failure::Refused(_) | Failure::Referred { .. } | Failure::Busy(_)) => {
+            Ok(_) | Err(Failure::Refused { .. } | Failure::Referred { .. } | Failure::Busy(_)) => {
                 server.answered();
             }
             Err(_) => {}
@@ -279,7 +316,7 @@ impl Inner {
         }
         match self.scan(server, request, patience, deadline).await {
             // A server that cannot page, or does it worse, has given what it gives.
-            Err(Failure::Refused(_)) => Ok(found),
+            Err(Failure::Refused { .. }) => Ok(found),
             Ok(paged) if !paged.complete && paged.entries.len() < found.entries.len() => Ok(found),
             other => other,
         }
@@ -300,8 +337,16 @@ impl Inner {
         let pause = server.plan.operation_timeout;
         // One more than wanted tells whether there is more, and needs no Abandon.
         let keep = limit + 1;
-        let ask =
-            Ask { request, size_limit: keep, keep, page: None, pause, deadline, weight: &weight };
+        let ask = Ask {
+            request,
+            size_limit: keep,
+            keep,
+            page: None,
+            pause,
+            deadline,
+            weight: &weight,
+            follows: server.plan.follows,
+        };
         let answer = connection.search(&ask).await.map_err(|failure| named(server, failure))?;
         let complete = match answer.end {
             AnswerEnd::Cut => false,
@@ -365,7 +410,7 @@ impl Inner {
             // Each page is weighed alone: it is gone by the time the next but one comes.
             let weight = Weight::new(&self.weight);
             let page = match pages.next(limit + 1 - stream.sent, &weight).await {
-                Err(Failure::Refused(_)) if stream.sent == before => Page::NONE,
+                Err(Failure::Refused { .. }) if stream.sent == before => Page::NONE,
                 page => page?,
             };
             if stream.sent == before && page.entries.is_empty() && page.end == End::Cut {
@@ -461,6 +506,7 @@ fn plan(
         scan: settings.scan,
         idle: settings.idle,
         max_age: settings.max_age,
+        follows: !settings.follow_referrals.is_empty(),
     }
 }
 
@@ -490,7 +536,7 @@ pub(super) fn waited(server: &Server, failure: Failure, deadline: Instant) -> Fa
 pub(super) fn named(server: &Server, failure: Failure) -> Failure {
     match failure {
         Failure::Died(text) => Failure::Died(server.text(&text)),
-        Failure::Refused(text) => Failure::Refused(server.text(&text)),
+        Failure::Refused { text, code } => Failure::Refused { text: server.text(&text), code },
         other => other,
     }
 }
@@ -511,6 +557,6 @@ pub(super) fn refusal(server: &Server, request: &SearchRequest, outcome: Outcome
     match outcome.code {
         10 => Failure::Referred { text: server.text(&text), urls: outcome.urls },
         51 | 52 => Failure::Busy(server.text(&text)),
-        _ => Failure::Refused(server.text(&text)),
+        code => Failure::Refused { text: server.text(&text), code: Some(code) },
     }
 }

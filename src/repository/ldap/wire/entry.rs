@@ -73,7 +73,7 @@ pub(super) enum Item {
     Entry(RawEntry),
     /// A search result reference (RFC 4511 section 4.5.3).
     Elsewhere(Reference),
-    /// An intermediate response, which means nothing here.
+    /// An intermediate response, or a reference that cannot be read: it means nothing here.
     Other,
     /// Not what LDAP prescribes.
     Broken,
@@ -85,7 +85,7 @@ impl Item {
             return Self::Other;
         }
         if message.is_ref() {
-            return urls(message.0).map_or(Self::Broken, Self::Elsewhere);
+            return urls(message.0).map_or(Self::Other, Self::Elsewhere);
         }
         RawEntry::decode(message.0).map_or(Self::Broken, Self::Entry)
     }

@@ -14,8 +14,8 @@ pub(super) enum Failure {
     Down(Arc<str>),
     /// The server says that it cannot serve now: another one may do.
     Busy(Arc<str>),
-    /// The answer is an error and would be the same elsewhere.
-    Refused(Arc<str>),
+    /// The answer is an error and would be the same elsewhere; with the result code, where it is one.
+    Refused { text: Arc<str>, code: Option<u32> },
     /// All that was asked for is held by another server, at these URLs.
     Referred { text: Arc<str>, urls: Vec<String> },
 }
@@ -27,7 +27,7 @@ impl From<Failure> for RepositoryError {
             Failure::Died(text)
             | Failure::Down(text)
             | Failure::Busy(text)
-            | Failure::Refused(text)
+            | Failure::Refused { text, .. }
             | Failure::Referred { text, .. } => Self::Unavailable(text),
         }
     }

@@ -80,7 +80,8 @@ impl Guard {
         // LDAPMessage.protocolOp, RFC 4511, section 4.2 and following; answers only.
         let kind = match operation.tag {
             0x64 => self.entry(operation.body).map(|()| Kind::Partial),
-            0x73 => strings(operation.body).map(|()| Kind::Partial),
+            // A reference that is none is passed over; it shall not cost the whole answer.
+            0x73 => self.open(operation.body).map(|()| Kind::Partial),
             0x79 => self.open(operation.body).map(|()| Kind::Partial),
             0x61 | 0x65 | 0x67 | 0x69 | 0x6B | 0x6D | 0x6F | 0x78 => {
                 self.result(operation.body).map(|()| Kind::Final)
@@ -237,6 +238,10 @@ mod tests {
         assert_eq!(GUARD.check(&message(&[7], &[&done(0x65), &controls])), Ok((7, Kind::Final)));
         let referral = element(0x73, &element(0x04, b"ldap://b/"));
         assert_eq!(GUARD.check(&message(&[7], &[&referral])), Ok((7, Kind::Partial)));
+        for broken in [&[0x30, 0][..], &[0x04, 1, 0xFF]] {
+            let referral = element(0x73, broken);
+            assert_eq!(GUARD.check(&message(&[7], &[&referral])), Ok((7, Kind::Partial)));
+        }
     }
 
     #[test]
@@ -270,7 +275,7 @@ mod tests {
             (&[1], element(0x65, &[0x0A, 1, 0, 0x04, 1, 0xFF, 0x04, 0])),
             (&[1], element(0x64, &[0x04, 1, 0xFF, 0x30, 0])),
             (&[1], element(0x64, &[0x04, 0, 0x30, 2, 0x04, 0])),
-            (&[1], element(0x73, &[0x30, 0])),
+            (&[1], element(0x73, &[0x04, 1])),
         ] {
             assert!(GUARD.check(&message(id, &[&operation])).is_err(), "{id:?} {operation:?}");
         }
@@ -288,7 +293,8 @@ mod tests {
         let pair = element(0x30, &[vec![0x04, 0, 0x31, 0], nested.clone()].concat());
         let attribute = element(0x64, &[vec![0x04, 0], element(0x30, &pair)].concat());
         let trailer = element(0x65, &[vec![0x0A, 1, 0, 0x04, 0, 0x04, 0], nested.clone()].concat());
-        for operation in [head, attribute, trailer, element(0x79, &nested)] {
+        for operation in [head, attribute, trailer, element(0x79, &nested), element(0x73, &nested)]
+        {
             let found = GUARD.check(&message(&[1], &[&operation]));
             assert_eq!(found, Err(Breach::Malformed(Malformed::TooDeep(16))));
         }

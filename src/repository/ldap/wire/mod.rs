@@ -2,6 +2,7 @@
 //! Knows nothing of SCIM, of mappings, or of what the attributes mean.
 
 mod ber;
+mod chase;
 mod connection;
 mod diagnose;
 mod dial;

@@ -80,6 +80,7 @@ impl<'a> Pages<'a> {
                 pause: self.server.plan.operation_timeout,
                 deadline: self.deadline,
                 weight,
+                follows: self.server.plan.follows,
             };
             let answer =
                 connection.search(&ask).await.map_err(|failure| named(self.server, failure))?;

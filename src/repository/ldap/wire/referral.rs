@@ -7,6 +7,8 @@ use super::entry::{Scope, SearchRequest};
 use crate::config::ServerUrl;
 use crate::repository::ldap::filter::LdapFilter;
 
+/// A longer beginning names no server.
+const LONGEST_NAME: usize = 512;
 /// A longer URL is taken for none.
 const LONGEST: usize = 8 << 10;
 
@@ -16,18 +18,24 @@ pub(super) struct Target {
     pub server: ServerUrl,
     base: Option<String>,
     scope: Option<Scope>,
-    filter: Option<String>,
+    /// Who is meant of those there, beside what is asked.
+    pub filter: Option<String>,
 }
 
 impl Target {
+    /// Who is to be asked, whatever else stands in the URL.
+    pub(super) fn server(url: &str) -> Option<ServerUrl> {
+        let end = end_of_server(url)?;
+        ServerUrl::parse(&url[..end]).ok().filter(|_| end <= LONGEST_NAME)
+    }
+
     /// `None` where it is no LDAP URL that names a server, or wants what is not known here.
     pub(super) fn parse(url: &str) -> Option<Self> {
-        let at = url.find("://")? + 3;
         if url.len() > LONGEST || url.contains(char::is_control) {
             return None;
         }
-        let end = url[at..].find(['/', '?']).map_or(url.len(), |length| at + length);
-        let server = ServerUrl::parse(&url[..end]).ok()?;
+        let server = Self::server(url)?;
+        let end = end_of_server(url)?;
         let rest = url[end..].strip_prefix('/').unwrap_or(&url[end..]);
         let mut parts = rest.split('?');
         let mut part = || parts.next().unwrap_or_default();
@@ -45,12 +53,12 @@ impl Target {
             "sub" => Some(Scope::Subtree),
             _ => return None,
         };
-        let filter = text(filter)?;
-        if !filter.is_empty() && LdapFilter::configured(&filter).is_err() {
-            return None;
-        }
         let given = |text: String| Some(text).filter(|text| !text.is_empty());
-        Some(Self { server, base: given(text(base)?), scope, filter: given(filter) })
+        let filter = match given(text(filter)?) {
+            Some(filter) => Some(LdapFilter::configured(&filter).ok()?.to_string()),
+            None => None,
+        };
+        Some(Self { server, base: given(text(base)?), scope, filter })
     }
 
     /// Whether it leads to a partition in which Active Directory keeps names of machines and its own
@@ -62,16 +70,25 @@ impl Target {
             .any(|start| base.starts_with(start))
     }
 
-    /// What is asked there; of `asked` stays what the URL does not say.
+    /// What is asked there; of `asked` stays what the URL does not say, and its filter in any case.
     pub(super) fn request(self, asked: &SearchRequest) -> (ServerUrl, SearchRequest) {
         let request = SearchRequest {
             base: self.base.unwrap_or_else(|| asked.base.clone()),
             scope: self.scope.unwrap_or(asked.scope),
-            filter: self.filter.unwrap_or_else(|| asked.filter.clone()),
+            // Both are whole filters: nothing in one can reach into the other.
+            filter: match self.filter {
+                Some(filter) => format!("(&{}{filter})", asked.filter),
+                None => asked.filter.clone(),
+            },
             ..asked.clone()
         };
         (self.server, request)
     }
+}
+
+fn end_of_server(url: &str) -> Option<usize> {
+    let at = url.find("://")? + 3;
+    Some(url[at..].find(['/', '?']).map_or(url.len(), |length| at + length))
 }
 
 fn text(encoded: &str) -> Option<String> {
@@ -104,7 +121,13 @@ mod tests {
             ("ldaps://[::1]/dc=b??sub", "ldaps://[::1]:636", "dc=b", Scope::Subtree, own),
             ("ldap://b/ou=a%20b%2cc,dc=b", "ldap://b:389", "ou=a b,c,dc=b", Scope::Subtree, own),
             ("ldap://b/ou=%C3%B8??base", "ldap://b:389", "ou=ø", Scope::Base, own),
-            ("ldap://b/dc=b?cn?ONE?(sn=%3f)", "ldap://b:389", "dc=b", Scope::One, "(sn=?)"),
+            (
+                "ldap://b/dc=b?cn?ONE?(sn=%3f)",
+                "ldap://b:389",
+                "dc=b",
+                Scope::One,
+                "(&(uid=x)(sn=?))",
+            ),
             ("ldap://b??base", "ldap://b:389", "dc=a", Scope::Base, own),
             ("ldap://b/dc=b????bindname=cn=x", "ldap://b:389", "dc=b", Scope::Subtree, own),
         ] {

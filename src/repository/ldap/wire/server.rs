@@ -35,6 +35,8 @@ pub(super) struct Plan {
     pub scan: usize,
     pub idle: Duration,
     pub max_age: Duration,
+    /// Whether references are of use.
+    pub follows: bool,
 }
 
 #[derive(Debug)]
@@ -215,7 +217,7 @@ impl Server {
             Failure::Died(text)
             | Failure::Down(text)
             | Failure::Busy(text)
-            | Failure::Refused(text)
+            | Failure::Refused { text, .. }
             | Failure::Referred { text, .. } => self.text(text),
         }
     }

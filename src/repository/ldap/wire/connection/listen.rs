@@ -47,7 +47,7 @@ impl Connection {
                     let Some(told) = told else {
                         self.retire();
                         let text = "the server sent a message that cannot be read";
-                        return Err(Failure::Refused(text.into()));
+                        return Err(Failure::Refused { text: text.into(), code: None });
                     };
                     if into.send(told).await.is_err() {
                         return Err(Failure::Died("nobody listens any more".into()));

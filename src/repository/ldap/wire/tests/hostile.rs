@@ -34,10 +34,13 @@ impl Hostile {
                 let (mut stream, script) = (stream.unwrap(), Arc::clone(&script));
                 thread::spawn(move || {
                     let mut buffer = vec![0; 65536];
-                    while let Ok(1..) = stream.read(&mut buffer) {
-                        let (id, tag) = request(&buffer);
-                        if !script(&mut stream, id, tag) {
-                            break;
+                    while let Ok(length @ 1..) = stream.read(&mut buffer) {
+                        let mut requests = ber::Elements(&buffer[..length]);
+                        while let Ok(Some(one)) = requests.next() {
+                            let (id, tag) = request(one.body);
+                            if !script(&mut stream, id, tag) {
+                                return;
+                            }
                         }
                     }
                 });
@@ -61,8 +64,7 @@ impl Hostile {
 }
 
 /// The message id and the operation's tag of a request.
-fn request(bytes: &[u8]) -> (u32, u8) {
-    let message = ber::Elements(bytes).take(0x30).unwrap().unwrap();
+fn request(message: &[u8]) -> (u32, u8) {
     let mut parts = ber::Elements(message);
     let id = parts.take(0x02).unwrap().and_then(ber::unsigned).unwrap();
     (id, parts.next().unwrap().unwrap().tag)
