@@ -23,9 +23,9 @@ fn an_unknown_key_is_named_with_its_line_and_the_nearest_known_one() {
 
 #[test]
 fn what_does_not_exist_yet_is_said_and_not_ignored() {
-    let settings = Settings::over(Slapd::shared()).with("rename_from = \"old\"");
+    let settings = Settings::local().telemetry("otlp = \"http://127.0.0.1:4317\"");
     let text = refusal(&settings, &SERVE);
-    assert!(text.contains("rename_from") && text.contains("not yet supported"), "{text}");
+    assert!(text.contains("telemetry.otlp") && text.contains("not yet supported"), "{text}");
 }
 
 #[test]

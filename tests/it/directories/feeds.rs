@@ -129,7 +129,7 @@ fn of_active_directory_by_numbers() {
 #[test]
 fn of_active_directory_by_dirsync() {
     if let Some(server) = servers::samba() {
-        over(server, "dirsync", 51, true);
+        over(server, "dirsync", 50, true);
     }
 }
 

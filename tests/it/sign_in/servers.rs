@@ -10,8 +10,8 @@ use super::Place;
 use crate::directories::servers::{self, Server, sam, uid};
 use crate::support::bridge::Settings;
 
-const OPEN: usize = 51;
-const LOCKED: usize = 52;
+const OPEN: usize = 56;
+const LOCKED: usize = 58;
 const MUST_CHANGE: usize = 53;
 const OUTSIDER: usize = 54;
 const DISABLED: usize = 55;
