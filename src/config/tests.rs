@@ -1,7 +1,5 @@
 //! What the configuration means, and what is said where it is wrong.
 
-mod operators;
-
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

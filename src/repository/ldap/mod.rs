@@ -19,6 +19,7 @@ pub mod mapping;
 pub mod pushdown;
 mod ranges;
 mod repository;
+mod result_code;
 mod rules;
 mod sign_in;
 #[cfg(test)]

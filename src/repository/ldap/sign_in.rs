@@ -9,12 +9,10 @@ use std::time::Instant;
 
 use super::dn::Dn;
 use super::repository::LdapRepository;
+use super::result_code::told;
 use super::wire::{BindSaid, Paging, Policy, Scope, SearchRequest};
 use crate::repository::{EntryKey, Refused, RepositoryError, Untold, Verdict};
 use crate::secret::Password;
-
-/// What a server says is told up to so many characters.
-const MOST_TOLD: usize = 200;
 
 impl LdapRepository {
     pub(super) async fn signed_in(
@@ -75,7 +73,7 @@ fn refused(why: Refused, text: String) -> Verdict {
 
 /// What is neither a yes nor a no to the password is an error.
 fn judged(said: &BindSaid) -> Result<Verdict, RepositoryError> {
-    let text = told(said);
+    let text = told(said.code, &said.text);
     let policy = said.policy;
     let why = match said.code {
         _ if said.referral => return Err(elsewhere(&text)),
@@ -149,36 +147,6 @@ fn notice(policy: Policy) -> Option<String> {
         (Some(left), _) => Some(format!("the password has expired; it is taken {left} times more")),
         (None, Some(left)) => Some(format!("the password expires in {} hours", left / 3600)),
         (None, None) => None,
-    }
-}
-
-/// The name of the code, and the beginning of what else the server says.
-fn told(said: &BindSaid) -> String {
-    let name = match said.code {
-        0 => "success",
-        1 => "operationsError",
-        2 => "protocolError",
-        8 => "strongerAuthRequired",
-        10 => "referral",
-        13 => "confidentialityRequired",
-        19 => "constraintViolation",
-        32 => "noSuchObject",
-        34 => "invalidDNSyntax",
-        48 => "inappropriateAuthentication",
-        49 => "invalidCredentials",
-        50 => "insufficientAccessRights",
-        51 => "busy",
-        52 => "unavailable",
-        53 => "unwillingToPerform",
-        80 => "other",
-        _ => "",
-    };
-    let name = if name.is_empty() { format!("result code {}", said.code) } else { name.to_owned() };
-    let plain = |c: char| if c.is_control() { ' ' } else { c };
-    let text: String = said.text.chars().map(plain).take(MOST_TOLD).collect();
-    match text.trim() {
-        "" => name,
-        text => format!("{name}: {text}"),
     }
 }
 

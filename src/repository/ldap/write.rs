@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::filter::LdapFilter;
 use super::mapping::Target;
 use super::repository::LdapRepository;
+use super::result_code::told;
 use super::wire::{
     AttributeChange, ModifyRequest, Paging, RawEntry, Said, Scope, SearchRequest, Unsaid,
 };
@@ -13,9 +14,6 @@ use crate::repository::{EntryKey, Modification, Refusal, RepositoryError, WriteE
 
 /// The assertion control (RFC 4528).
 pub(super) const ASSERTION: &str = "1.3.6.1.1.12";
-
-/// What a server says beside a result code is told up to so many characters.
-const MOST_TOLD: usize = 200;
 
 /// A modification with where its values stand.
 type Placed<'a> = (&'a Modification, Target<'a>);
@@ -171,44 +169,11 @@ fn judged(said: &Said) -> Result<(), WriteError> {
         8 | 10 | 13 | 50 | 53 => Refusal::Right,
         17..=21 | 64..=69 => Refusal::Value,
         _ => {
-            let text = told(said);
+            let text = told(said.code, &said.text);
             return Err(WriteError::Unavailable(RepositoryError::Unavailable(text.into())));
         }
     };
-    Err(WriteError::Refused { refusal, text: told(said) })
-}
-
-/// The name of the code, and the beginning of what else the server says.
-fn told(said: &Said) -> String {
-    let name = match said.code {
-        3 => "timeLimitExceeded",
-        8 => "strongerAuthRequired",
-        10 => "referral",
-        11 => "adminLimitExceeded",
-        13 => "confidentialityRequired",
-        17 => "undefinedAttributeType",
-        18 => "inappropriateMatching",
-        19 => "constraintViolation",
-        20 => "attributeOrValueExists",
-        21 => "invalidAttributeSyntax",
-        50 => "insufficientAccessRights",
-        51 => "busy",
-        52 => "unavailable",
-        53 => "unwillingToPerform",
-        64 => "namingViolation",
-        65 => "objectClassViolation",
-        67 => "notAllowedOnRDN",
-        69 => "objectClassModsProhibited",
-        80 => "other",
-        _ => "",
-    };
-    let name = if name.is_empty() { format!("result code {}", said.code) } else { name.to_owned() };
-    let plain = |c: char| if c.is_control() { ' ' } else { c };
-    let text: String = said.text.chars().map(plain).take(MOST_TOLD).collect();
-    match text.trim() {
-        "" => name,
-        text => format!("{name}: {text}"),
-    }
+    Err(WriteError::Refused { refusal, text: told(said.code, &said.text) })
 }
 
 #[cfg(test)]
