@@ -7,6 +7,8 @@ mod back;
 mod build;
 mod written;
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::account::Lock;
@@ -33,8 +35,8 @@ pub struct Mapping {
     pub(super) elements: Vec<Element>,
     pub(super) comparison: Comparison,
     filter: String,
-    usual: Vec<String>,
-    all: Vec<String>,
+    usual: Arc<[String]>,
+    all: Arc<[String]>,
 }
 
 /// The name of an LDAP attribute.
@@ -202,7 +204,7 @@ impl Mapping {
     }
 
     /// The attributes to ask a directory for.
-    pub(super) fn requested(&self, photos: bool) -> &[String] {
+    pub(super) fn requested(&self, photos: bool) -> &Arc<[String]> {
         if photos { &self.all } else { &self.usual }
     }
 
