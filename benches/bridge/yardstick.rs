@@ -209,7 +209,7 @@ pub fn bare_ldap3(url: &str, people: usize) {
 }
 
 async fn look_up(ldap: &mut ldap3::Ldap, uid: &str) {
-    let filter = format!("(&(objectClass=inetOrgPerson)(uid={uid}))");
+    let filter = format!("(&(uid={uid})(objectClass=inetOrgPerson))");
     let attributes = [
         "uid",
         "cn",

@@ -272,6 +272,11 @@ impl Directory {
         Ok(self.answered(&answer, photos))
     }
 
+    /// Whether any answer is kept for others to be given.
+    pub(super) fn keeps(&self) -> bool {
+        !(self.freshness.fresh.is_zero() && self.freshness.negative.is_zero())
+    }
+
     /// The answer that is in the cache, fresh, and not due to be asked for anew.
     pub(super) fn peek_search(&self, key: &AskedKey, grounds: &mut Grounds) -> Option<Answered> {
         grounds.search(&self.shares, key);

@@ -91,18 +91,13 @@ impl Federation {
 
     /// The whole answer where everything is in the caches: nothing waits, nothing is asked.
     fn hot(&self, plan: &Plan) -> Option<Result<Arc<Listing>, Problem>> {
-        if plan.asks.iter().any(|ask| ask.asked.buried) {
+        let asks = |ask: &Ask| ask.asked.buried || !self.directories[ask.at].keeps();
+        if plan.asks.iter().any(asks) {
             return None;
         }
         let mut merge = Merge::new(self, plan);
         let mut grounds = Grounds::new();
-        let part = if plan.concerns_store {
-            let key = plan.row.as_ref()?;
-            grounds.row(&self.shares, key);
-            StorePart::of(of_type(&self.rows.peek(key)?.rows, &plan.type_name))
-        } else {
-            StorePart::default()
-        };
+        // What a directory was asked is seldomer there than what the store was.
         for ask in &plan.asks {
             let directory = &self.directories[ask.at];
             let answered = directory.peek_search(&ask.key, &mut grounds)?;
@@ -114,6 +109,13 @@ impl Federation {
             }
             merge.directory(ask, &answered, &links);
         }
+        let part = if plan.concerns_store {
+            let key = plan.row.as_ref()?;
+            grounds.row(&self.shares, key);
+            StorePart::of(of_type(&self.rows.peek(key)?.rows, &plan.type_name))
+        } else {
+            StorePart::default()
+        };
         merge.unlinked(&part);
         if !merge.linked(&part.linked).is_empty() {
             return None;

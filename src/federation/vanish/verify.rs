@@ -81,6 +81,8 @@ impl Federation {
     pub(super) async fn verify(&self, directory: &Directory, holder: &str) {
         let mut failing = false;
         let mut round = Round::default();
+        // While hardly any row is known that would have to be read again. What fails is told below.
+        let _ = self.listen(directory, self.clock.now()).await;
         loop {
             sleep(tick(directory.verify_every())).await;
             let outcome = self.pass(directory, holder, &mut round).await;
@@ -95,6 +97,16 @@ impl Federation {
         }
     }
 
+    /// How all stand now. Where another program found something out, of whomever, no row is known
+    /// any more.
+    async fn listen(&self, directory: &Directory, now: Timestamp) -> Result<Census, StoreError> {
+        let census = self.store.census((&self.tenant, directory.id()), judge::window(now)).await?;
+        if directory.heard().is_news(&census) {
+            self.rows.forget_all();
+        }
+        Ok(census)
+    }
+
     /// Looks for those whose turn it is, unless another program does.
     pub(super) async fn pass(
         &self,
@@ -105,12 +117,8 @@ impl Federation {
         let place = (&*self.tenant, directory.id());
         let (now, verify) = (self.clock.now(), directory.verify_every());
         let rules = &self.rules.vanish;
-        let census = self.store.census(place, judge::window(now)).await?;
+        let census = self.listen(directory, now).await?;
         let census = round.census.insert(census);
-        if directory.heard().is_news(census) {
-            // Another program found something out, of whomever.
-            self.rows.forget_all();
-        }
         let grace = i64::try_from(rules.grace.as_millis()).unwrap_or(i64::MAX);
         let batches = judge::batches(census.linked, LOOKED_FOR, verify, tick(verify));
         let most = batches.saturating_mul(LOOKED_FOR as u64);

@@ -364,7 +364,7 @@ fn request(base: &str, filter: String, attributes: Vec<String>) -> SearchRequest
         base: base.to_owned(),
         scope: Scope::Subtree,
         filter,
-        attributes,
+        attributes: attributes.into(),
         size_limit: 0,
         paging: Paging::Never,
     }

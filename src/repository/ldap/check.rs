@@ -60,8 +60,14 @@ async fn search(
     size_limit: usize,
 ) -> Result<RawFound, RepositoryError> {
     let paging = if size_limit > 1 { Paging::Overflow } else { Paging::Never };
-    let request =
-        SearchRequest { base: base.to_owned(), scope, filter, attributes, size_limit, paging };
+    let request = SearchRequest {
+        base: base.to_owned(),
+        scope,
+        filter,
+        attributes: attributes.into(),
+        size_limit,
+        paging,
+    };
     repository.directory.search(&request, Instant::now() + PATIENCE).await
 }
 
@@ -226,7 +232,7 @@ async fn referrals(repository: &LdapRepository, findings: &mut Vec<Finding>) {
         base: repository.base.clone(),
         scope: Scope::Subtree,
         filter: repository.people.to_string(),
-        attributes: vec!["1.1".to_owned()],
+        attributes: vec!["1.1".to_owned()].into(),
         size_limit: people::SAMPLE,
         paging: Paging::Overflow,
     };

@@ -138,7 +138,7 @@ impl LdapRepository {
             base: self.base.clone(),
             scope: Scope::Subtree,
             filter: self.sent(either).to_string(),
-            attributes: vec!["1.1".to_owned()],
+            attributes: vec!["1.1".to_owned()].into(),
             size_limit: 1,
             paging: Paging::Never,
         };

@@ -7,6 +7,8 @@ mod back;
 mod build;
 mod written;
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::account::{Lock, Switch};
@@ -35,8 +37,8 @@ pub struct Mapping {
     pub(super) account: Option<Account>,
     pub(super) comparison: Comparison,
     filter: String,
-    usual: Vec<String>,
-    all: Vec<String>,
+    usual: Arc<[String]>,
+    all: Arc<[String]>,
 }
 
 /// An account whose state is written back.
@@ -214,7 +216,7 @@ impl Mapping {
     }
 
     /// The attributes to ask a directory for.
-    pub(super) fn requested(&self, photos: bool) -> &[String] {
+    pub(super) fn requested(&self, photos: bool) -> &Arc<[String]> {
         if photos { &self.all } else { &self.usual }
     }
 

@@ -141,7 +141,7 @@ impl LdapRepository {
             base: base.to_owned(),
             scope: Scope::Base,
             filter: filter.to_owned(),
-            attributes: vec![attribute],
+            attributes: vec![attribute].into(),
             size_limit: 1,
             paging: Paging::Never,
         };

@@ -148,9 +148,10 @@ impl LdapRepository {
         Pushed { narrowed: pushed.narrowed || !whole, ..pushed }
     }
 
-    /// The filter that is sent for people who match `pushed`.
+    /// The filter that is sent for people who match `pushed`. What finds few comes first: servers
+    /// look up their indexes in this order, and need not go on once few are left.
     pub(super) fn sent(&self, pushed: LdapFilter) -> LdapFilter {
-        LdapFilter::and([self.people.clone(), pushed])
+        LdapFilter::and([pushed, self.people.clone()])
     }
 
     async fn ask(
@@ -257,10 +258,10 @@ impl LdapRepository {
         learnt: &Learnt,
         bounds: Bounds,
     ) -> SearchRequest {
-        let mut attributes = self.mapping.requested(bounds.photos).to_vec();
+        let mut attributes = Arc::clone(self.mapping.requested(bounds.photos));
         for name in Rules::attributes(learnt) {
             if !attributes.iter().any(|own| own.eq_ignore_ascii_case(name)) {
-                attributes.push(name.to_owned());
+                attributes = attributes.iter().cloned().chain([name.to_owned()]).collect();
             }
         }
         SearchRequest {
@@ -436,7 +437,7 @@ impl Repository for LdapRepository {
                 base: self.base.clone(),
                 scope: Scope::Base,
                 filter: "(objectClass=*)".to_owned(),
-                attributes: vec!["1.1".to_owned()],
+                attributes: ["1.1".to_owned()].into(),
                 size_limit: 1,
                 paging: Paging::Never,
             };

@@ -39,7 +39,7 @@ impl LdapRepository {
             base: self.base.clone(),
             scope: Scope::Subtree,
             filter: self.sent(self.mapping.key_filter(key)).to_string(),
-            attributes: vec![name.clone()],
+            attributes: vec![name.clone()].into(),
             size_limit: 1,
             paging: Paging::Never,
         };

@@ -1,6 +1,7 @@
 //! Making a mapping out of what is written, key by key.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -314,7 +315,7 @@ impl Builder {
             .chain(self.fields.iter().flat_map(|field| field.mapped.source.names()))
             .chain(small.flat_map(|element| &element.subs).flat_map(|(_, m)| m.source.names()))
             .collect();
-        let texts = |wanted: &dyn Fn(&usize) -> bool| -> Vec<String> {
+        let texts = |wanted: &dyn Fn(&usize) -> bool| -> Arc<[String]> {
             (0..self.names.len()).filter(wanted).map(|i| self.names[i].text.clone()).collect()
         };
         Mapping {

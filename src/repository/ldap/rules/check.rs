@@ -92,7 +92,7 @@ async fn in_parts(repository: &LdapRepository, group: &str, deadline: Instant) -
         base: group.to_owned(),
         scope: Scope::Base,
         filter: LdapFilter::Present("objectClass".into()).to_string(),
-        attributes: vec!["member".to_owned()],
+        attributes: vec!["member".to_owned()].into(),
         size_limit: 1,
         paging: Paging::Never,
     };
@@ -113,7 +113,7 @@ async fn first(
         base: base.to_owned(),
         scope,
         filter: filter.to_string(),
-        attributes: vec!["1.1".to_owned()],
+        attributes: vec!["1.1".to_owned()].into(),
         size_limit: 1,
         paging: Paging::Never,
     };

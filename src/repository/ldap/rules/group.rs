@@ -365,7 +365,7 @@ impl Walk<'_> {
             base: base.to_owned(),
             scope,
             filter: filter.to_string(),
-            attributes,
+            attributes: attributes.into(),
             size_limit,
             paging: if size_limit > 1 { Paging::Overflow } else { Paging::Never },
         };

@@ -352,7 +352,7 @@ impl LdapRepository {
                 base: self.base.clone(),
                 scope: Scope::Subtree,
                 filter: filter.to_string(),
-                attributes: vec![name.clone()],
+                attributes: vec![name.clone()].into(),
                 size_limit: batch.len(),
                 paging: Paging::Overflow,
             };

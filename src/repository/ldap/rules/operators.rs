@@ -100,7 +100,7 @@ impl LdapRepository {
             base: self.base.clone(),
             scope: Scope::Subtree,
             filter: self.sent(filter).to_string(),
-            attributes,
+            attributes: attributes.into(),
             size_limit: 1,
             paging: Paging::Never,
         };

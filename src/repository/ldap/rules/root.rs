@@ -26,7 +26,7 @@ impl Root {
             base: String::new(),
             scope: Scope::Base,
             filter: "(objectClass=*)".to_owned(),
-            attributes: ["namingContexts", "supportedCapabilities"].map(str::to_owned).to_vec(),
+            attributes: ["namingContexts", "supportedCapabilities"].map(str::to_owned).into(),
             size_limit: 1,
             paging: Paging::Never,
         };

@@ -120,7 +120,7 @@ fn slapd_compares_what_is_sent_as_memory_does() {
             base: super::BASE.to_owned(),
             scope: Scope::Subtree,
             filter: filter.to_string(),
-            attributes: vec!["uid".to_owned()],
+            attributes: vec!["uid".to_owned()].into(),
             size_limit: 5000,
             paging: Paging::Overflow,
         };

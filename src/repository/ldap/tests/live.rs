@@ -142,7 +142,7 @@ async fn what_folds_to_nobody_asks_nobody() {
     assert!(matches!(outcome, Err(RepositoryError::Unavailable(_))), "{outcome:?}");
     assert_eq!(repository.healthy(), Some(false));
     assert!(has(&repository.check().await, Severity::Broken, "connect", "refused"));
-    assert_eq!(repository.plan(&filter).text, "(&(objectClass=inetOrgPerson)(uid=u0000))");
+    assert_eq!(repository.plan(&filter).text, "(&(uid=u0000)(objectClass=inetOrgPerson))");
 }
 
 #[tokio::test]

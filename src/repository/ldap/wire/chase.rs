@@ -361,7 +361,7 @@ impl Asker<'_> {
             base: request.base.clone(),
             scope: Scope::Base,
             filter: "(objectClass=*)".to_owned(),
-            attributes: vec!["1.1".to_owned()],
+            attributes: vec!["1.1".to_owned()].into(),
             size_limit: 1,
             paging: Paging::Never,
         };

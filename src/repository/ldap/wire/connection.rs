@@ -498,7 +498,7 @@ struct Running<'a> {
     connection: &'a Connection,
     /// The message id, for as long as the server may be at work.
     id: Option<i32>,
-    stream: Option<SearchStream<'a, String, &'a Vec<String>>>,
+    stream: Option<SearchStream<'a, String, &'a [String]>>,
 }
 
 impl<'a> Running<'a> {
@@ -506,7 +506,7 @@ impl<'a> Running<'a> {
     async fn begin(&mut self, mut ldap: Ldap, request: &'a SearchRequest) -> Result<(), Failure> {
         let connection = self.connection;
         let (filter, scope) = (&request.filter, scope(request.scope));
-        let start = ldap.streaming_search(&request.base, scope, filter, &request.attributes);
+        let start = ldap.streaming_search(&request.base, scope, filter, &*request.attributes);
         let mut start = pin!(start);
         let (id, sent) = connection.send(start.as_mut());
         self.id = id;

@@ -1,5 +1,7 @@
 //! Searches and what they bring back, as the directory wrote it. Decoding never panics.
 
+use std::sync::Arc;
+
 use ldap3::ResultEntry;
 use ldap3::asn1::{PL, StructureTag};
 
@@ -33,7 +35,7 @@ pub struct SearchRequest {
     /// The text form of RFC 4515, values escaped.
     pub filter: String,
     /// `*` and `+` as in RFC 4511; empty means all user attributes, `1.1` none.
-    pub attributes: Vec<String>,
+    pub attributes: Arc<[String]>,
     /// At most this many entries come back, at least one is asked for.
     pub size_limit: usize,
     pub paging: Paging,

@@ -146,7 +146,7 @@ impl Listener {
             base: String::new(),
             scope: Scope::Base,
             filter: "(objectClass=*)".to_owned(),
-            attributes: vec!["1.1".to_owned()],
+            attributes: vec!["1.1".to_owned()].into(),
             size_limit: 1,
             paging: Paging::Never,
         };

@@ -106,7 +106,7 @@ mod tests {
             base: "dc=a".to_owned(),
             scope: Scope::Subtree,
             filter: "(uid=x)".to_owned(),
-            attributes: vec!["cn".to_owned()],
+            attributes: vec!["cn".to_owned()].into(),
             size_limit: 7,
             paging: Paging::Never,
         }

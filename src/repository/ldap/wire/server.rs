@@ -375,7 +375,7 @@ async fn tend(server: Weak<Server>, pause: Duration) {
         base: String::new(),
         scope: Scope::Base,
         filter: "(objectClass=*)".to_owned(),
-        attributes: vec!["1.1".to_owned()],
+        attributes: vec!["1.1".to_owned()].into(),
         size_limit: 1,
         paging: Paging::Never,
     };

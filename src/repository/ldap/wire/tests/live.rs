@@ -25,7 +25,7 @@ async fn a_person_is_found_as_the_directory_wrote_it() {
     let directory = Directory::new("corp", slapd.settings(SCIM)).unwrap();
     assert_eq!(directory.healthy(), None);
     let mut request = person(7);
-    request.attributes = ["*", "entryUUID"].map(str::to_owned).to_vec();
+    request.attributes = ["*", "entryUUID"].map(str::to_owned).into();
     let found = directory.search(&request, within(5000)).await.unwrap();
     assert!(found.complete);
     assert_eq!(found.entries.len(), 1);
@@ -163,7 +163,7 @@ async fn connections(directory: &Directory) -> usize {
     let request = SearchRequest {
         base: "cn=Connections,cn=Monitor".into(),
         filter: "(objectClass=monitorConnection)".into(),
-        attributes: vec!["1.1".into()],
+        attributes: vec!["1.1".into()].into(),
         ..people("", 100, Paging::Never)
     };
     directory.search(&request, within(5000)).await.unwrap().entries.len()
@@ -194,7 +194,7 @@ async fn abandoned_searches_do_not_go_on() {
             base: "cn=Abandon,cn=Operations,cn=Monitor".into(),
             scope: Scope::Base,
             filter: "(objectClass=*)".into(),
-            attributes: vec!["monitorOpInitiated".into()],
+            attributes: vec!["monitorOpInitiated".into()].into(),
             ..people("", 1, Paging::Never)
         };
         let found = directory.search(&request, within(5000)).await.unwrap();

@@ -45,7 +45,7 @@ fn people(filter: &str, size_limit: usize, paging: Paging) -> SearchRequest {
         base: "ou=people,dc=example,dc=org".to_owned(),
         scope: Scope::Subtree,
         filter: filter.to_owned(),
-        attributes: ["uid", "cn", "entryUUID"].map(str::to_owned).to_vec(),
+        attributes: ["uid", "cn", "entryUUID"].map(str::to_owned).into(),
         size_limit,
         paging,
     }
@@ -60,7 +60,7 @@ fn root_dse() -> SearchRequest {
         base: String::new(),
         scope: Scope::Base,
         filter: "(objectClass=*)".to_owned(),
-        attributes: vec!["+".to_owned()],
+        attributes: vec!["+".to_owned()].into(),
         size_limit: 1,
         paging: Paging::Never,
     }
