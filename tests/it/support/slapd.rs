@@ -11,7 +11,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{company, guard};
+use super::{company, eventually, guard};
 
 pub const SUFFIX: &str = "dc=example,dc=org";
 pub const READER: &str = "cn=reader,ou=services,dc=example,dc=org";
@@ -204,7 +204,18 @@ impl Slapd {
 
     /// Freezes it: connections stay open and nobody answers.
     pub fn stop(&self) {
-        guard::signal(self.pid(), "STOP");
+        let pid = self.pid();
+        guard::signal(pid, "STOP");
+        // Threads that run at that moment go on for a little.
+        let stands = |task: std::io::Result<std::fs::DirEntry>| {
+            let stat = std::fs::read_to_string(task?.path().join("stat"))?;
+            Ok(stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')))
+        };
+        let all_stand = || {
+            let mut tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("a process");
+            tasks.all(|task| stands(task).unwrap_or_else(|_: std::io::Error| true))
+        };
+        assert!(eventually(Duration::from_secs(10), all_stand), "slapd goes on");
     }
 
     /// Goes on after [`Slapd::stop`].
