@@ -15,6 +15,9 @@ use crate::repository::{EntryKey, Modification, Refusal, RepositoryError, WriteE
 /// The assertion control (RFC 4528).
 pub(super) const ASSERTION: &str = "1.3.6.1.1.12";
 
+/// The result code of an operation with a critical control that the server does not take.
+const UNAVAILABLE_CRITICAL_EXTENSION: u32 = 12;
+
 /// A modification with where its values stand.
 type Placed<'a> = (&'a Modification, Target<'a>);
 
@@ -25,7 +28,7 @@ impl LdapRepository {
         modifications: &[Modification],
         deadline: Instant,
     ) -> Result<(), WriteError> {
-        let asserts = self.facts(deadline).await?.asserts;
+        let mut asserts = self.facts(deadline).await?.asserts;
         let placed: Vec<Placed<'_>> = modifications
             .iter()
             .filter_map(|one| Some((one, self.mapping.target(&one.key)?)))
@@ -45,6 +48,11 @@ impl LdapRepository {
             let mut request = request(&entry, &placed)?;
             request.assertion = asserts.then(|| self.assertion(key, &placed));
             match self.directory.modify(&request, deadline).await {
+                // The server names the control and does not take it here; nothing was done, and the
+                // values that go still have to be there.
+                Ok(said) if said.code == UNAVAILABLE_CRITICAL_EXTENSION && asserts => {
+                    asserts = false;
+                }
                 Ok(said) => return judged(&said),
                 Err(Unsaid::Unsent(error)) => return Err(error.into()),
                 // A socket that was dead all along; what was expected is looked for once more, and
@@ -166,7 +174,7 @@ fn judged(said: &Said) -> Result<(), WriteError> {
         0 => return Ok(()),
         16 | 122 => return Err(WriteError::Changed),
         32 => return Err(WriteError::Gone),
-        8 | 10 | 13 | 50 | 53 => Refusal::Right,
+        8 | 10 | UNAVAILABLE_CRITICAL_EXTENSION | 13 | 50 | 53 => Refusal::Right,
         17..=21 | 64..=69 => Refusal::Value,
         _ => {
             let text = told(said.code, &said.text);
