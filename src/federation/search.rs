@@ -92,7 +92,7 @@ impl Federation {
     /// The whole answer where everything is in the caches: nothing waits, nothing is asked.
     fn hot(&self, plan: &Plan) -> Option<Result<Arc<Listing>, Problem>> {
         let asks = |ask: &Ask| ask.asked.buried || !self.directories[ask.at].keeps();
-        if plan.asks.iter().any(asks) {
+        if plan.asks.iter().any(asks) || plan.concerns_store && plan.row.is_none() {
             return None;
         }
         let mut merge = Merge::new(self, plan);

@@ -277,3 +277,16 @@ async fn who_leaves_with_many_of_those_looked_for_waits_until_all_have_been() {
     bridge.look_after(HOUR).await;
     assert!(bridge.are_out(&[1, 2, 3], true).await);
 }
+
+#[tokio::test]
+async fn rows_that_are_read_after_the_start_stay_known() {
+    let mut bridge = Bridge::new("{ percent = 100 }");
+    bridge.bind(0..2).await;
+    let federation = &bridge.federation;
+    let rows = &federation.rows;
+    federation.listen(bridge.directory(), bridge.clock.now()).await.unwrap();
+    let link = rows.link("corp", &key(0).0);
+    rows.find_key(link.clone(), false).await.unwrap();
+    bridge.look_after(MINUTE).await;
+    assert!(bridge.federation.rows.peek(&link).is_some());
+}

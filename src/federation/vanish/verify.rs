@@ -99,7 +99,11 @@ impl Federation {
 
     /// How all stand now. Where another program found something out, of whomever, no row is known
     /// any more.
-    async fn listen(&self, directory: &Directory, now: Timestamp) -> Result<Census, StoreError> {
+    pub(super) async fn listen(
+        &self,
+        directory: &Directory,
+        now: Timestamp,
+    ) -> Result<Census, StoreError> {
         let census = self.store.census((&self.tenant, directory.id()), judge::window(now)).await?;
         if directory.heard().is_news(&census) {
             self.rows.forget_all();

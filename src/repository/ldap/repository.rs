@@ -147,8 +147,8 @@ impl LdapRepository {
         Pushed { narrowed: pushed.narrowed || !whole, ..pushed }
     }
 
-    /// The filter that is sent for people who match `pushed`. What finds few comes first: servers
-    /// look up their indexes in this order, and need not go on once few are left.
+    /// The filter that is sent for people who match `pushed`. What finds few comes first: OpenLDAP and
+    /// 389 DS look up their indexes in this order, and carry on what they have found.
     pub(super) fn sent(&self, pushed: LdapFilter) -> LdapFilter {
         LdapFilter::and([pushed, self.people.clone()])
     }
@@ -258,10 +258,12 @@ impl LdapRepository {
         bounds: Bounds,
     ) -> SearchRequest {
         let mut attributes = Arc::clone(self.mapping.requested(bounds.photos));
-        for name in Rules::attributes(learnt) {
-            if !attributes.iter().any(|own| own.eq_ignore_ascii_case(name)) {
-                attributes = attributes.iter().cloned().chain([name.to_owned()]).collect();
-            }
+        let mapped = |name: &str| attributes.iter().any(|own| own.eq_ignore_ascii_case(name));
+        let further: BTreeSet<&str> =
+            Rules::attributes(learnt).filter(|name| !mapped(name)).collect();
+        if !further.is_empty() {
+            let further = further.into_iter().map(str::to_owned);
+            attributes = attributes.iter().cloned().chain(further).collect();
         }
         SearchRequest {
             base: base.to_owned(),
