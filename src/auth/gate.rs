@@ -133,7 +133,8 @@ impl Gate {
                 match self.tokens.find(&digest, tenant) {
                     Some(known) if self.standing.is_good(&digest) => return let_in(known, now),
                     Some(known) => {
-                        Box::pin(self.standing.check(&digest)).await.map(|()| known.clone())
+                        let checked = Box::pin(self.standing.check(&digest, known.into())).await;
+                        checked.map(|()| known.clone())
                     }
                     None => Box::pin(self.look_up(token, digest, tenant)).await,
                 }
@@ -162,7 +163,10 @@ impl Gate {
                 let digest = sha256(token);
                 for tenant in tenants {
                     outcome = match self.tokens.find(&digest, tenant) {
-                        Some(known) => self.standing.check(&digest).await.map(|()| known.clone()),
+                        Some(known) => {
+                            let checked = self.standing.check(&digest, known.into()).await;
+                            checked.map(|()| known.clone())
+                        }
                         None => self.look_up(token, digest, tenant).await,
                     };
                     if !matches!(outcome, Err(Refused::Denied(_))) {

@@ -1,10 +1,11 @@
 //! Whether the tokens of the configuration still count: the store knows which of them were taken back.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::bearer::Denied;
-use super::gate::Refused;
+use super::gate::{Known, Refused};
 use super::mint::hex;
 use super::verified::HELD;
 use crate::cache::{Cache, Loaded, Lost, Policy, Time};
@@ -18,10 +19,25 @@ const POLICY: Policy = Policy { fresh: HELD, negative: HELD, stale: Duration::ZE
 /// What a digest and what is known of it take, about.
 const WEIGHT: u32 = 64;
 
+/// What a token of the configuration is called.
+#[derive(Clone, Copy, Debug)]
+pub struct Whose<'a> {
+    pub tenant: &'a str,
+    pub token: &'a str,
+}
+
+impl<'a> From<&'a Known> for Whose<'a> {
+    fn from(known: &'a Known) -> Self {
+        Self { tenant: &known.caller.tenant, token: &known.caller.name }
+    }
+}
+
 /// What was read lately, by digest: whether the token is good.
 #[derive(Debug)]
 pub struct Standing {
     known: Cache<[u8; 32], bool>,
+    /// Of whom the log has said that they come with a token that was taken back.
+    told: Mutex<HashSet<[u8; 32]>>,
     store: Arc<Store>,
     clock: Clock,
 }
@@ -30,7 +46,7 @@ impl Standing {
     pub fn new(store: &Arc<Store>, clock: &Clock, time: Time) -> Self {
         // There are no more of them than the configuration has.
         let known = Cache::with_time("static_token", u64::MAX, |_, _| WEIGHT, time);
-        Self { known, store: Arc::clone(store), clock: clock.clone() }
+        Self { known, told: Mutex::default(), store: Arc::clone(store), clock: clock.clone() }
     }
 
     /// Whether a token is known to be good, for now.
@@ -40,12 +56,23 @@ impl Standing {
 
     /// Lets a token through that was not taken back; asks the store where that is not known. Of all who
     /// want to know at the same time one asks.
-    pub async fn check(&self, digest: &[u8; 32]) -> Result<(), Refused> {
+    pub async fn check(&self, digest: &[u8; 32], whose: Whose<'_>) -> Result<(), Refused> {
         let good = match self.known.peek(digest) {
             Some(known) => known.value,
             None => self.look(*digest).await?,
         };
-        if good { Ok(()) } else { Err(Denied::Revoked.into()) }
+        if good {
+            return Ok(());
+        }
+        if self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(*digest) {
+            tracing::warn!(
+                tenant = whose.tenant,
+                token = whose.token,
+                remedy = "somebody still comes with it: give them another",
+                "token.revoked.presented"
+            );
+        }
+        Err(Denied::Revoked.into())
     }
 
     async fn look(&self, digest: [u8; 32]) -> Result<bool, Refused> {
@@ -97,6 +124,11 @@ mod tests {
         standing.store.revoke_static_token(&hex(&TOKEN), at).await.unwrap();
     }
 
+    async fn checked(standing: &Standing) -> Result<(), Refused> {
+        let whose = Whose { tenant: "acme", token: "portal" };
+        standing.check(&TOKEN, whose).await
+    }
+
     fn is_revoked(outcome: &Result<(), Refused>) -> bool {
         matches!(outcome, Err(Refused::Denied(Denied::Revoked)))
     }
@@ -105,32 +137,32 @@ mod tests {
     async fn a_token_that_was_taken_back_goes_on_for_a_minute_at_most() {
         let (standing, time) = standing();
         assert!(!standing.is_good(&TOKEN), "nobody has asked");
-        standing.check(&TOKEN).await.unwrap();
+        checked(&standing).await.unwrap();
         revoke(&standing).await;
         time.advance(Duration::from_secs(29));
         assert!(standing.is_good(&TOKEN));
-        standing.check(&TOKEN).await.unwrap();
+        checked(&standing).await.unwrap();
         time.advance(Duration::from_secs(31));
         assert!(!standing.is_good(&TOKEN));
-        assert!(is_revoked(&standing.check(&TOKEN).await));
+        assert!(is_revoked(&checked(&standing).await));
         assert!(!standing.is_good(&TOKEN));
-        assert!(is_revoked(&standing.check(&TOKEN).await));
+        assert!(is_revoked(&checked(&standing).await));
     }
 
     #[tokio::test]
     async fn in_its_second_half_it_is_looked_at_behind_its_back() {
         let (standing, time) = standing();
-        standing.check(&TOKEN).await.unwrap();
+        checked(&standing).await.unwrap();
         revoke(&standing).await;
         time.advance(HELD / 2);
-        standing.check(&TOKEN).await.unwrap();
+        checked(&standing).await.unwrap();
         let looked = async {
             while standing.is_good(&TOKEN) {
                 tokio::task::yield_now().await;
             }
         };
         timeout(PATIENCE, looked).await.unwrap();
-        assert!(is_revoked(&standing.check(&TOKEN).await));
+        assert!(is_revoked(&checked(&standing).await));
     }
 
     #[tokio::test]
@@ -149,27 +181,27 @@ mod tests {
             };
             timeout(PATIENCE, changed).await.unwrap()
         };
-        standing.check(&TOKEN).await.unwrap();
+        checked(&standing).await.unwrap();
         let first = later(None).await;
         for _ in 0..100 {
-            standing.check(&TOKEN).await.unwrap();
+            checked(&standing).await.unwrap();
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
         assert_eq!(noted().await, first);
         time.advance(HELD);
-        standing.check(&TOKEN).await.unwrap();
+        checked(&standing).await.unwrap();
         assert!(later(first).await > first);
     }
 
     #[tokio::test]
     async fn without_the_store_what_is_known_counts_to_its_end() {
         let (standing, time) = standing();
-        standing.check(&TOKEN).await.unwrap();
+        checked(&standing).await.unwrap();
         standing.store.close().await;
         time.advance(Duration::from_secs(59));
-        standing.check(&TOKEN).await.unwrap();
+        checked(&standing).await.unwrap();
         time.advance(Duration::from_secs(1));
-        let refused = standing.check(&TOKEN).await;
+        let refused = checked(&standing).await;
         assert!(matches!(refused, Err(Refused::Unavailable(_))), "{refused:?}");
     }
 }

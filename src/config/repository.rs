@@ -351,7 +351,8 @@ fn attribute(place: &Spanned<written::Attribute>) -> Result<AttributeOverride, F
         && let Some(place) = &file.authority
         && let Some(what) = match &attribute {
             Some(Source::Template(_)) => Some("what a template makes cannot be written back"),
-            Some(Source::Attributes(names)) if names.len() > 1 => {
+            // Of the ones that lock accounts it depends on which they are.
+            Some(Source::Attributes(names)) if names.len() > 1 && file.kind.is_none() => {
                 Some("what the first of several LDAP attributes gives cannot be written back")
             }
             _ => None,

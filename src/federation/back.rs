@@ -64,7 +64,7 @@ impl Federation {
         planned: &Arc<Known>,
         view: &View,
     ) -> Result<Written, Unwritten> {
-        let back = |known: &Known| directory.repository().back(&known.values());
+        let back = |known: &Known| directory.back(known);
         let modifications = modifications(&back(known), &back(planned));
         if modifications.is_empty() {
             return Ok(None);
@@ -160,7 +160,8 @@ impl Federation {
     async fn settle_intents(self: Arc<Self>) {
         let nothing = Attributes::new();
         // Others have none, but what is left of when they had.
-        let writes = self.directories.iter().any(|one| !one.repository().back(&nothing).is_empty());
+        let writes =
+            self.directories.iter().any(|one| !one.repository().back(&nothing, None).is_empty());
         loop {
             if let Err(error) = self.settle_overdue().await {
                 tracing::debug!(%error, "intents.unsettled");
@@ -194,7 +195,7 @@ impl Federation {
         known: Option<Arc<Known>>,
     ) -> Result<(), StoreError> {
         let done = known.filter(|known| {
-            let back = directory.repository().back(&known.values());
+            let back = directory.back(known);
             let values = intent
                 .keys
                 .iter()
@@ -308,6 +309,13 @@ fn refused(repository: &str, keys: &[String], error: WriteError) -> Problem {
         WriteError::Refused { refusal: Refusal::Value, text } => Problem::Scim(ScimError::new(
             ErrorKind::InvalidValue,
             format!("{names}: the repository \"{repository}\" does not take the value ({text})."),
+        )),
+        WriteError::Refused { refusal: Refusal::Held, text } => Problem::Scim(ScimError::new(
+            ErrorKind::Mutability,
+            format!(
+                "{text}; change that in the repository \"{repository}\" first. Nothing was written, \
+                 there or here."
+            ),
         )),
         WriteError::Gone => Problem::NotFound(format!(
             "The repository \"{repository}\" has no entry of this person any more; {names} was not \

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::authority::{Division, Mode, Owner};
+use super::authority::{Account, Division, Mode, Owner};
 use super::back::{Begun, Unwritten, conflicting, names};
 use super::directory::{Directory, Known};
 use super::joining::GROUPS;
@@ -293,6 +293,7 @@ impl Federation {
             own: &Attributes::new(),
             mode: Mode::Replace,
             says_active: true,
+            account: Account::Both,
         }
         .own_after(wanted)
         .map_err(|owned| owned.into_error("store"))?;

@@ -18,6 +18,7 @@ use serde_json::Value;
 use tokio::time::timeout_at;
 pub(super) use verify::LOOKED_FOR;
 
+use super::authority::Theirs;
 use super::given::Giving;
 use super::memory::Grounds;
 use super::plan::Plan;
@@ -30,7 +31,7 @@ use crate::cache::{Answer, Cache, Derived, Loaded, Lost, Policy, State};
 use crate::clock::Clock;
 use crate::config::Rule;
 use crate::repository::{
-    EntryKey, Found, Modification, Repository, RepositoryError, Untold, Verdict, WriteError,
+    Back, EntryKey, Found, Modification, Repository, RepositoryError, Untold, Verdict, WriteError,
 };
 use crate::scim::{Attributes, Filter};
 use crate::secret::Password;
@@ -437,8 +438,13 @@ impl Directory {
     }
 
     /// The entry as it shall be after a write.
-    pub(super) fn planned(&self, known: &Known, values: Attributes) -> Arc<Known> {
-        Arc::new(known.planned(self, values))
+    pub(super) fn planned(&self, known: &Known, theirs: Theirs) -> Arc<Known> {
+        Arc::new(known.planned(self, theirs))
+    }
+
+    /// What is written back of an entry.
+    pub(super) fn back(&self, known: &Known) -> Back {
+        self.repository.back(&known.values(), known.account.as_ref())
     }
 
     /// Modifies an entry, and forgets what was kept of it: after a failure it may be another one too.

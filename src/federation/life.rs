@@ -137,8 +137,10 @@ pub(super) fn settled(
 /// Makes the status of merged values say what `active` does, where a directory has the last word on
 /// that.
 pub(super) fn agree(merged: &mut Attributes) {
-    if held(merged) == Some(ACTIVE) && merged.get("active") == Some(&Value::Bool(false)) {
-        set_status(merged, DISABLED);
+    let Some(status) = held(merged) else { return };
+    let open = merged.get("active") != Some(&Value::Bool(false));
+    if open != (status == ACTIVE) {
+        set_status(merged, if open { ACTIVE } else { DISABLED });
     }
 }
 
@@ -253,6 +255,17 @@ mod tests {
         agree(&mut merged);
         assert_eq!(held(&merged), Some(DISABLED));
         assert_eq!(status_of(&merged), DISABLED);
+        // Where it is the directory's alone, its yes as well.
+        for status in [SUSPENDED, DISABLED] {
+            let mut merged =
+                attributes(&json!({ "active": true, (LIFE_CYCLE): { (STATUS): status } }));
+            agree(&mut merged);
+            assert_eq!(held(&merged), Some(ACTIVE));
+        }
+        let mut suspended =
+            attributes(&json!({ "active": false, (LIFE_CYCLE): { (STATUS): SUSPENDED } }));
+        agree(&mut suspended);
+        assert_eq!(held(&suspended), Some(SUSPENDED));
         assert_eq!(status_of(&attributes(&json!({}))), ACTIVE);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use serde_json::Value;
 
-use super::authority::{Division, Mode, Owned, Owner, merge};
+use super::authority::{Account, Division, Mode, Owned, Owner, Theirs, merge};
 use super::create::with_default_active;
 use super::directory::{Directory, Known};
 use super::given::Given;
@@ -75,6 +75,20 @@ impl Standing {
                 Some(known.values())
             }
             Self::Stored { .. } => self.shadow().map(|shadow| Arc::new(shadow.into_owned())),
+        }
+    }
+
+    /// Who locks the person's account. Where there is no entry any more, no is ours to say.
+    fn account(&self, kind: &ResourceType) -> Account<'_> {
+        let path = kind.resolve("active");
+        let written = |one: &dyn Repository| one.authority(&path) == Some(Authority::WriteBack);
+        match self {
+            Self::Stored { row, .. } if row.link.is_none() => Account::Both,
+            Self::Stored { half: Half::Absent, .. } => Account::Both,
+            _ if self.repository().is_some_and(written) => {
+                Account::Theirs(self.entry().and_then(|(_, known)| known.account.as_ref()))
+            }
+            _ => Account::Both,
         }
     }
 
@@ -235,9 +249,12 @@ impl Standing {
     }
 
     /// Why nothing is written back to an entry that was not read.
-    fn unwritable(&self, before: &Attributes, after: &Attributes) -> Problem {
-        let back = |values| self.repository().map(|one| one.back(values)).unwrap_or_default();
-        let changed = modifications(&back(before), &back(after));
+    fn unwritable(&self, before: &Attributes, after: &Theirs) -> Problem {
+        let back = |values, account: Option<bool>| {
+            let account = account.map(Value::Bool);
+            self.repository().map(|one| one.back(values, account.as_ref())).unwrap_or_default()
+        };
+        let changed = modifications(&back(before, None), &back(&after.values, after.account));
         let keys: Vec<&str> = changed.iter().map(|one| one.key.as_str()).collect();
         match self {
             Self::Stored { half: Half::Shadow(_), .. } => self.unanswered(&keys.join(", ")),
@@ -316,6 +333,7 @@ pub(super) fn divided(
         own: standing.own(),
         mode,
         says_active,
+        account: standing.account(kind),
     };
     let own = division.own_after(wanted).map_err(|owned| match standing {
         // Whether the directory has that value now cannot be told.

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
+use serde_json::Value;
 use tokio::sync::mpsc;
 
 pub use crate::config::Authority;
@@ -43,6 +44,9 @@ pub struct Entry {
     /// When the directory says the entry was made and last changed.
     pub created: Option<Timestamp>,
     pub last_modified: Option<Timestamp>,
+    /// Where `active` is written back, what [`Back`] has of it: `true` for an open account, `false` for
+    /// one that is switched off, whatever else locks it, and for any other the name of what locks it.
+    pub account: Option<Value>,
     /// The places of the rules that hold for the entry, in ascending order.
     pub rules: Vec<usize>,
 }
@@ -210,9 +214,10 @@ pub trait Repository: Send + Sync + fmt::Debug {
         bounds: Bounds,
     ) -> BoxFuture<'a, Result<Found, RepositoryError>>;
 
-    /// Of a person's mapped values those that are written back.
-    fn back(&self, attributes: &Attributes) -> Back {
-        let _ = attributes;
+    /// Of a person's mapped values those that are written back, with the state of the account as
+    /// [`Entry::account`] has it.
+    fn back(&self, attributes: &Attributes, account: Option<&Value>) -> Back {
+        let _ = (attributes, account);
         Back::new()
     }
 

@@ -46,6 +46,8 @@ pub enum Refusal {
     Right,
     /// The value.
     Value,
+    /// Something else in the entry, which has to go first.
+    Held,
 }
 
 /// What has to be modified to come from the one to the other.

@@ -11,6 +11,11 @@ impl Store {
     ///
     /// Programs whose clocks differ may both hold one for as long as they differ by, so that what is
     /// written under a lease must be safe to be done twice.
+    ///
+    /// A lease that ends later than twice this term from now was taken by a clock that is wrong, or was
+    /// before it was set back: nobody asks for so long. It is taken too, since whoever holds it may be
+    /// dead, and the work would rest until that clock is right. Twice, so that clocks which differ by no
+    /// more than a term take nothing away from one another.
     pub async fn lease(
         &self,
         name: &str,
@@ -18,12 +23,20 @@ impl Store {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<bool, StoreError> {
+        let latest = until.checked_add(until.duration_since(now)).unwrap_or(Timestamp::MAX);
         let mut change = Change::default();
         let taken = change.push(
             "INSERT INTO leases (name, holder, until) VALUES ($1, $2, $3) \
              ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until \
-             WHERE leases.holder = excluded.holder OR leases.until <= $4 RETURNING holder",
-            [name.into(), holder.into(), milliseconds(until).into(), milliseconds(now).into()],
+             WHERE leases.holder = excluded.holder OR leases.until <= $4 OR leases.until > $5 \
+             RETURNING holder",
+            [
+                name.into(),
+                holder.into(),
+                milliseconds(until).into(),
+                milliseconds(now).into(),
+                milliseconds(latest).into(),
+            ],
             Expect::Any,
         );
         let returned = self.engine.execute(change).await?;

@@ -252,6 +252,16 @@ fn a_token_of_the_file_is_listed_and_taken_back() {
     assert!(refused.header("www-authenticate").unwrap().contains("invalid_token"));
     let refused = refused.expect(401);
     assert!(refused["detail"].as_str().unwrap().contains("was revoked"), "{refused}");
+    entra.get("/Users").expect(401);
+    let presented = bridge.log();
+    let presented: Vec<Value> = presented
+        .lines()
+        .filter(|line| line.contains("\"token.revoked.presented\""))
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(presented.len(), 1, "once, whoever comes: {presented:?}");
+    let of = (&presented[0]["tenant"], &presented[0]["token"], &presented[0]["level"]);
+    assert_eq!(of, (&"acme".into(), &"entra".into(), &"WARN".into()));
     beta.get("/Users").expect(200);
     let revoked: Vec<_> = listed(&bridge).iter().map(|one| one["revoked"].is_string()).collect();
     assert_eq!(revoked, [false, true, false, false]);

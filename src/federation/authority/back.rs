@@ -3,17 +3,25 @@
 use serde_json::{Map, Value};
 
 use super::super::compare::repeats;
-use super::{Division, Mode, Owner, Sides, alike, elements, kind};
+use super::{Account, Division, Mode, Owner, Sides, alike, elements, kind};
 use crate::repository::Authority;
 use crate::scim::Attributes;
 use crate::scim::schema::{Attribute, AttributePath, Kind};
 
+/// What the directory shall have.
+#[derive(Debug)]
+pub(in crate::federation) struct Theirs {
+    pub(in crate::federation) values: Attributes,
+    /// Whether the account shall be open, where it is to be switched.
+    pub(in crate::federation) account: Option<bool>,
+}
+
 impl Division<'_> {
-    /// The directory's values after the write of `wanted`, where they shall be others. What a PUT does
-    /// not mention, or hands back as it was last shown, is no write.
-    pub(in crate::federation) fn theirs_after(&self, wanted: &Attributes) -> Option<Attributes> {
+    /// What the directory shall have after the write of `wanted`, where that is not what it has. What a
+    /// PUT does not mention, or hands back as it was last shown, is no write.
+    pub(in crate::federation) fn theirs_after(&self, wanted: &Attributes) -> Option<Theirs> {
         let Owner::Repository(repository) = self.owner else { return None };
-        if repository.back(&Attributes::new()).is_empty() {
+        if repository.back(&Attributes::new(), None).is_empty() {
             return None;
         }
         let mut after = self.directory.clone();
@@ -26,7 +34,9 @@ impl Division<'_> {
                 ours: None,
                 wanted: wanted.get(name),
             };
-            let value = if let Some(schema) = self.resource_type.extension(name) {
+            let value = if name == "active" {
+                continue;
+            } else if let Some(schema) = self.resource_type.extension(name) {
                 self.parts(&schema.attributes, &format!("{name}:"), sides)
             } else if let Some(definition) = self.resource_type.top_level(name) {
                 self.there(definition, name, sides)
@@ -35,7 +45,45 @@ impl Division<'_> {
             };
             put(&mut after, name, value);
         }
-        (after != *self.directory).then_some(after)
+        let account = self.switched(wanted);
+        if let Some(open) = account {
+            after.insert("active".to_owned(), Value::Bool(open));
+        }
+        let differs = account.is_some() || after != *self.directory;
+        differs.then_some(Theirs { values: after, account })
+    }
+
+    /// What becomes of the account, where that is not what it is. Who says no is heard although
+    /// something else keeps the person out already: that may pass.
+    fn switched(&self, wanted: &Attributes) -> Option<bool> {
+        let Account::Theirs(held) = self.account else { return None };
+        let theirs = self.directory.get("active");
+        let said = self.said(Sides {
+            theirs,
+            shown: self.shadow.and_then(|shadow| shadow.get("active")),
+            ours: self.own.get("active"),
+            wanted: wanted.get("active"),
+        })?;
+        let open = Value::Bool(true);
+        let held = held.or_else(|| theirs.filter(|theirs| **theirs == open));
+        (held != Some(&Value::Bool(said))).then_some(said)
+    }
+
+    /// What the write says of an account that is the directory's alone; `None` where it hands back what
+    /// it was shown.
+    pub(super) fn said(&self, sides: Sides<'_>) -> Option<bool> {
+        let no = Value::Bool(false);
+        let shown = sides.theirs != Some(&no) && sides.ours != Some(&no);
+        match sides.wanted {
+            // Removed, which is shown as true.
+            None => (self.mode == Mode::Modify && !shown).then_some(true),
+            Some(Value::Bool(said)) if self.says_active => Some(*said),
+            Some(Value::Bool(said)) if *said == shown => None,
+            // Who locked the account there has the last word over a copy from before.
+            Some(Value::Bool(true)) if sides.shown.is_some_and(|shown| *shown != no) => None,
+            Some(Value::Bool(said)) => Some(*said),
+            Some(_) => None,
+        }
     }
 
     fn parts(&self, definitions: &[Attribute], prefix: &str, sides: Sides<'_>) -> Option<Value> {

@@ -6,6 +6,8 @@
 
 mod back;
 
+pub(super) use back::Theirs;
+
 use serde_json::{Map, Value};
 
 use super::compare::{repeats, same};
@@ -233,6 +235,17 @@ pub(super) struct Division<'a> {
     /// Whether the caller says of its own accord what `active` shall be. Else it may but hand back
     /// what it was shown, and what is shown already is no write: a PUT is usually a GET with changes.
     pub(super) says_active: bool,
+    pub(super) account: Account<'a>,
+}
+
+/// Who locks the account that `active` tells of.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Account<'a> {
+    /// Both sides: a no of ours stands beside the directory's.
+    Both,
+    /// The directory, where it is written back: how it stands there, as
+    /// [`Entry::account`](crate::repository::Entry::account) has it; `None` where that was not read.
+    Theirs(Option<&'a Value>),
 }
 
 impl Division<'_> {
@@ -285,6 +298,10 @@ impl Division<'_> {
     /// Both sides must say yes; writing `false` is ours, `true` takes our no back.
     fn active(&self, sides: Sides<'_>) -> Result<Option<Value>, Owned> {
         let no = Value::Bool(false);
+        if let Account::Theirs(_) = self.account {
+            // A no of ours is from before it was written back, and goes with the first word.
+            return Ok(sides.ours.filter(|_| self.said(sides).is_none()).cloned());
+        }
         let theirs_no = sides.theirs == Some(&no);
         let shown = !theirs_no && sides.ours != Some(&no);
         match sides.wanted {

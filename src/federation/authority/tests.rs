@@ -46,7 +46,7 @@ impl Repository for Mapped {
         }
     }
 
-    fn back(&self, _: &Attributes) -> Back {
+    fn back(&self, _: &Attributes, _: Option<&Value>) -> Back {
         Back::from([("preferredLanguage".to_owned(), Vec::new())])
     }
 
@@ -126,6 +126,7 @@ fn divide(own: &Value, wanted: &Value, mode: Mode) -> Result<Value, String> {
         own: &own,
         mode,
         says_active: false,
+        account: Account::Both,
     }
     .own_after(&object(wanted.clone()))
     .map(Value::Object)
@@ -289,6 +290,7 @@ fn nothing_of_a_repository_that_is_gone_becomes_ours() {
             own: &own,
             mode,
             says_active: false,
+            account: Account::Both,
         };
         division.own_after(&object(wanted)).map(Value::Object).map_err(|owned| owned.path)
     };
@@ -335,6 +337,7 @@ fn active_is_both() {
         own: &own,
         mode: Mode::Modify,
         says_active,
+        account: Account::Both,
     };
     let mut wanted = merge(&ResourceType::user(&[]), Owner::Repository(&Mapped), &locked, &own);
     assert_eq!(wanted["active"], false);
@@ -343,6 +346,72 @@ fn active_is_both() {
     assert_eq!(division(true).own_after(&wanted), Ok(ours), "who says so disables");
     wanted.insert("active".into(), true.into());
     assert_eq!(division(true).own_after(&wanted), Err(Owned { path: "active".into() }));
+}
+
+#[test]
+fn an_account_that_is_written_back_is_the_directorys_alone() {
+    let resource_type = ResourceType::user(&[]);
+    let (yes, no, held) = (json!(true), json!(false), json!("lockoutTime"));
+    // Theirs, shown last, ours, the account; said on purpose or not, by PUT or PATCH, and what: what
+    // becomes of the account, and whether our no stays.
+    for (theirs, shown, ours, account, says, mode, wanted, after, stays) in [
+        (true, true, None, &yes, true, Mode::Modify, Some(false), Some(false), false),
+        (false, false, None, &no, true, Mode::Modify, Some(false), None, false),
+        (false, false, None, &no, true, Mode::Modify, Some(true), Some(true), false),
+        (false, false, None, &held, true, Mode::Modify, Some(false), Some(false), false),
+        (false, false, None, &held, true, Mode::Modify, Some(true), Some(true), false),
+        (false, false, None, &held, false, Mode::Modify, Some(false), None, false),
+        (false, false, None, &no, true, Mode::Modify, None, Some(true), false),
+        (true, true, Some(false), &yes, true, Mode::Modify, Some(true), None, false),
+        (true, true, Some(false), &yes, true, Mode::Modify, Some(false), Some(false), false),
+        (true, true, Some(false), &yes, false, Mode::Modify, Some(false), None, true),
+        (true, true, Some(false), &yes, false, Mode::Replace, None, None, true),
+        (false, true, None, &no, false, Mode::Replace, Some(true), None, false),
+        (false, false, None, &no, false, Mode::Replace, Some(true), Some(true), false),
+        (true, false, None, &yes, false, Mode::Replace, Some(false), Some(false), false),
+        (false, false, None, &no, false, Mode::Replace, Some(false), None, false),
+    ] {
+        let of = |value: Option<bool>| -> Attributes {
+            value.map(|value| ("active".to_owned(), Value::Bool(value))).into_iter().collect()
+        };
+        let (directory, shadow, own) = (of(Some(theirs)), of(Some(shown)), of(ours));
+        let division = Division {
+            resource_type: &resource_type,
+            owner: Owner::Repository(&Mapped),
+            directory: &directory,
+            shadow: Some(&shadow),
+            own: &own,
+            mode,
+            says_active: says,
+            account: Account::Theirs(Some(account)),
+        };
+        let wanted = of(wanted);
+        let planned = division.theirs_after(&wanted);
+        let told = format!("{theirs} {shown} {ours:?} {account} {says} {mode:?} {wanted:?}");
+        assert_eq!(planned.as_ref().map(|one| one.account), after.map(Some), "{told}");
+        assert_eq!(planned.map(|one| one.values), after.map(|open| of(Some(open))), "{told}");
+        let expected = if stays { own.clone() } else { Attributes::new() };
+        assert_eq!(division.own_after(&wanted), Ok(expected), "{told}");
+    }
+    // Of an entry that was not read, only that it is open is believed.
+    for (shown, wanted, after) in
+        [(true, true, None), (true, false, Some(false)), (false, false, Some(false))]
+    {
+        let directory: Attributes = [("active".to_owned(), json!(shown))].into_iter().collect();
+        let division = Division {
+            resource_type: &resource_type,
+            owner: Owner::Repository(&Mapped),
+            directory: &directory,
+            shadow: Some(&directory),
+            own: &Attributes::new(),
+            mode: Mode::Modify,
+            says_active: true,
+            account: Account::Theirs(None),
+        };
+        let wanted = [("active".to_owned(), json!(wanted))].into_iter().collect();
+        let planned = division.theirs_after(&wanted).map(|one| one.account);
+        assert_eq!(planned, after.map(Some), "{shown}");
+    }
 }
 
 #[test]
@@ -369,13 +438,14 @@ fn what_is_written_back_is_the_directorys_and_changed_there() {
             own: &nothing,
             mode,
             says_active: false,
+            account: Account::Both,
         };
         let mut wanted = Value::Object(theirs.clone());
         change(&mut wanted);
         let wanted = object(wanted);
         let own = division.own_after(&wanted).map_err(|owned| owned.path).unwrap();
         assert_eq!(own.get("preferredLanguage"), None);
-        division.theirs_after(&wanted).map(Value::Object)
+        division.theirs_after(&wanted).map(|theirs| Value::Object(theirs.values))
     };
     for mode in [Mode::Replace, Mode::Modify] {
         assert_eq!(written(&|_| {}, mode), None, "a repeat");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::super::authority::Theirs;
 use super::super::given::{Given, Giving};
 use super::super::packed::Packed;
 use super::super::resource::{SOURCE_URN, Source, unbound, unbound_version};
@@ -20,6 +21,8 @@ pub struct Known {
     pub dn: String,
     pub created: Option<Timestamp>,
     pub last_modified: Option<Timestamp>,
+    /// As [`Entry::account`].
+    pub(in crate::federation) account: Option<Value>,
     /// What the repository's rules give, which does not stand among the values.
     pub(in crate::federation) given: Given,
     /// The places of the rules that hold.
@@ -48,7 +51,7 @@ impl Known {
         photos: bool,
         state: State,
     ) -> Self {
-        let Entry { key, dn, mut attributes, created, last_modified, rules } = entry;
+        let Entry { key, dn, mut attributes, created, last_modified, account, rules } = entry;
         let given = giving.of(&rules);
         // Nobody about whom the directory says nothing is locked out.
         attributes.entry("active").or_insert(Value::Bool(true));
@@ -69,6 +72,7 @@ impl Known {
             dn,
             created,
             last_modified,
+            account,
             given,
             rules,
             values,
@@ -105,7 +109,8 @@ impl Known {
     }
 
     /// The entry as it shall be, with these values among those that are shown.
-    pub(super) fn planned(&self, directory: &Directory, mut attributes: Attributes) -> Self {
+    pub(super) fn planned(&self, directory: &Directory, theirs: Theirs) -> Self {
+        let Theirs { values: mut attributes, account } = theirs;
         attributes.retain(|name, _| is_mapped(name));
         let entry = Entry {
             key: self.key.clone(),
@@ -113,6 +118,7 @@ impl Known {
             attributes,
             created: self.created,
             last_modified: self.last_modified,
+            account: account.map(Value::Bool).or_else(|| self.account.clone()),
             rules: self.rules.clone(),
         };
         let (fetched, photos, state) = (self.fetched, self.photos, self.state);

@@ -210,7 +210,12 @@ impl Sides<'_> {
             (None, None) if *shown == no || self.ours.contains_key(LIFE_CYCLE) => Origin::Made,
             (None, None) => Origin::Default,
         };
-        let authority = if self.theirs.is_some() { "both" } else { "store" };
+        let mapping = self.theirs.and_then(|half| half.mapping);
+        let authority = match (self.theirs, mapping.and_then(|one| one.authority(&path))) {
+            (_, Some(Authority::WriteBack)) => word(Some(Authority::WriteBack)),
+            (Some(_), _) => "both",
+            (None, _) => "store",
+        };
         let value = Some(shown.clone());
         ExplainedValue { path: path.text.clone(), value, origin, authority, hides: None }
     }

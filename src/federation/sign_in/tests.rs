@@ -72,6 +72,7 @@ impl Fake {
             attributes: json!({ "userName": name }).as_object().unwrap().clone(),
             created: None,
             last_modified: None,
+            account: None,
             rules: Vec::new(),
         };
         let all = self.names.iter().enumerate().map(entry);

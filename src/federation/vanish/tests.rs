@@ -47,6 +47,7 @@ impl Fake {
             attributes: json!({ "userName": &*key.0 }).as_object().unwrap().clone(),
             created: None,
             last_modified: None,
+            account: None,
             rules: Vec::new(),
         };
         let gone = self.gone.lock().unwrap();

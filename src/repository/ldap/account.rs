@@ -1,8 +1,10 @@
 //! Whether an account may be used, by the attributes with which directories say that it may not.
 //!
-//! One test for each attribute, read from an entry and asked for in a filter.
+//! One test for each attribute, read from an entry and asked for in a filter; and of the ones that are
+//! there to be switched by others, how that is done.
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::filter::LdapFilter;
 
@@ -11,6 +13,9 @@ const DISABLED: i64 = 2;
 
 /// 1601-01-01 to 1970-01-01, in the steps of 100 ns in which Active Directory counts time.
 const EPOCH: i64 = 116_444_736_000_000_000;
+
+/// What locks an account until somebody opens it (draft-behera-ldap-password-policy section 5.3.3).
+const FOR_GOOD: &str = "000001010000Z";
 
 /// How an attribute locks people out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +84,64 @@ impl Lock {
     }
 }
 
+/// How an account is switched off for good, and on again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Switch {
+    /// `userAccountControl`: its second bit, and nothing else of it.
+    Bit,
+    /// `nsAccountLock`: the word `TRUE`, or nothing.
+    Word,
+    /// `pwdAccountLockedTime`: the time that never passes, or nothing.
+    Time,
+}
+
+/// The values that go, each of which must be there, and those that come.
+pub(super) type Moved = (Vec<Vec<u8>>, Vec<Vec<u8>>);
+
+impl Switch {
+    /// What an attribute is switched by, by its name in lower case without options.
+    pub fn of(lock: Lock, attribute: &str) -> Option<Self> {
+        match lock {
+            Lock::Disabled => Some(Self::Bit),
+            Lock::Said => Some(Self::Word),
+            Lock::There if attribute == "pwdaccountlockedtime" => Some(Self::Time),
+            Lock::There | Lock::Expired | Lock::LockedOut => None,
+        }
+    }
+
+    /// Where these values put the account: `false` is off for good, `true` is on, and a text is the
+    /// time at which it was locked for a while.
+    pub fn state(self, values: &[Vec<u8>]) -> Value {
+        let closed = |lock: Lock| lock.is_closed(values, Timestamp::UNIX_EPOCH);
+        match self {
+            Self::Bit => Value::Bool(!closed(Lock::Disabled)),
+            Self::Word => Value::Bool(!closed(Lock::Said)),
+            Self::Time => match values.first() {
+                None => Value::Bool(true),
+                Some(value) if value.starts_with(&FOR_GOOD.as_bytes()[..8]) => Value::Bool(false),
+                Some(value) => Value::from(String::from_utf8_lossy(value)),
+            },
+        }
+    }
+
+    /// From the values that are there to the state that is wanted; `None` where they are no such values.
+    pub fn moved(self, held: &[Vec<u8>], wanted: &Value) -> Option<Moved> {
+        let off = *wanted == Value::Bool(false);
+        let come = match self {
+            Self::Bit => {
+                let [number] = held else { return None };
+                let bits: i64 = std::str::from_utf8(number).ok()?.trim().parse().ok()?;
+                let bits = if off { bits | DISABLED } else { bits & !DISABLED };
+                Some(bits.to_string())
+            }
+            Self::Word => off.then(|| "TRUE".to_owned()),
+            Self::Time if off => Some(FOR_GOOD.to_owned()),
+            Self::Time => wanted.as_str().map(str::to_owned),
+        };
+        Some((held.to_vec(), come.into_iter().map(String::into_bytes).collect()))
+    }
+}
+
 /// A time as Active Directory counts it.
 fn file_time(at: Timestamp) -> i64 {
     i64::try_from(at.as_nanosecond() / 100)
@@ -120,6 +183,52 @@ mod tests {
         }
         assert!(!Lock::of("pwdaccountlockedtime").is_closed::<&[u8]>(&[], Timestamp::UNIX_EPOCH));
         assert!(!Lock::of("useraccountcontrol").is_closed::<&[u8]>(&[], Timestamp::UNIX_EPOCH));
+    }
+
+    #[test]
+    fn a_switch_moves_nothing_else() {
+        let values = |texts: &[&str]| -> Vec<Vec<u8>> {
+            texts.iter().map(|text| text.as_bytes().to_vec()).collect()
+        };
+        let (on, off) = (Value::Bool(true), Value::Bool(false));
+        for (attribute, held, state, wanted, come) in [
+            ("useraccountcontrol", &["512"][..], &on, &off, &["514"][..]),
+            ("useraccountcontrol", &["66082"], &off, &on, &["66080"]),
+            ("useraccountcontrol", &["-2147483646"], &off, &on, &["-2147483648"]),
+            ("useraccountcontrol", &["512"], &on, &"lockoutTime".into(), &["512"]),
+            ("nsaccountlock", &[], &on, &off, &["TRUE"]),
+            ("nsaccountlock", &["False"], &on, &off, &["TRUE"]),
+            ("nsaccountlock", &["tRuE"], &off, &on, &[]),
+            ("pwdaccountlockedtime", &[], &on, &off, &["000001010000Z"]),
+            ("pwdaccountlockedtime", &["000001010000Z"], &off, &on, &[]),
+            ("pwdaccountlockedtime", &["00000101000000Z"], &off, &on, &[]),
+            (
+                "pwdaccountlockedtime",
+                &["20240229120000Z"],
+                &"20240229120000Z".into(),
+                &off,
+                &["000001010000Z"],
+            ),
+            (
+                "pwdaccountlockedtime",
+                &["000001010000Z"],
+                &off,
+                &"20240229120000Z".into(),
+                &["20240229120000Z"],
+            ),
+        ] {
+            let switch = Switch::of(Lock::of(attribute), attribute).unwrap();
+            let held = values(held);
+            assert_eq!(switch.state(&held), *state, "{attribute}");
+            let moved = switch.moved(&held, wanted);
+            assert_eq!(moved, Some((held, values(come))), "{attribute} {wanted}");
+        }
+        for none in [&[][..], &["x"], &["512", "514"]] {
+            assert_eq!(Switch::Bit.moved(&values(none), &off), None, "{none:?}");
+        }
+        for none in ["accountexpires", "lockouttime", "employeetype"] {
+            assert_eq!(Switch::of(Lock::of(none), none), None, "{none}");
+        }
     }
 
     #[test]

@@ -41,6 +41,7 @@ pub fn read(mapping: &Mapping, raw: &RawEntry, now: Timestamp) -> Option<Entry> 
         dn: raw.dn.clone(),
         created: time(mapping.created),
         last_modified: time(mapping.last_modified),
+        account: mapping.stated().map(|stated| stated.read(|name| values.of_name(name), now)),
         attributes,
         rules: Vec::new(),
     })

@@ -11,14 +11,14 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::account::Lock;
+use super::account::{Lock, Switch};
 use super::filter::LdapFilter;
 use super::key::KeyForm;
 use super::literal::Comparison;
 use crate::config::AttributeOverride;
 use crate::repository::{Authority, EntryKey};
 use crate::scim::schema::{AttributePath, Kind, ResourceType};
-pub(in crate::repository::ldap) use back::Target;
+pub(in crate::repository::ldap) use back::{Stated, Target};
 use build::{Builder, apply, overridden};
 use written::{File, Key, Written};
 
@@ -33,10 +33,22 @@ pub struct Mapping {
     pub(super) last_modified: Option<usize>,
     pub(super) fields: Vec<Field>,
     pub(super) elements: Vec<Element>,
+    /// What `active` moves, where it is written back.
+    pub(super) account: Option<Account>,
     pub(super) comparison: Comparison,
     filter: String,
     usual: Arc<[String]>,
     all: Arc<[String]>,
+}
+
+/// An account whose state is written back.
+#[derive(Debug)]
+pub(super) struct Account {
+    /// The attribute that is switched.
+    pub name: usize,
+    pub switch: Switch,
+    /// What else locks it, which nothing here lifts.
+    pub others: Vec<(usize, Lock)>,
 }
 
 /// The name of an LDAP attribute.
@@ -218,8 +230,7 @@ impl Mapping {
 
     /// How an attribute locks people out, where it does so.
     pub(super) fn lock(&self, form: Form, name: usize) -> Lock {
-        let base = self.names.get(name).filter(|_| form == Form::AccountState);
-        base.map_or(Lock::There, |name| Lock::of(&name.base))
+        self.names.get(name).map_or(Lock::There, |name| name.lock(form))
     }
 
     /// Who has this key.
@@ -283,6 +294,12 @@ impl Mapping {
             .chain(elements)
             .map(|mapped| mapped.authority)
             .reduce(|one, other| if one == other { one } else { Authority::Directory })
+    }
+}
+
+impl AttributeName {
+    fn lock(&self, form: Form) -> Lock {
+        if form == Form::AccountState { Lock::of(&self.base) } else { Lock::There }
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Instant;
 
 use futures_util::future::{BoxFuture, join, try_join_all};
+use serde_json::Value;
 use tokio::sync::{Mutex, mpsc};
 use tracing::warn;
 
@@ -391,8 +392,8 @@ impl Repository for LdapRepository {
         Box::pin(self.read_keys(keys, bounds))
     }
 
-    fn back(&self, attributes: &Attributes) -> Back {
-        self.mapping.back(attributes)
+    fn back(&self, attributes: &Attributes, account: Option<&Value>) -> Back {
+        self.mapping.back(attributes, account)
     }
 
     fn write<'a>(

@@ -229,6 +229,21 @@ async fn a_lease_is_held_by_one_until_it_ends() {
     }
 }
 
+#[tokio::test]
+async fn a_lease_of_a_clock_that_ran_ahead_holds_nobody_up() {
+    for store in &Stores::new().stores {
+        let lease =
+            async |holder, now| store.lease("work", holder, at(now), at(now + 100)).await.unwrap();
+        assert!(lease("ahead", 100).await);
+        assert!(!lease("two", 0).await, "clocks may differ by a term");
+        assert!(lease("ahead", 101).await);
+        assert!(lease("two", 0).await, "nobody asks for so long");
+        assert!(!lease("three", 50).await);
+        assert!(lease("years ahead", 100_000_000_000).await);
+        assert!(lease("three", 51).await, "the clock was set back, and the program killed");
+    }
+}
+
 fn forgetting(subject: &str) -> AuditRecord {
     record(Action::Forget, subject)
 }

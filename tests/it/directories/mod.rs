@@ -3,6 +3,7 @@
 //!
 //! A Samba domain needs root; without, its tests say so and pass over it, unless `CI` is set.
 
+mod accounts;
 mod active;
 mod agreement;
 mod faults;

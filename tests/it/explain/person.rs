@@ -204,3 +204,13 @@ fn pictures_and_passwords_are_not_shown() {
     assert!(shown.contains("photos = (not shown)"), "{shown}");
     assert!(shown.contains("x509Certificates = (not shown)"), "{shown}");
 }
+
+#[test]
+fn an_account_that_is_written_back_is_said_to_be() {
+    let written = "[tenant.repository.attributes]\nactive = { authority = \"write_back\" }\n";
+    let bridge = TestBridge::start(&Settings::over(Slapd::shared()).with(written));
+    let id = format!("corp.{}", company::person(1).entry_uuid);
+    let told = json(bridge.directory(), &["--user", &id]);
+    assert_eq!(value(&told, "active")["authority"], "write_back");
+    assert_eq!(value(&told, "active")["origin"], of_corp(&["pwdAccountLockedTime"]));
+}

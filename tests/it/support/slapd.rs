@@ -173,10 +173,25 @@ impl Slapd {
         text.lines().filter(kept).fold(String::new(), |text, line| text + line + "\n")
     }
 
+    /// Whether somebody gets in with this password.
+    pub fn lets_in(&self, dn: &str, password: &str) -> bool {
+        self.tool_as("ldapwhoami", (dn, password), &[], "").status.success()
+    }
+
     fn tool(&self, program: &str, dn: &str, arguments: &[&str], input: &str) -> Output {
+        self.tool_as(program, (dn, PASSWORD), arguments, input)
+    }
+
+    fn tool_as(
+        &self,
+        program: &str,
+        (dn, password): (&str, &str),
+        arguments: &[&str],
+        input: &str,
+    ) -> Output {
         let mut child = Command::new(program)
             .env("LDAPNOINIT", "1")
-            .args(["-x", "-H", &self.url(), "-D", dn, "-w", PASSWORD])
+            .args(["-x", "-H", &self.url(), "-D", dn, "-w", password])
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -1,6 +1,7 @@
 //! Attributes with the authority `write_back`: the directory first, then here; refused, raced, in an
 //! outage, and across a crash.
 
+mod accounts;
 mod outages;
 mod races;
 
@@ -234,7 +235,28 @@ fn bulk_goes_the_same_way() {
 fn what_cannot_be_written_back_is_a_fault_of_the_configuration() {
     for (line, words) in [
         ("displayName = { authority = \"write_back\" }", &["displayName", "several"][..]),
-        ("active = { authority = \"write_back\" }", &["active", "take authority out"]),
+        ("externalId = { authority = \"write_back\" }", &["externalId", "take authority out"]),
+        (
+            "active = { attribute = \"employeeType\", authority = \"write_back\" }",
+            &["active", "add type = \"accountState\""],
+        ),
+        (
+            "active = { attribute = [\"accountExpires\", \"lockoutTime\"], type = \"accountState\", authority = \"write_back\" }",
+            &["active", "accountExpires, lockoutTime", "exactly one of userAccountControl"],
+        ),
+        (
+            "active = { attribute = [\"nsAccountLock\", \"userAccountControl\"], type = \"accountState\", authority = \"write_back\" }",
+            &["active", "nsAccountLock, userAccountControl", "exactly one of"],
+        ),
+        (
+            "active = { attribute = \"nsAccountLock\", type = \"trueWhileAbsent\", authority = \"write_back\" }",
+            &["active", "exactly one of", "accountState"],
+        ),
+        (
+            "active = { authority = \"write_back\" }\n\
+             nickName = { attribute = \"pwdAccountLockedTime\", authority = \"write_back\" }",
+            &["nickName", "another path"],
+        ),
         ("title = { attribute = [\"title\", \"cn\"], authority = \"write_back\" }", &["several"]),
         ("title = { template = \"{sn}\", authority = \"write_back\" }", &["template"]),
         ("nickName = { attribute = \"entryUUID\", authority = \"write_back\" }", &["nickName"]),

@@ -15,7 +15,7 @@ use crate::support::hostile::{Hostile, Operation, Verdict};
 use crate::support::slapd::Slapd;
 
 /// What becomes of each modification, by how many there were before.
-fn lossy(
+pub fn lossy(
     slapd: &Slapd,
     script: impl Fn(usize) -> io::Result<Verdict> + Send + Sync + 'static,
 ) -> Hostile {

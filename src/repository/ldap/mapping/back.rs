@@ -1,8 +1,10 @@
 //! The mapping turned round: which values of a person are written back, and what they are in an entry.
 
+use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{AttributeName, Element, Form, Mapped, Mapping, Source};
+use super::{Account, AttributeName, Element, Form, Mapped, Mapping, Source};
+use crate::repository::ldap::account::Switch;
 use crate::repository::ldap::entry::read_value;
 use crate::repository::{Authority, Back};
 use crate::scim::Attributes;
@@ -14,13 +16,25 @@ pub(in crate::repository::ldap) struct Target<'a> {
     pub name: &'a AttributeName,
     /// Whether there may be more than one value.
     pub several: bool,
+    /// Where it is the state of an account.
+    pub account: Option<Stated<'a>>,
     mapped: &'a Mapped,
 }
 
+/// What tells the state of an account in an entry.
+#[derive(Clone, Copy)]
+pub(in crate::repository::ldap) struct Stated<'a> {
+    mapping: &'a Mapping,
+    account: &'a Account,
+}
+
 impl Mapping {
-    /// Of a person's values those that are written back.
-    pub fn back(&self, attributes: &Attributes) -> Back {
+    /// Of a person's values those that are written back, and the state of the account.
+    pub fn back(&self, attributes: &Attributes, account: Option<&Value>) -> Back {
         let fields = self.fields.iter().map(|field| {
+            if field.mapped.form.is_account() {
+                return (&field.mapped, account.cloned().into_iter().collect());
+            }
             let value = held(attributes, &field.path);
             let value = match &field.path.sub {
                 Some(sub) => value.and_then(|value| value.get(sub)),
@@ -58,7 +72,52 @@ impl Mapping {
             .chain(subs)
             .find(|(one, _)| one.authority == Authority::WriteBack && one.key == key)?;
         let Source::First(names) = &mapped.source else { return None };
-        Some(Target { name: self.names.get(*names.first()?)?, several, mapped })
+        let account = self.stated().filter(|_| mapped.form.is_account());
+        let name = account.map_or_else(|| names.first().copied(), |one| Some(one.account.name));
+        Some(Target { name: self.names.get(name?)?, several, account, mapped })
+    }
+
+    /// What tells the state of an account, where that is written back.
+    pub(in crate::repository::ldap) fn stated(&self) -> Option<Stated<'_>> {
+        Some(Stated { mapping: self, account: self.account.as_ref()? })
+    }
+}
+
+impl<'a> Stated<'a> {
+    /// What [`Back`] has of the account whose attributes have these values: `true` where it is open,
+    /// `false` where its switch is off, and else what locks it beside that.
+    pub fn read<V>(self, values: impl Fn(usize) -> V, now: Timestamp) -> Value
+    where
+        V: AsRef<[Vec<u8>]>,
+    {
+        match self.account.switch.state(values(self.account.name).as_ref()) {
+            Value::Bool(true) => self.other(values, now).map_or(true.into(), Value::from),
+            state => state,
+        }
+    }
+
+    /// The first of the other attributes that locks the account.
+    pub fn other<V>(self, values: impl Fn(usize) -> V, now: Timestamp) -> Option<&'a str>
+    where
+        V: AsRef<[Vec<u8>]>,
+    {
+        let mut others = self.account.others.iter();
+        let (name, _) = others.find(|(name, lock)| lock.is_closed(values(*name).as_ref(), now))?;
+        self.name(*name).map(|name| name.text.as_str())
+    }
+
+    pub fn name(self, name: usize) -> Option<&'a AttributeName> {
+        self.mapping.names.get(name)
+    }
+
+    pub fn switch(self) -> Switch {
+        self.account.switch
+    }
+
+    /// All attributes that are needed to tell.
+    pub fn names(self) -> impl Iterator<Item = &'a AttributeName> {
+        let others = self.account.others.iter().map(|(name, _)| *name);
+        std::iter::once(self.account.name).chain(others).filter_map(move |name| self.name(name))
     }
 }
 

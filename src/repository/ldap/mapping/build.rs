@@ -6,9 +6,12 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::written::{Key, Written};
-use super::{AttributeName, Element, Field, Form, Mapped, Mapping, MappingError, Piece, Source};
+use super::{
+    Account, AttributeName, Element, Field, Form, Mapped, Mapping, MappingError, Piece, Source,
+};
 use crate::config::{self, AttributeOverride};
 use crate::repository::Authority;
+use crate::repository::ldap::account::Switch;
 use crate::repository::ldap::filter::is_attribute_name;
 use crate::repository::ldap::key::KeyForm;
 use crate::repository::ldap::literal::Comparison;
@@ -68,6 +71,9 @@ pub(super) fn apply(entries: &mut Vec<(Key, Written)>, key: Key, change: Written
     }
 }
 
+/// The attributes that are switched (see [`Switch`]).
+const SWITCHES: &str = "userAccountControl, nsAccountLock, pwdAccountLockedTime";
+
 #[derive(Default)]
 pub(super) struct Builder {
     names: Vec<AttributeName>,
@@ -75,6 +81,7 @@ pub(super) struct Builder {
     pub own: Vec<usize>,
     fields: Vec<Field>,
     elements: Vec<Element>,
+    account: Option<Account>,
 }
 
 impl Builder {
@@ -156,7 +163,7 @@ impl Builder {
 
     /// One value here must be one value there, of one attribute that nothing else writes.
     fn refuse_what_cannot_be_written_back(
-        &self,
+        &mut self,
         mapped: &Mapped,
         key: &Key,
     ) -> Result<(), MappingError> {
@@ -168,9 +175,13 @@ impl Builder {
             Err(MappingError::new(&key.text, what, remedy))
         };
         let path = &key.path;
-        if path.extension.is_none() && matches!(path.attribute.as_str(), "active" | "externalId") {
+        let top = |name| path.extension.is_none() && path.attribute == name;
+        if top("externalId") {
             let what = "an attribute that is always ours beside the directory's";
             return fault(what, "take authority out");
+        }
+        if top("active") {
+            return self.switched(mapped);
         }
         let name = match &mapped.source {
             Source::First(names) if names.len() == 1 => names[0],
@@ -189,10 +200,49 @@ impl Builder {
         if self.own.contains(&name) {
             return fault("what tells entries and their times", "use directory or local");
         }
-        if self.written_back().any(|other| other.source == mapped.source) {
+        let switched = self.account.as_ref().is_some_and(|account| account.name == name);
+        if switched || self.written_back().any(|other| other.source == mapped.source) {
             let what = "an LDAP attribute that another path writes back";
             return fault(what, "let one path have the authority write_back");
         }
+        Ok(())
+    }
+
+    /// Of the attributes that lock an account one is there for others to move; the rest are looked at.
+    fn switched(&mut self, mapped: &Mapped) -> Result<(), MappingError> {
+        let fault = |what: String, remedy: &str| {
+            let what = format!("{what} cannot be written back");
+            Err(MappingError::new(&mapped.key, what, remedy))
+        };
+        if !mapped.form.is_account() {
+            let remedy =
+                "add type = \"accountState\", and attribute = [\"…\"] with what locks accounts";
+            return fault("what only says true or false".to_owned(), remedy);
+        }
+        let (mut switches, mut others) = (Vec::new(), Vec::new());
+        for name in mapped.source.names() {
+            let attribute = &self.names[name];
+            let lock = attribute.lock(mapped.form);
+            match Switch::of(lock, &attribute.base) {
+                Some(switch) => switches.push((name, switch)),
+                None => others.push((name, lock)),
+            }
+        }
+        switches.dedup();
+        let [(name, switch)] = switches[..] else {
+            let names = mapped.source.names().map(|name| self.names[name].text.as_str());
+            let names: Vec<&str> = names.collect();
+            let what = format!("the state of an account by {}", names.join(", "));
+            let remedy = format!(
+                "let attribute have exactly one of {SWITCHES}, with type = \"accountState\""
+            );
+            return fault(what, &remedy);
+        };
+        if self.written_back().any(|other| other.source == Source::First(vec![name])) {
+            let what = "an LDAP attribute that another path writes back".to_owned();
+            return fault(what, "let one path have the authority write_back");
+        }
+        self.account = Some(Account { name, switch, others });
         Ok(())
     }
 
@@ -278,6 +328,7 @@ impl Builder {
             last_modified,
             fields: self.fields,
             elements: self.elements,
+            account: self.account,
             comparison,
             filter,
         }

@@ -231,7 +231,7 @@ fn what_is_written_back_is_turned_round() {
             { "type": "mobile", "value": "1" }, { "type": "work", "value": "3" }],
         "urn:hid:scim:api:idp:2.0:UserAttribute": { "attributes": [
             { "name": "number", "value": "7" }, { "name": "OTHER", "value": "8" }] } });
-    let back = mapping.back(json.as_object().unwrap());
+    let back = mapping.back(json.as_object().unwrap(), None);
     let held: Vec<_> = back.iter().map(|(key, values)| (key.as_str(), values.len())).collect();
     assert_eq!(held, [("name.givenName", 1), (mobile, 2), ("title", 0), (code, 1)]);
     let target = |key: &str| mapping.target(key).unwrap();
