@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::support::bridge::{Settings, run};
+use crate::support::hostile::{Hostile, Operation, PAGED_RESULTS, Verdict};
 use crate::support::slapd::{Options, SUFFIX, Slapd};
 
 /// What is said, and whether all is well.
@@ -120,4 +123,72 @@ fn indexes_are_told_or_timed() {
     let told = said.lines().filter(|line| line.contains(" index: "));
     assert!(told.clone().count() > 0, "{said}");
     assert!(told.clone().all(|line| line.contains("finding nobody")), "{said}");
+}
+
+/// In front of the shared directory: another clock, and other controls, in the root DSE.
+fn says(ahead: i64, controls: &'static [&'static str]) -> Hostile {
+    let address = format!("127.0.0.1:{}", Slapd::shared().port());
+    Hostile::in_front_of(&address, move |request, reply| match &request.operation {
+        Operation::Search { base, attributes, .. }
+            if base.is_empty() && attributes.iter().any(|name| name == "currentTime") =>
+        {
+            let time = Timestamp::now() + SignedDuration::from_secs(ahead);
+            let time = time.strftime("%Y%m%d%H%M%S.0Z").to_string();
+            reply.entry(
+                "",
+                &[
+                    ("namingContexts", &[SUFFIX]),
+                    ("supportedControl", controls),
+                    ("currentTime", &[&time]),
+                ],
+            )?;
+            reply.done(0)?;
+            Ok(Verdict::Done)
+        }
+        _ => Ok(Verdict::Pass),
+    })
+}
+
+#[test]
+fn clocks_that_are_apart_are_named() {
+    for (ahead, warned) in [(7_203, true), (-7_197, true), (64, true), (30, false), (-56, false)] {
+        let server = says(ahead, &[PAGED_RESULTS]);
+        let (said, well) = check(&Settings::local().repository("corp", &server.url()));
+        assert!(well, "{said}");
+        line(&said, "ok", "its clock is ");
+        assert_eq!(said.contains("warning clock"), warned, "{ahead}: {said}");
+        if warned {
+            let clock = line(&said, "warning", "the server's clock and ours are ");
+            // Some seconds may pass before the answer is read.
+            let apart = clock.split("ours are ").nth(1).unwrap().split(' ').next().unwrap();
+            let apart: i64 = apart.parse().unwrap();
+            assert!((ahead.abs() - apart).abs() <= 5, "{ahead}: {clock}");
+        }
+    }
+}
+
+#[test]
+fn a_server_without_pages_is_named() {
+    for (controls, warned) in [(&["1.3.6.1.1.12"][..], true), (&[PAGED_RESULTS], false)] {
+        let server = says(0, controls);
+        let (said, well) = check(&Settings::local().repository("corp", &server.url()));
+        assert!(well, "{said}");
+        line(&said, if warned { "warning" } else { "ok" }, "root DSE");
+        assert_eq!(said.contains("paged results are not offered"), warned, "{said}");
+    }
+}
+
+/// Everybody has a telephone number, and slapd has no index for it.
+#[test]
+fn an_index_that_is_missing_is_seen_by_the_time_it_takes() {
+    let slapd = Slapd::company(10_000);
+    let unindexed = "[tenant.repository.attributes]\ndisplayName = \"telephoneNumber\"\n";
+    let (said, well) = check(&Settings::over(&slapd).with(unindexed));
+    assert!(well, "{said}");
+    let slow = line(&said, "warning", "finding nobody by telephoneNumber takes ");
+    assert!(slow.contains("every search for displayName"), "{slow}");
+    // What has an index is none too slow.
+    assert_eq!(said.matches("finding nobody").count(), 1, "{said}");
+    let (said, _) = check(&Settings::over(&slapd));
+    line(&said, "ok", "finding nobody takes about as long as by the key");
 }

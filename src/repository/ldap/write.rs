@@ -18,6 +18,9 @@ use crate::repository::{EntryKey, Modification, Refusal, RepositoryError, WriteE
 /// The assertion control (RFC 4528).
 pub(super) const ASSERTION: &str = "1.3.6.1.1.12";
 
+/// The result code of an operation with a critical control that the server does not take.
+const UNAVAILABLE_CRITICAL_EXTENSION: u32 = 12;
+
 /// The result code for a value that is not there to be taken away (RFC 4511 section 4.1.9).
 const NO_SUCH_VALUE: u32 = 16;
 
@@ -31,7 +34,7 @@ impl LdapRepository {
         modifications: &[Modification],
         deadline: Instant,
     ) -> Result<(), WriteError> {
-        let asserts = self.facts(deadline).await?.asserts;
+        let mut asserts = self.facts(deadline).await?.asserts;
         let placed: Vec<Placed<'_>> = modifications
             .iter()
             .filter_map(|one| Some((one, self.mapping.target(&one.key)?)))
@@ -52,6 +55,11 @@ impl LdapRepository {
             let mut request = request(&entry, &placed, now)?;
             request.assertion = asserts.then(|| self.assertion(key, &entry, &placed));
             match self.directory.modify(&request, deadline).await {
+                // The server names the control and does not take it here; nothing was done, and the
+                // values that go still have to be there.
+                Ok(said) if said.code == UNAVAILABLE_CRITICAL_EXTENSION && asserts => {
+                    asserts = false;
+                }
                 Ok(Said { code: NO_SUCH_VALUE, .. }) => {
                     return Err(self.not_there(key, &entry, &placed, deadline).await);
                 }
@@ -267,7 +275,7 @@ fn judged(said: &Said) -> Result<(), WriteError> {
         0 => return Ok(()),
         16 | 122 => return Err(WriteError::Changed),
         32 => return Err(WriteError::Gone),
-        8 | 10 | 13 | 50 | 53 => Refusal::Right,
+        8 | 10 | UNAVAILABLE_CRITICAL_EXTENSION | 13 | 50 | 53 => Refusal::Right,
         17..=21 | 64..=69 => Refusal::Value,
         _ => {
             let text = told(said.code, &said.text);

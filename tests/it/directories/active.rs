@@ -11,6 +11,7 @@ use crate::support::bridge::{Settings, TestBridge, run};
 use crate::support::client::Client;
 use crate::support::eventually;
 use crate::support::slapd::{Options, READER, Slapd};
+use crate::vanish::{count, is_looked_for};
 
 const REPORT: &str = "urn:scimbridge:api:messages:2.0:Repositories";
 const FRESH: &str = "cache = { fresh = \"0s\", negative = \"0s\", stale = \"0s\" }\n\
@@ -199,22 +200,32 @@ fn lists_are_whole_whatever_the_page_and_references_are_left_alone() {
 fn what_is_cut_is_said_and_removes_nobody() {
     let traits = Traits { paged: 0, ..Traits::default() };
     let directory = ActiveDirectory::start(traits, 1200, &[]);
-    let bridge = TestBridge::start(&over(&directory, FRESH));
+    let lines = format!("verify = \"500ms\"\n{FRESH}");
+    let bridge = TestBridge::start(&over(&directory, &lines).tenant("vanish_grace = \"500ms\""));
     let mut client = bridge.client();
     let last = find(&mut client, &format!("userName eq \"{}\"", login(1199)));
     assert_eq!(state(&last), "ok", "what is few is whole");
     let path = format!("/Users/{}", last["Resources"][0]["id"].as_str().unwrap());
     let nick = json!({ "Operations": [{ "op": "add", "path": "nickName", "value": "n" }] });
     client.patch(&path, &nick).expect(200);
+    let leaves = find(&mut client, &format!("userName eq \"{}\"", login(7)));
+    let leaves = format!("/Users/{}", leaves["Resources"][0]["id"].as_str().unwrap());
+    client.patch(&leaves, &nick).expect(200);
     for _ in 0..2 {
         let found = find(&mut client, "userName sw \"p\"");
         assert_eq!(state(&found), "truncated", "{}", found[REPORT]);
         let (names, states) = walk(&mut client, "userName sw \"p\"");
         assert_eq!(states, ["truncated".to_owned()].into());
         assert!(names.len() >= 100 && names.contains(&login(1199)), "{}", names.len());
+        is_looked_for(&bridge);
         let bound = client.get(&path).expect(200);
         assert_eq!((&bound["active"], &bound["nickName"]), (&json!(true), &json!("n")));
     }
+    assert_eq!(count(&bridge, "user.vanish"), 0, "{}", bridge.log());
+    directory.remove(7);
+    let gone = || client.get(&leaves).expect(200)["active"] == false;
+    assert!(eventually(Duration::from_secs(20), gone), "{}", bridge.log());
+    assert_eq!(client.get(&path).expect(200)["active"], true);
     assert_ne!(directory.seen().unwilling, 0);
     // Nobody of those who came has it: whether anybody has is not known.
     let filter = "userName sw \"p\" and name.familyName gt \"z\"";

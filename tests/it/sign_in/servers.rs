@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::Place;
 use crate::directories::servers::{self, Server, sam, uid};
-use crate::support::bridge::Settings;
+use crate::support::bridge::{Settings, TestBridge};
 
 const OPEN: usize = 56;
 const LOCKED: usize = 58;
@@ -91,6 +91,49 @@ fn a_domain_lets_in_by_either_name_and_tells_why_not() {
     }
     by_account.sign_in(&sam(LOCKED), PASSWORD).kept_out("BROKEN", "the account is locked");
     assert_ne!(server.values(&server.dn(LOCKED), "lockoutTime"), ["0"]);
+    who_is_locked_is_not_active(server, &by_account);
+}
+
+fn who_is_locked_is_not_active(server: &Server, place: &Place) {
+    let lines = server.lines(server.url());
+    let fresh = "cache = { fresh = \"0s\", negative = \"0s\", stale = \"0s\" }\n";
+    let settings =
+        Settings::local().rest(&format!("[[tenant.repository]]\nid = \"corp\"\n{lines}{fresh}"));
+    let bridge = TestBridge::start(&settings);
+    let shown = |active: bool| {
+        let mut client = bridge.client();
+        let name = format!("userName eq \"{}\"", sam(LOCKED));
+        for (filter, found) in [
+            (name.clone(), true),
+            (format!("{name} and active eq {active}"), true),
+            (format!("{name} and active eq {}", !active), false),
+        ] {
+            let query = [("filter", filter.as_str()), ("searchRepositories", "true")];
+            let answer = client.query("/Users", &query).expect(200);
+            assert_eq!(answer["totalResults"], u64::from(found), "{filter}: {answer}");
+            for user in answer["Resources"].as_array().into_iter().flatten() {
+                let path = format!("/Users/{}", user["id"].as_str().unwrap());
+                assert_eq!(client.get(&path).expect(200)["active"], active, "{user}");
+            }
+        }
+    };
+    shown(false);
+    change(server, LOCKED, "lockoutTime", ": 0");
+    shown(true);
+    for _ in 0..3 {
+        place.sign_in(&sam(LOCKED), "wrong").kept_out("BROKEN", "bind: the directory refuses it");
+    }
+    shown(false);
+    // The lock runs out at once, and is told until somebody signs in.
+    for (name, value) in [("lockOutObservationWindow", "-1"), ("lockoutDuration", "-1")] {
+        server.modify(&format!(
+            "dn: DC=ad,DC=example,DC=org\nchangetype: modify\nreplace: {name}\n{name}: {value}\n\n"
+        ));
+    }
+    shown(false);
+    place.sign_in(&sam(LOCKED), PASSWORD).let_in();
+    assert_eq!(server.values(&server.dn(LOCKED), "lockoutTime"), ["0"]);
+    shown(true);
 }
 
 #[test]

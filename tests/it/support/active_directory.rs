@@ -192,6 +192,13 @@ impl ActiveDirectory {
         state.entries[place].attributes.insert(attribute.to_owned(), values);
     }
 
+    /// Nothing is left of this person.
+    pub fn remove(&self, number: usize) {
+        let mut state = self.state();
+        let place = state.places.remove(&person(number)).unwrap();
+        state.entries[place] = Entry { dn: String::new(), attributes: Attributes::new() };
+    }
+
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -88,13 +88,13 @@ fn reads(bridge: &TestBridge) -> u64 {
 
 /// Waits until everybody has been looked for often enough to have been found gone twice over.
 #[track_caller]
-fn is_looked_for(bridge: &TestBridge) {
+pub fn is_looked_for(bridge: &TestBridge) {
     let before = reads(bridge);
     assert!(eventually(SOON, || reads(bridge) > before + 15), "{}", bridge.log());
 }
 
 /// How often something was done by the bridge itself.
-fn count(bridge: &TestBridge, action: &str) -> usize {
+pub fn count(bridge: &TestBridge, action: &str) -> usize {
     bridge.audit().iter().filter(|one| *one == action).count()
 }
 

@@ -86,7 +86,9 @@ pub(super) fn explain(error: &io::Error) -> String {
         ) => format!("the server has no TLS 1.2 or 1.3 with a safe cipher to offer ({error})"),
         Some(other) => other.to_string(),
         None if error.kind() == io::ErrorKind::UnexpectedEof => {
-            "the server closed the connection during the TLS handshake".to_owned()
+            "the server closed the connection during the TLS handshake, as one may that has neither TLS 1.2 \
+             nor 1.3"
+                .to_owned()
         }
         None => error.to_string(),
     }

@@ -131,7 +131,7 @@ fn each_result_code_has_its_meaning() {
         (&[0][..], "done"),
         (&[16, 122], "Changed"),
         (&[32], "Gone"),
-        (&[10, 50, 53, 19, 20, 21, 65, 67], "Refused"),
+        (&[10, 12, 50, 53, 19, 20, 21, 65, 67], "Refused"),
         (&[1, 3, 51, 52, 80, 4711], "Unavailable"),
     ] {
         for code in codes {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use super::super::{Directory, Settings};
 use super::slapd::{SCIM, Slapd};
@@ -147,15 +147,35 @@ async fn a_certificate_that_vouches_for_itself_is_not_trusted() {
     }
 }
 
+/// Whoever offers this version and no other gets it, by LDAPS and by StartTLS.
+fn speaks(slapd: &Slapd, version: &str) {
+    for (url, starttls) in [(slapd.tls_url(), ""), (slapd.url(), "-starttls ldap")] {
+        let address = url.rsplit('/').next().unwrap();
+        let done = Command::new("openssl")
+            .args(["s_client", "-connect", address, version, "-cipher", "ALL:@SECLEVEL=0"])
+            .args(["-verify_return_error", "-CAfile", "ca.pem"])
+            .args(starttls.split_whitespace())
+            .current_dir(slapd.folder())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&done.stdout);
+        assert!(done.status.success() && said.contains("Cipher is ECDHE"), "{version}: {said}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn versions_of_tls_that_are_broken_are_refused() {
     // Only here the library is told to speak what it usually would not any more.
-    for (version, spoken) in [("1.0", false), ("1.1", false), ("1.2", true)] {
+    for (version, flag, spoken) in
+        [("1.0", "-tls1", false), ("1.1", "-tls1_1", false), ("1.2", "-tls1_2", true)]
+    {
         let lines = format!(
             "TLSVerifyClient never\n\
              TLSCipherSuite NORMAL:-VERS-ALL:+VERS-TLS{version}:%COMPAT:+SHA1:+SIGN-RSA-SHA1"
         );
         let slapd = prepared(&lines, |folder| certificates(folder, "IP:127.0.0.1"));
+        speaks(&slapd, flag);
         let trusting = Settings { ca: Some(ca(&slapd)), ..slapd.settings(SCIM) };
         for settings in both(&slapd, &trusting) {
             if spoken {
@@ -165,7 +185,7 @@ async fn versions_of_tls_that_are_broken_are_refused() {
                     1
                 );
             } else {
-                fails_at_tls(settings, "TLS").await;
+                fails_at_tls(settings, "TLS 1.2").await;
             }
         }
     }
