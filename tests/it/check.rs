@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
+use scimbridge::clock::Clock;
 
 use crate::support::bridge::{Settings, run};
 use crate::support::hostile::{Hostile, Operation, PAGED_RESULTS, Verdict};
@@ -132,7 +133,7 @@ fn says(ahead: i64, controls: &'static [&'static str]) -> Hostile {
         Operation::Search { base, attributes, .. }
             if base.is_empty() && attributes.iter().any(|name| name == "currentTime") =>
         {
-            let time = Timestamp::now() + SignedDuration::from_secs(ahead);
+            let time = Clock::system().now() + SignedDuration::from_secs(ahead);
             let time = time.strftime("%Y%m%d%H%M%S.0Z").to_string();
             reply.entry(
                 "",

@@ -207,13 +207,13 @@ impl Slapd {
         let pid = self.pid();
         guard::signal(pid, "STOP");
         // Threads that run at that moment go on for a little.
-        let stands = |task: std::io::Result<std::fs::DirEntry>| {
+        let stands = |task: std::io::Result<std::fs::DirEntry>| -> std::io::Result<bool> {
             let stat = std::fs::read_to_string(task?.path().join("stat"))?;
             Ok(stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')))
         };
         let all_stand = || {
             let mut tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("a process");
-            tasks.all(|task| stands(task).unwrap_or_else(|_: std::io::Error| true))
+            tasks.all(|task| stands(task).unwrap_or(true))
         };
         assert!(eventually(Duration::from_secs(10), all_stand), "slapd goes on");
     }
