@@ -178,18 +178,3 @@ fn a_server_without_pages_is_named() {
         assert_eq!(said.contains("paged results are not offered"), warned, "{said}");
     }
 }
-
-/// Everybody has a telephone number, and slapd has no index for it.
-#[test]
-fn an_index_that_is_missing_is_seen_by_the_time_it_takes() {
-    let slapd = Slapd::company(10_000);
-    let unindexed = "[tenant.repository.attributes]\ndisplayName = \"telephoneNumber\"\n";
-    let (said, well) = check(&Settings::over(&slapd).with(unindexed));
-    assert!(well, "{said}");
-    let slow = line(&said, "warning", "finding nobody by telephoneNumber takes ");
-    assert!(slow.contains("every search for displayName"), "{slow}");
-    // What has an index is none too slow.
-    assert_eq!(said.matches("finding nobody").count(), 1, "{said}");
-    let (said, _) = check(&Settings::over(&slapd));
-    line(&said, "ok", "finding nobody takes about as long as by the key");
-}
