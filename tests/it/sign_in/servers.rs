@@ -124,16 +124,6 @@ fn who_is_locked_is_not_active(server: &Server, place: &Place) {
         place.sign_in(&sam(LOCKED), "wrong").kept_out("BROKEN", "bind: the directory refuses it");
     }
     shown(false);
-    // The lock runs out at once, and is told until somebody signs in.
-    for (name, value) in [("lockOutObservationWindow", "-1"), ("lockoutDuration", "-1")] {
-        server.modify(&format!(
-            "dn: DC=ad,DC=example,DC=org\nchangetype: modify\nreplace: {name}\n{name}: {value}\n\n"
-        ));
-    }
-    shown(false);
-    place.sign_in(&sam(LOCKED), PASSWORD).let_in();
-    assert_eq!(server.values(&server.dn(LOCKED), "lockoutTime"), ["0"]);
-    shown(true);
 }
 
 #[test]
